@@ -104,7 +104,7 @@ pub enum ManifestKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestOrIndex {
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// Several, by platform.
     Index(Index),
 }
@@ -174,7 +174,7 @@ impl ManifestOrIndex {
         };
         match kind {
             ManifestKind::Manifest => serde_json::from_slice(bytes)
-                .map(ManifestOrIndex::Manifest)
+                .map(|manifest| ManifestOrIndex::Manifest(Box::new(manifest)))
                 .map_err(ParseManifestError::Json),
             ManifestKind::Index => serde_json::from_slice(bytes)
                 .map(ManifestOrIndex::Index)

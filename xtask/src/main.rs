@@ -1,2 +1,51 @@
-//! Placeholder.
-fn main() {}
+//! The project's own tasks: `cargo xtask <task>`. Acts: runs cargo and foreign judges.
+
+mod bench;
+mod deps;
+mod shell;
+mod test;
+mod tidy;
+mod vm_test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask <task>
+
+tasks:
+  test [--quick]     everything that CI checks; --quick leaves out the release build, the judges and the virtual machine
+  tidy               the house rules: crate arrows, module docs, names, sizes
+  deps [--install]   the Debian packages that the tests need: list what is missing, or install it
+  vm-test            the limits tests under cgroup v2, in a small virtual machine
+  bench run          side by side with docker, podman and runc; writes docs/benchmarks.md
+  deny               supply chain rules, when cargo-deny is installed";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (task, rest) = match args.split_first() {
+        Some((task, rest)) => (task.as_str(), rest),
+        None => {
+            shell::say(USAGE);
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = match task {
+        "test" => test::run(rest),
+        "tidy" => tidy::run(),
+        "deps" => deps::run(rest),
+        "vm-test" => vm_test::run(rest),
+        "bench" => bench::run(rest),
+        "deny" => shell::run("cargo", &["deny", "check", "bans", "licenses", "sources"]),
+        "help" | "--help" | "-h" => {
+            shell::say(USAGE);
+            Ok(())
+        }
+        other => Err(format!("there is no task `{other}`\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            shell::say(&format!("error: {message}"));
+            ExitCode::FAILURE
+        }
+    }
+}

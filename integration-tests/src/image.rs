@@ -1,0 +1,67 @@
+//! Images small enough to be made for every test. Pure, but for reading the host's busybox.
+
+/// A root file system with a static busybox and the files that containers expect, as a tar.
+pub fn busybox_tar() -> Vec<u8> {
+    let busybox =
+        std::fs::read("/bin/busybox").expect("Debian's package busybox-static is installed");
+    let mut tar = tar::Builder::new(Vec::new());
+    for dir in ["bin/", "etc/", "tmp/", "root/", "proc/", "sys/", "dev/", "home/", "var/"] {
+        let mode = if dir == "tmp/" { 0o1777 } else { 0o755 };
+        append(&mut tar, dir, tar::EntryType::Directory, mode, b"");
+    }
+    append(&mut tar, "bin/busybox", tar::EntryType::Regular, 0o755, &busybox);
+    for applet in [
+        "sh", "ls", "cat", "echo", "true", "false", "sleep", "id", "env", "pwd", "stty", "tty",
+        "seq", "kill", "ps", "mount", "grep", "head", "tail", "wc", "touch", "mkdir", "rm", "ln",
+        "chmod", "hostname", "nc", "yes", "dd", "date", "trap", "test", "readlink", "stat",
+        "printf", "usleep", "find", "awk", "sed", "sync", "ip", "free", "df", "nproc", "uname",
+        "whoami", "du", "mv", "cp", "sort", "tr", "ulimit", "umount", "mknod", "timeout", "setsid",
+        "wget", "httpd", "top", "time", "xargs", "chown",
+    ] {
+        link(&mut tar, &format!("bin/{applet}"), "busybox");
+    }
+    append(
+        &mut tar,
+        "etc/passwd",
+        tar::EntryType::Regular,
+        0o644,
+        b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home:/bin/sh\n",
+    );
+    append(
+        &mut tar,
+        "etc/group",
+        tar::EntryType::Regular,
+        0o644,
+        b"root:x:0:\nuser:x:1000:\nextra:x:2000:user\n",
+    );
+    tar.into_inner().expect("a tar in memory")
+}
+
+fn header(kind: tar::EntryType, mode: u32, size: usize) -> tar::Header {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(mode);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1_700_000_000);
+    header.set_size(u64::try_from(size).unwrap_or(0));
+    header
+}
+
+/// Adds an entry with content.
+pub fn append(
+    tar: &mut tar::Builder<Vec<u8>>,
+    name: &str,
+    kind: tar::EntryType,
+    mode: u32,
+    content: &[u8],
+) {
+    let mut header = header(kind, mode, content.len());
+    tar.append_data(&mut header, name, content).expect("a tar in memory");
+}
+
+/// Adds a symbolic link.
+pub fn link(tar: &mut tar::Builder<Vec<u8>>, name: &str, target: &str) {
+    let mut header = header(tar::EntryType::Symlink, 0o777, 0);
+    tar.append_link(&mut header, name, target).expect("a tar in memory");
+}

@@ -1,6 +1,7 @@
 //! A daemon with its own roots and socket, ended with everything it started when the test ends. Acts.
 
 use crate::run::{Done, binary, run, run_with_input, until};
+pub use rustix::process::Signal;
 use std::io::BufRead;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -145,7 +146,7 @@ impl Daemon {
     #[track_caller]
     pub fn terminate(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        signal(child.id(), rustix::process::Signal::TERM);
+        signal(child.id(), Signal::TERM);
         let ended = until(Duration::from_secs(30), || child.try_wait().expect("our own child"));
         if ended.is_none() {
             drop(child.kill());
@@ -229,7 +230,7 @@ impl Drop for Daemon {
         }
         let monitor = self.monitor_pid();
         if let Some(mut child) = self.child.take() {
-            signal(child.id(), rustix::process::Signal::TERM);
+            signal(child.id(), Signal::TERM);
             if until(Duration::from_secs(10), || child.try_wait().ok().flatten()).is_none() {
                 drop(child.kill());
                 drop(child.wait());
@@ -238,7 +239,7 @@ impl Drop for Daemon {
         if let Some(pid) = monitor {
             let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
             if until(Duration::from_secs(2), gone).is_none() {
-                signal(pid, rustix::process::Signal::KILL);
+                signal(pid, Signal::KILL);
             }
         }
     }
@@ -252,7 +253,7 @@ impl Daemon {
 }
 
 /// Sends a signal to a process that the test knows.
-pub fn signal(pid: u32, signal: rustix::process::Signal) {
+pub fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
         // A process that has ended is what the caller wanted.

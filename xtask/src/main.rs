@@ -28,6 +28,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let ("floor", [dir]) = (task, rest) {
+        return bench::floor::enter(std::path::Path::new(dir));
+    }
     let result = match task {
         "test" => test::run(rest),
         "tidy" => tidy::run(),

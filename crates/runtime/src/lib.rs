@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The namespace runtime: an OCI runtime specification becomes a plan, and the plan becomes a process.
+//!
+//! Acts, in `launch` and `init`; pure in [`plan`]. The way of a container:
+//!
+//! ```text
+//! Spec ──plan()──▶ Plan ──launch()──▶ clone3 ──▶ init: cgroups, namespaces, mounts, pivot_root, credentials ──▶ exec
+//!        pure              │                      │
+//!                          └──── handshake ◀──────┘   Console, Gated, Running, or StartError
+//! ```
+//!
+//! The caller of [`launch`] and [`launch_exec`] must be a process with one thread: the new process goes on with a copy
+//! of its memory, and a lock held by another thread would never be released there.
+
+mod hook;
+mod plan;
+
+mod launch;
+mod start_error;
+
+pub use hook::HookPlan;
+pub use launch::{ChildStdio, Launching, Progress, launch, launch_exec};
+pub use plan::{
+    CapabilitySets, CgroupMount, DevicePlan, ExecOptions, ExecPlan, Filter, Gate, Host, IdMap,
+    IdMaps, MountAttributes, MountPlan, MountWhat, Namespace, Namespaces, Plan, PlanError,
+    PlanOptions, ProcessPlan, Propagation, Rlimit, Root, TerminalSize, UserPlan, UserRequest, plan,
+    plan_exec,
+};
+pub use start_error::{Reason, StartError};

@@ -1,0 +1,5 @@
+//! Acts: the service of images.
+
+/// The service of images.
+#[derive(Debug, Clone)]
+pub struct Images {}

@@ -1,0 +1,29 @@
+//! Pure: the engine's own words for containers and what is asked of them. The API layer converts to and from these.
+//!
+//! A field that the engine does not serve is not here: the API layer refuses it by name.
+
+mod attach;
+mod config;
+mod exec;
+mod host;
+mod list;
+mod logs;
+mod stats;
+mod timestamp;
+mod view;
+
+pub use attach::{AttachOptions, StreamKind};
+pub use config::{ContainerConfig, CreateRequest, Created};
+pub use exec::{ExecRequest, ExecStart, ExecView};
+pub use host::{
+    Bind, BindOptions, DeviceMapping, HostConfig, LogConfig, MountKind, MountPoint, MountRequest,
+    Propagation, Resources, RestartName, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit,
+    WeightDevice,
+};
+pub use list::{ContainerSummary, ListFilter, PruneFilter, Pruned};
+pub use logs::{LogOptions, LogRecord, Tail};
+pub use stats::{BlockCount, Stats, Top};
+pub use timestamp::Timestamp;
+pub use view::{
+    ContainerView, HealthView, RemoveOptions, StateView, Status, WaitCondition, WaitOutcome,
+};

@@ -1,0 +1,62 @@
+//! Acts: who this process is. Every call is the bare system call, for this thread only: the C library's versions try to
+//! reach the threads of the process that this one was copied from.
+
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use std::ffi::CString;
+use std::io;
+
+/// Sets the further groups.
+pub fn set_groups(groups: &[u32]) -> io::Result<()> {
+    let groups = groups.iter().copied().map(rustix::fs::Gid::from_raw).collect::<Vec<_>>();
+    Ok(set_thread_groups(&groups)?)
+}
+
+/// Sets the real, effective and saved group and then the user.
+pub fn set_ids(uid: u32, gid: u32) -> io::Result<()> {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+    set_thread_res_gid(gid, gid, gid)?;
+    Ok(set_thread_res_uid(uid, uid, uid)?)
+}
+
+/// Decides whether the permitted capabilities survive the change from root to an ordinary user.
+pub fn keep_capabilities(keep: bool) -> io::Result<()> {
+    Ok(rustix::thread::set_keep_capabilities(keep)?)
+}
+
+/// From now on no program can give this process more rights.
+pub fn no_new_privileges() -> io::Result<()> {
+    Ok(rustix::thread::set_no_new_privs(true)?)
+}
+
+/// Sets the mode bits that new files do not get, and returns those before.
+pub fn set_umask(mask: u32) -> u32 {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask)).as_raw_mode()
+}
+
+/// Makes this process the leader of a new session without a terminal.
+pub fn new_session() -> io::Result<()> {
+    Ok(rustix::process::setsid().map(drop)?)
+}
+
+/// Leaves the inherited session keyring for a new one. `false` when the kernel has no keyrings, or a filter forbids them.
+pub fn new_keyring(name: &str) -> io::Result<bool> {
+    const JOIN_SESSION_KEYRING: libc::c_int = 1;
+    let name = CString::new(name)?;
+    // SAFETY: the name is a string that outlives the call.
+    let done = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, name.as_ptr()) };
+    if done != -1 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::ENOSYS | libc::EPERM) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Sets the execution domain.
+pub fn set_personality(domain: u32) -> io::Result<()> {
+    // SAFETY: the call takes a number only; what it changes counts for the next `execve`.
+    let done = unsafe { libc::personality(libc::c_ulong::from(domain)) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,117 @@
+//! Acts: enters, leaves and maps namespaces.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// Enters namespaces: `fd` is a file of `/proc/PID/ns`, or a process, whose namespaces of the kinds in `kinds` are
+/// entered (flags of [`crate::clone::flags`]). Process namespaces count for children only.
+pub fn join(fd: impl AsFd, kinds: u64) -> io::Result<()> {
+    let kinds = i32::try_from(kinds).map_err(|_wide| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the call takes numbers only; it changes what this thread sees, not memory.
+    let done = unsafe { libc::setns(fd.as_fd().as_raw_fd(), kinds) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Leaves the present namespaces of these kinds for new ones.
+pub fn leave(kinds: u64) -> io::Result<()> {
+    let kinds = i32::try_from(kinds).map_err(|_wide| io::ErrorKind::InvalidInput)?;
+    // SAFETY: only namespace flags are passed by the callers of this crate; CLONE_FILES and the like, which could make
+    // descriptors of other threads dangle, are cut off by the mask.
+    let done = unsafe { libc::unshare(kinds & 0x7e02_0000) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A stay of this thread in other namespaces: children made meanwhile are born there. Ends when dropped.
+#[derive(Debug)]
+pub struct Visit {
+    home: Vec<(OwnedFd, u64)>,
+}
+
+impl Visit {
+    /// Stays at home for now.
+    pub fn begin() -> Visit {
+        Visit { home: Vec::new() }
+    }
+
+    /// Enters a namespace. `kind` is one flag, `name` its file under `/proc/self/ns`.
+    pub fn enter(&mut self, fd: impl AsFd, kind: u64, name: &str) -> io::Result<()> {
+        let home = File::open(format!("/proc/self/ns/{name}"))?;
+        join(fd, kind)?;
+        self.home.push((home.into(), kind));
+        Ok(())
+    }
+
+    /// Goes home. When that fails the process must not go on: it is somewhere else than it believes.
+    pub fn end(mut self) -> io::Result<()> {
+        self.go_home()
+    }
+
+    fn go_home(&mut self) -> io::Result<()> {
+        while let Some((home, kind)) = self.home.pop() {
+            join(&home, kind)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if self.go_home().is_err() {
+            std::process::abort();
+        }
+    }
+}
+
+/// Writes the maps of a process's new user namespace. Each line is: first number inside, first outside, how many.
+pub fn write_maps(pid: u32, uids: &str, gids: &str) -> io::Result<()> {
+    let write = |name: &str, text: &str| {
+        let path = format!("/proc/{pid}/{name}");
+        rustix::io::write(File::options().write(true).open(path)?, text.as_bytes())
+            .map(drop)
+            .map_err(io::Error::from)
+    };
+    match write("gid_map", gids) {
+        // Who has no right over groups must first give up dropping them.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            write("setgroups", "deny")?;
+            write("gid_map", gids)?;
+        }
+        result => result?,
+    }
+    write("uid_map", uids)
+}
+
+/// Whether this process is in the machine's first user namespace.
+pub fn is_initial_user_namespace() -> io::Result<bool> {
+    let map = std::fs::read_to_string("/proc/self/uid_map")?;
+    Ok(map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// Opens the file that stands for a namespace, and makes sure that it is one.
+pub fn open(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    const NSFS_MAGIC: u64 = 0x6e73_6673;
+    let fd = OwnedFd::from(File::open(path)?);
+    if crate::mount::magic(&fd)? == NSFS_MAGIC {
+        Ok(fd)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a namespace"))
+    }
+}
+
+/// The host name of the present UTS namespace.
+pub fn set_host_name(name: &str) -> io::Result<()> {
+    Ok(rustix::system::sethostname(name.as_bytes())?)
+}
+
+/// The NIS domain name of the present UTS namespace.
+pub fn set_domain_name(name: &str) -> io::Result<()> {
+    Ok(rustix::system::setdomainname(name.as_bytes())?)
+}
+
+/// The namespace of a process, for comparisons: device and inode of its file.
+pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}

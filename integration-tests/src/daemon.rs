@@ -246,7 +246,6 @@ impl Drop for Daemon {
 }
 
 impl Daemon {
-    #[expect(clippy::print_stderr, reason = "a failed test shows what the daemon said")]
     fn show_log(&self) {
         eprintln!("--- daemon log ---\n{}", self.log());
     }

@@ -9,15 +9,25 @@
 
 pub mod capability;
 pub mod clone;
+pub mod command;
 pub mod credentials;
 pub mod exec;
+pub mod failpoint;
+pub mod fs;
+pub mod memfd;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
 pub mod node;
 pub mod path;
+pub mod pidfd;
+pub mod poll;
+pub mod process;
 pub mod pty;
 pub mod rlimit;
+pub mod signal;
+pub mod socket;
 pub mod sparse;
+pub mod splice;
 pub mod times;
 pub mod xattr;

@@ -1,1 +1,15 @@
-//! Placeholder.
+//! The one small process that parents every container and exec, holds their standard streams and writes their logs.
+//!
+//! Acts, in [`serve()`]; the protocol and the arithmetic of taking over are pure.
+//!
+//! ```text
+//!            Start, Exec, Attach, List, Adopt, …          clone, handshake, exit
+//!   daemon ───────────── seqpacket ─────────────▶ monitor ─────────────────────▶ containers
+//!      │  ◀── Started + copies of every descriptor ──┤
+//!      │  ◀── Exited                                 ├── pipe ──splice──▶ spool ──▶ log file
+//!      └ subreaper: gets the containers when the     └── terminal ──▶ pipe ──▶ spool ──▶ attachments
+//!        monitor dies, and hands them to a new one
+//! ```
+
+pub mod client;
+pub mod protocol;

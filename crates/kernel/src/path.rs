@@ -38,6 +38,11 @@ pub fn open_beneath(root: impl AsFd, path: impl AsRef<Path>, flags: OFlags) -> i
     open(root, path.as_ref(), flags, Mode::empty(), resolve)
 }
 
+/// Whether an error of [`open_beneath`] says that a link was on the way (or of another call, that links run in circles).
+pub fn met_link(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
+}
+
 /// Makes a regular file for writing; fails when there is anything of that name in `dir`.
 pub fn create_new(dir: impl AsFd, name: impl AsRef<Path>, mode: u32) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -1,0 +1,1 @@
+//! Layers, honest and hostile, unpacked.

@@ -6,8 +6,14 @@
 mod containers;
 mod events;
 pub mod images;
+mod lifecycle;
+mod merge;
 mod model;
+mod names;
 mod open;
+mod restart_policy;
+mod signal;
+mod spec;
 mod streams;
 mod system;
 

@@ -1,76 +1,117 @@
-//! Where a daemon listens. Pure: reads `-H` and `DOCKER_HOST`.
+//! Pure: where a daemon listens, as `-H` and `DOCKER_HOST` write it.
 
-use naru_errdefs::Fault;
+use naru_errdefs::{Failure, Kind};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The place of a daemon.
+/// Where a daemon listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// A unix socket.
+    /// A socket in the file system.
     Unix(PathBuf),
 }
 
-impl Endpoint {
-    /// The socket's path.
-    pub fn path(&self) -> &Path {
-        match self {
-            Endpoint::Unix(path) => path,
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(text: &str) -> Result<Endpoint, EndpointError> {
+        let text = text.trim();
+        let Some((scheme, rest)) = text.split_once("://") else {
+            if text.starts_with('/') {
+                return Err(EndpointError::NoScheme { text: text.to_owned() });
+            }
+            return Err(EndpointError::Malformed { text: text.to_owned() });
+        };
+        match scheme {
+            "unix" if rest.starts_with('/') => Ok(Endpoint::Unix(PathBuf::from(rest))),
+            "unix" => Err(EndpointError::Relative { text: text.to_owned() }),
+            "tcp" | "http" | "https" | "ssh" | "npipe" | "fd" => {
+                Err(EndpointError::Scheme { scheme: scheme.to_owned() })
+            }
+            _ => Err(EndpointError::Malformed { text: text.to_owned() }),
         }
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unix://{}", self.path().display())
+        match self {
+            Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
     }
 }
 
-impl FromStr for Endpoint {
-    type Err = Fault;
+/// Why a text names no endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Outside the grammar.
+    #[error("unable to parse docker host `{text}`")]
+    Malformed {
+        /// The text.
+        text: String,
+    },
+    /// A path without `unix://`.
+    #[error("unable to parse docker host `{text}`")]
+    NoScheme {
+        /// The text.
+        text: String,
+    },
+    /// A socket's path must be absolute.
+    #[error("the path of the socket in `{text}` is not absolute")]
+    Relative {
+        /// The text.
+        text: String,
+    },
+    /// Known, and not there yet.
+    #[error("endpoints with `{scheme}://` are not supported yet")]
+    Scheme {
+        /// The part before `://`.
+        scheme: String,
+    },
+}
 
-    fn from_str(text: &str) -> Result<Endpoint, Fault> {
-        if let Some(path) = text.strip_prefix("unix://") {
-            if !path.starts_with('/') {
-                return Err(Fault::invalid(format!("`{text}` does not name an absolute path"))
-                    .with_hint("write unix:///path/to/socket"));
-            }
-            if path.len() > 107 {
-                return Err(Fault::invalid(format!(
-                    "the path in `{text}` is longer than the 107 bytes a unix socket can have"
-                )));
-            }
-            return Ok(Endpoint::Unix(PathBuf::from(path)));
+impl Failure for EndpointError {
+    fn kind(&self) -> Kind {
+        match self {
+            EndpointError::Scheme { .. } => Kind::Unsupported,
+            _ => Kind::InvalidInput,
         }
-        for scheme in ["tcp://", "ssh://", "http://", "https://", "fd://", "npipe://"] {
-            if text.starts_with(scheme) {
-                return Err(Fault::unsupported(format!("hosts of the kind `{scheme}` are not supported yet: `{text}`"))
-                    .with_hint("forward the daemon's socket with `ssh -L /tmp/naru.sock:/run/naru/naru.sock HOST` and use `-H unix:///tmp/naru.sock`"));
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            EndpointError::NoScheme { text } => format!("did you mean `unix://{text}`?"),
+            EndpointError::Scheme { scheme } if scheme == "ssh" || scheme == "tcp" => {
+                "forward the socket with `ssh -L /tmp/naru.sock:/run/naru/naru.sock HOST` and use `-H unix:///tmp/naru.sock`".to_owned()
             }
-        }
-        Err(Fault::invalid(format!("unable to parse docker host `{text}`"))
-            .with_hint("write unix:///path/to/socket"))
+            _ => "write it as in `unix:///run/naru/naru.sock`".to_owned(),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Endpoint;
+    use super::*;
 
     #[test]
-    fn only_absolute_unix_sockets_are_taken() {
-        assert_eq!("unix:///x/y".parse::<Endpoint>().unwrap().to_string(), "unix:///x/y");
-        for (text, word) in [
-            ("", "unable to parse"),
-            ("/x", "unable to parse"),
-            ("unix://x", "absolute"),
-            ("tcp://h:1", "tcp://"),
-            ("ssh://h", "ssh://"),
+    fn endpoints() {
+        assert_eq!("unix:///run/x.sock".parse(), Ok(Endpoint::Unix(PathBuf::from("/run/x.sock"))));
+        for (text, message, hint) in [
+            (
+                "/run/x.sock",
+                "unable to parse docker host `/run/x.sock`",
+                "did you mean `unix:///run/x.sock`?",
+            ),
+            ("what", "unable to parse docker host `what`", "write it"),
+            ("unix://x", "is not absolute", "write it"),
+            ("tcp://1.2.3.4:2375", "endpoints with `tcp://` are not supported yet", "ssh -L"),
+            ("ssh://me@host", "endpoints with `ssh://` are not supported yet", "ssh -L"),
+            ("gopher://x", "unable to parse docker host", "write it"),
         ] {
-            let fault = text.parse::<Endpoint>().unwrap_err();
-            assert!(fault.message().contains(word), "{text}: {}", fault.message());
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+            assert!(error.hint().unwrap().contains(hint), "{error}");
         }
-        assert!(format!("unix:///{}", "x".repeat(200)).parse::<Endpoint>().is_err());
     }
 }

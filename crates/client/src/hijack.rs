@@ -1,113 +1,85 @@
-//! A connection that became a stream in both directions: a container's terminal or its three streams. Acts.
+//! Acts: a connection that became a raw stream, with the two directions ended one by one.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use naru_api_types::frame::{MULTIPLEXED, Splitter, StreamKind};
+use naru_api_types::frame;
 use naru_errdefs::{Fault, Kind};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use std::io;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
-type Io = TokioIo<hyper::upgrade::Upgraded>;
-
-/// Both directions.
+/// Both directions of a hijacked connection.
 #[derive(Debug)]
 pub struct Hijacked {
-    /// What the container says.
-    pub read: HijackedRead,
-    /// What it is told.
-    pub write: HijackedWrite,
+    /// From the daemon.
+    pub reader: HijackedReader,
+    /// To the daemon.
+    pub writer: HijackedWriter,
+    /// Whether output comes in frames (no terminal), as far as the daemon said so.
+    pub multiplexed: Option<bool>,
 }
 
-/// What the container says, with the stream each piece belongs to; a terminal has only standard output.
+/// What the daemon sends.
 #[derive(Debug)]
-pub struct HijackedRead {
-    io: ReadHalf<Io>,
-    splitter: Option<Splitter>,
-    buffer: Vec<u8>,
-    pending: Bytes,
+pub struct HijackedReader {
+    early: Bytes,
+    half: OwnedReadHalf,
 }
 
-/// What the container is told.
+/// What goes to the daemon.
 #[derive(Debug)]
-pub struct HijackedWrite {
-    io: WriteHalf<Io>,
+pub struct HijackedWriter {
+    half: OwnedWriteHalf,
 }
 
-impl Hijacked {
-    pub(crate) async fn new(
-        response: http::Response<hyper::body::Incoming>,
-    ) -> Result<Hijacked, Fault> {
-        let media = response
-            .headers()
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        // Daemons before API 1.42 send frames under the raw type too, so only ours can be trusted to say it.
-        let framed = media.starts_with(MULTIPLEXED);
-        let upgraded = hyper::upgrade::on(response).await.map_err(|error| {
-            Fault::new(Kind::Unavailable, "the daemon did not turn the connection into a stream")
-                .with_source(error)
-        })?;
-        let (read, write) = tokio::io::split(TokioIo::new(upgraded));
-        let splitter = framed.then(Splitter::new);
-        let read =
-            HijackedRead { io: read, splitter, buffer: vec![0; 32 << 10], pending: Bytes::new() };
-        Ok(Hijacked { read, write: HijackedWrite { io: write } })
-    }
-}
-
-impl HijackedRead {
-    /// The next piece of output; `None` at its end.
-    pub async fn next(&mut self) -> Result<Option<(StreamKind, Bytes)>, Fault> {
-        loop {
-            match &mut self.splitter {
-                Some(splitter) if !self.pending.is_empty() => {
-                    let whole = self.pending.clone();
-                    let piece =
-                        splitter.next(&whole).map_err(Fault::from)?.map(|(kind, payload, rest)| {
-                            (kind, whole.slice_ref(payload), whole.slice_ref(rest))
-                        });
-                    match piece {
-                        Some((kind, payload, rest)) => {
-                            self.pending = rest;
-                            return Ok(Some((kind, payload)));
-                        }
-                        None => self.pending = Bytes::new(),
-                    }
-                }
-                Some(_) | None => {}
-            }
-            let count = self
-                .io
-                .read(&mut self.buffer)
-                .await
-                .map_err(|error| Fault::io("cannot read the container's output", error))?;
-            if count == 0 {
-                return Ok(None);
-            }
-            let data = Bytes::copy_from_slice(self.buffer.get(..count).unwrap_or_default());
-            if self.splitter.is_none() {
-                return Ok(Some((StreamKind::Stdout, data)));
-            }
-            self.pending = data;
+impl HijackedReader {
+    /// Reads some bytes; zero at the end.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buffer.len());
+            self.early.split_to(length).copy_to_slice(buffer.get_mut(..length).unwrap_or_default());
+            return Ok(length);
         }
+        self.half.read(buffer).await
     }
 }
 
-impl HijackedWrite {
-    /// Sends input.
-    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let sent = async {
-            self.io.write_all(bytes).await?;
-            self.io.flush().await
-        };
-        sent.await.map_err(|error| Fault::io("cannot send input to the container", error))
+impl HijackedWriter {
+    /// Writes everything.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.half.write_all(bytes).await
     }
 
-    /// Says that there is no more input, while output goes on.
-    pub async fn close(&mut self) -> Result<(), Fault> {
-        self.io
-            .shutdown()
-            .await
-            .map_err(|error| Fault::io("cannot close the container's input", error))
+    /// Ends our direction; the daemon's goes on.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.half.shutdown().await
     }
+}
+
+pub(crate) async fn take(response: http::Response<Incoming>) -> Result<Hijacked, Fault> {
+    let multiplexed = response
+        .headers()
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|kind| match kind {
+            frame::MULTIPLEXED => Some(true),
+            // Older daemons say `raw-stream` for both, so it proves nothing.
+            _ => None,
+        });
+    let upgraded = hyper::upgrade::on(response).await.map_err(|error| {
+        Fault::new(Kind::Unavailable, "the daemon did not open the stream")
+            .with_source(Arc::new(error))
+    })?;
+    let parts = upgraded.downcast::<TokioIo<UnixStream>>().map_err(|_upgraded| {
+        Fault::internal("the stream is of another kind than it was opened with")
+    })?;
+    let (read, write) = parts.io.into_inner().into_split();
+    Ok(Hijacked {
+        reader: HijackedReader { early: parts.read_buf, half: read },
+        writer: HijackedWriter { half: write },
+        multiplexed,
+    })
 }

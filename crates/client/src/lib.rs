@@ -1,15 +1,21 @@
-//! A client of the Engine API. Acts: connects, sends, reads; it decides nothing about containers.
+//! The Engine API from the caller's side: an endpoint, one connection that is used again, typed calls, and streams.
 //!
-//! One connection is kept and used again; a second one is opened only while the first is busy (a stream or a hijacked
-//! terminal). Nothing is read from files: whoever calls says where the daemon is.
+//! Acts: opens sockets. Everything runs on the caller's (single-threaded) runtime. Calls name a
+//! [`Route`](naru_api_types::Route), so client and server cannot disagree about a path.
 
 mod connection;
+mod containers;
 mod endpoint;
 mod hijack;
-mod lines;
-mod request;
+mod images;
+mod ndjson;
+mod system;
 
-pub use endpoint::Endpoint;
-pub use hijack::{Hijacked, HijackedRead, HijackedWrite};
-pub use lines::Lines;
-pub use request::{Client, Reply, Upload};
+pub use connection::{Answer, Client, Content, Upload};
+pub use containers::Waiting;
+pub use endpoint::{Endpoint, EndpointError};
+pub use hijack::{Hijacked, HijackedReader, HijackedWriter};
+pub use ndjson::Lines;
+
+#[cfg(test)]
+mod tests;

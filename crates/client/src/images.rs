@@ -1,0 +1,73 @@
+//! Acts: calls about images.
+
+use crate::connection::{Answer, Client, Content};
+use crate::ndjson::Lines;
+use naru_api_types::image::{
+    ImageDeleteItem, ImageHistoryItem, ImageInspect, ImagePruneResponse, ImageSummary,
+};
+use naru_api_types::{Filters, Query, Route};
+use naru_errdefs::Fault;
+
+impl Client {
+    /// Lists images.
+    pub async fn list_images(&self, query: &Query) -> Result<Vec<ImageSummary>, Fault> {
+        self.get(Route::ImageList, query).await
+    }
+
+    /// Everything about an image.
+    pub async fn inspect_image(&self, name: &str) -> Result<ImageInspect, Fault> {
+        self.get(Route::ImageInspect { name: name.to_owned() }, &Query::new()).await
+    }
+
+    /// How an image was made.
+    pub async fn image_history(&self, name: &str) -> Result<Vec<ImageHistoryItem>, Fault> {
+        self.get(Route::ImageHistory { name: name.to_owned() }, &Query::new()).await
+    }
+
+    /// Removes an image or a name of it.
+    pub async fn remove_image(
+        &self,
+        name: &str,
+        query: &Query,
+    ) -> Result<Vec<ImageDeleteItem>, Fault> {
+        let route = Route::ImageRemove { name: name.to_owned() };
+        self.json(route, query, Content::None).await
+    }
+
+    /// Gives an image another name.
+    pub async fn tag_image(&self, name: &str, repository: &str, tag: &str) -> Result<(), Fault> {
+        let route = Route::ImageTag { name: name.to_owned() };
+        self.act(route, &Query::new().with("repo", repository).with("tag", tag)).await
+    }
+
+    /// Sends an archive of images.
+    pub async fn load_images(&self, archive: Content, quiet: bool) -> Result<Lines, Fault> {
+        let query = Query::new().with("quiet", if quiet { "1" } else { "0" });
+        self.open(Route::ImageLoad, &query, archive).await.map(Answer::lines)
+    }
+
+    /// Sends a root file system.
+    pub async fn import_image(&self, archive: Content, query: &Query) -> Result<Lines, Fault> {
+        self.open(Route::ImageCreate, query, archive).await.map(Answer::lines)
+    }
+
+    /// Images as one archive.
+    pub async fn save_images(
+        &self,
+        names: &[String],
+        format: Option<&str>,
+    ) -> Result<Answer, Fault> {
+        let mut query = Query::new();
+        for name in names {
+            query = query.with("names", name.as_str());
+        }
+        let query = query.with_some("format", format);
+        self.open(Route::ImagesSave, &query, Content::None).await
+    }
+
+    /// Removes unused images.
+    pub async fn prune_images(&self, filters: &Filters) -> Result<ImagePruneResponse, Fault> {
+        let query = Query::new().with_filters(filters);
+        self.json(Route::ImagePrune, &query, Content::None).await
+    }
+}

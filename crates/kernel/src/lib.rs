@@ -8,6 +8,7 @@
 )]
 
 pub mod capability;
+pub mod channel;
 pub mod clone;
 pub mod command;
 pub mod credentials;

@@ -1,16 +1,17 @@
 //! Pure: a spec resolved against the host: what will be done, in order. Nothing here touches the system, apart from
 //! [`Host::probe`], which reads the facts that planning needs.
 
-mod capabilities;
+pub(crate) mod capabilities;
 mod devices;
 mod error;
 mod exec;
 mod filter;
 mod host;
-mod mounts;
+pub(crate) mod mounts;
 mod namespaces;
 mod process;
 mod resolve;
+mod sysctls;
 
 pub use capabilities::CapabilitySets;
 pub use devices::DevicePlan;
@@ -61,10 +62,14 @@ pub struct Plan {
     pub readonly_paths: Vec<PathBuf>,
     /// Whether the container gets a session keyring of its own.
     pub new_keyring: bool,
+    /// Programs that the caller runs on the host once the namespaces are there.
+    pub runtime_hooks: Vec<crate::hook::HookPlan>,
     /// Programs that run in the container's namespaces before its root is entered.
     pub create_container_hooks: Vec<crate::hook::HookPlan>,
     /// Programs that run in the container right before its command.
     pub start_container_hooks: Vec<crate::hook::HookPlan>,
+    /// What these programs are told on their standard input: the state, without the status and the process number.
+    pub hook_state: serde_json::Map<String, serde_json::Value>,
     /// Where the container waits before its command is executed.
     pub gate: Gate,
     /// Whether our own reaping init stays as process 1 and the command becomes its child.
@@ -131,6 +136,8 @@ pub struct PlanOptions {
     pub preserve_fds: u32,
     /// Whether the container gets a session keyring of its own.
     pub new_keyring: bool,
+    /// What hooks are told on their standard input, besides the status and the process number.
+    pub hook_state: serde_json::Map<String, serde_json::Value>,
 }
 
 impl PlanOptions {
@@ -146,6 +153,7 @@ impl PlanOptions {
             seccomp: None,
             preserve_fds: 0,
             new_keyring: true,
+            hook_state: serde_json::Map::new(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Pure: the plan of a further process in a running container.
 
-use super::{Filter, Host, PlanError, ProcessPlan, UserRequest};
+use super::{Filter, Host, PlanError, ProcessPlan, UserRequest, process};
 use naru_oci::runtime::Process;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -39,6 +39,18 @@ pub fn plan_exec(
     options: &ExecOptions,
     host: &Host,
 ) -> Result<ExecPlan, PlanError> {
-    let _ = (process, options, host);
-    Err(PlanError::Missing { field: "process" })
+    let mut warnings = Vec::new();
+    let given = process::Given {
+        user: options.user.as_ref(),
+        seccomp: options.seccomp.clone().map(|filter| (filter, 0)),
+        preserve_fds: options.preserve_fds,
+        personality: None,
+    };
+    let process = process::resolve(process, given, host, &mut warnings)?;
+    Ok(ExecPlan {
+        cgroup_join: options.cgroup_join.clone(),
+        user_namespace: options.user_namespace,
+        process,
+        warnings,
+    })
 }

@@ -12,4 +12,7 @@
 //! ```
 
 pub mod client;
+pub mod log_file;
+pub mod log_record;
 pub mod protocol;
+pub mod takeover;

@@ -65,3 +65,44 @@ pub fn link(tar: &mut tar::Builder<Vec<u8>>, name: &str, target: &str) {
     let mut header = header(tar::EntryType::Symlink, 0o777, 0);
     tar.append_link(&mut header, name, target).expect("a tar in memory");
 }
+
+/// The busybox root with more entries: links (`name -> target`) and files.
+pub fn busybox_tar_with(links: &[(&str, &str)], files: &[(&str, u32, &[u8])]) -> Vec<u8> {
+    let base = busybox_tar();
+    let mut tar = tar::Builder::new(Vec::new());
+    let replaced = |name: &str| {
+        links.iter().any(|(link, _)| *link == name)
+            || files.iter().any(|(file, _, _)| *file == name)
+    };
+    let mut archive = tar::Archive::new(base.as_slice());
+    for entry in archive.entries().expect("our own tar") {
+        let mut entry = entry.expect("our own tar");
+        let name =
+            entry.path().expect("our own names").to_string_lossy().trim_end_matches('/').to_owned();
+        if replaced(&name) {
+            continue;
+        }
+        let header = entry.header().clone();
+        match header.link_name().expect("our own tar") {
+            Some(target) => link(&mut tar, &name, &target.to_string_lossy()),
+            None => {
+                let mut content = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut content).expect("our own tar");
+                append(
+                    &mut tar,
+                    &name,
+                    header.entry_type(),
+                    header.mode().expect("our own tar"),
+                    &content,
+                );
+            }
+        }
+    }
+    for (name, target) in links {
+        link(&mut tar, name, target);
+    }
+    for (name, mode, content) in files {
+        append(&mut tar, name, tar::EntryType::Regular, *mode, content);
+    }
+    tar.into_inner().expect("a tar in memory")
+}

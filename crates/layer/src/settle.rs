@@ -159,9 +159,12 @@ fn resolve_link(root: &OwnedFd, below: &Below, link: &DeferredLink) -> Result<()
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
     let name = link.target.file_name().map(Path::new).ok_or_else(missing)?;
     let parent = link.target.parent().unwrap_or(Path::new(""));
-    let to = make_parents(root, below, parent).map_err(write)?;
-    // An earlier link of this layer may have copied it already.
-    if node::status_at(&to, name).is_err() {
+    // An earlier link of this layer may have copied the file already.
+    let copied = match open_beneath(root, parent, flags) {
+        Ok(dir) => node::status_at(&dir, name).is_ok(),
+        Err(_) => false,
+    };
+    if !copied {
         let found = below.find(&link.target).map_err(read)?.ok_or_else(missing)?;
         if found.status.kind == NodeKind::Directory {
             return Err(ApplyError::LinkToDirectory {
@@ -169,8 +172,10 @@ fn resolve_link(root: &OwnedFd, below: &Below, link: &DeferredLink) -> Result<()
                 target: link.target.clone(),
             });
         }
+        let to = make_parents(root, below, parent).map_err(write)?;
         copy_up(&found, name, &to, &link.target)?;
     }
+    let to = open_beneath(root, parent, flags).map_err(write)?;
     let link_parent = link.path.parent().unwrap_or(Path::new(""));
     let link_name = link.path.file_name().map(Path::new).ok_or_else(missing)?;
     let place = open_beneath(root, link_parent, flags).map_err(write)?;

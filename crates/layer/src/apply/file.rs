@@ -58,17 +58,17 @@ pub(super) fn fill<R: BufRead>(
     Ok(())
 }
 
-/// Writes bytes, leaving out long aligned runs of zeros; says up to where something was written.
+/// Writes bytes, leaving out long runs of zeros; says up to where something was written.
 fn write(file: &File, bytes: &[u8], at: u64) -> io::Result<Option<u64>> {
-    let hole = HOLE as u64;
-    let lead = usize::try_from((hole - at % hole) % hole).unwrap_or_default();
-    if bytes.len() < lead + HOLE {
+    if bytes.len() < HOLE {
         file.write_all_at(bytes, at)?;
         return Ok(Some(at + bytes.len() as u64));
     }
-    // What is before the first boundary, then whole runs, then the rest; what is not a hole is written at once.
+    // Runs are aligned in the file; only the first and the last of what has come may be shorter. What lies between
+    // holes is written at once.
+    let hole = HOLE as u64;
+    let lead = usize::try_from((hole - at % hole) % hole).unwrap_or_default();
     let mut end = None;
-    let (mut from, mut to) = (0, lead);
     let mut put = |from: usize, to: usize| -> io::Result<()> {
         if let Some(piece) = bytes.get(from..to).filter(|piece| !piece.is_empty()) {
             file.write_all_at(piece, at + from as u64)?;
@@ -76,12 +76,14 @@ fn write(file: &File, bytes: &[u8], at: u64) -> io::Result<Option<u64>> {
         }
         Ok(())
     };
-    while let Some(run) = bytes.get(to..to + HOLE) {
-        if run.iter().all(|byte| *byte == 0) {
-            put(from, to)?;
-            from = to + HOLE;
+    let (mut from, mut run, mut next) = (0, 0, lead);
+    while run < bytes.len() {
+        next = next.min(bytes.len());
+        if bytes.get(run..next).is_some_and(|run| run.iter().all(|byte| *byte == 0)) {
+            put(from, run)?;
+            from = next;
         }
-        to += HOLE;
+        (run, next) = (next, next + HOLE);
     }
     put(from, bytes.len())?;
     Ok(end)

@@ -1,0 +1,127 @@
+//! Committed blobs, by digest.
+//!
+//! Acts. A blob is there when its row is; its file is then whole, durable and never changes.
+
+mod ingest;
+
+pub use ingest::Ingest;
+
+use crate::StoreError;
+use crate::core::Core;
+use crate::leases::LeaseId;
+use crate::row::Row;
+use crate::schema::{Key, table};
+use naru_oci::Digest;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What is stored about a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BlobRow {
+    pub(crate) size: u64,
+}
+
+impl Row for BlobRow {
+    const VERSION: u8 = 1;
+}
+
+/// A committed blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Blob {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many there are.
+    pub size: u64,
+}
+
+/// Committed blobs.
+#[derive(Debug, Clone)]
+pub struct Content {
+    core: Arc<Core>,
+}
+
+impl Content {
+    pub(crate) fn new(core: Arc<Core>) -> Content {
+        Content { core }
+    }
+
+    /// Whether a blob is there.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.core.journal.contains(&Key::blob(digest))
+    }
+
+    /// The size of a blob.
+    pub fn size(&self, digest: &Digest) -> Result<u64, StoreError> {
+        match self.core.journal.get::<BlobRow>(&Key::blob(digest))? {
+            Some(row) => Ok(row.size),
+            None => Err(StoreError::NoBlob { digest: *digest }),
+        }
+    }
+
+    /// A blob's bytes, to be read.
+    pub fn open(&self, digest: &Digest) -> Result<File, StoreError> {
+        let path = self.path(digest)?;
+        match File::open(&path) {
+            Ok(file) => Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::LostBlob { digest: *digest })
+            }
+            Err(source) => Err(StoreError::io("open", &path)(source)),
+        }
+    }
+
+    /// All bytes of a blob that has at most `limit` of them.
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
+        let size = self.size(digest)?;
+        if size > limit {
+            return Err(StoreError::TooLarge { digest: *digest, size, limit });
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        self.open(digest)?
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(StoreError::io("read", &self.core.layout.blob(digest)))?;
+        Ok(bytes)
+    }
+
+    /// Where a blob's bytes lie.
+    pub fn path(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        if self.has(digest) {
+            Ok(self.core.layout.blob(digest))
+        } else {
+            Err(StoreError::NoBlob { digest: *digest })
+        }
+    }
+
+    /// All blobs, by digest.
+    pub fn list(&self) -> Result<Vec<Blob>, StoreError> {
+        Ok(self
+            .core
+            .journal
+            .list::<BlobRow>(table::BLOB)?
+            .into_iter()
+            .filter_map(|(key, row)| Some(Blob { digest: key.parse().ok()?, size: row.size }))
+            .collect())
+    }
+
+    /// Begins to write a blob under a lease.
+    pub fn ingest(&self, lease: &LeaseId) -> Result<Ingest, StoreError> {
+        Ingest::begin(&self.core, *lease)
+    }
+
+    /// Goes on writing a blob whose digest is known, from where an earlier writer stopped, even before a restart.
+    pub fn resume(&self, lease: &LeaseId, digest: &Digest) -> Result<Ingest, StoreError> {
+        Ingest::resume(&self.core, *lease, *digest)
+    }
+
+    /// Writes a small blob in one go.
+    pub fn put(&self, lease: &LeaseId, bytes: &[u8]) -> Result<Blob, StoreError> {
+        let mut ingest = self.ingest(lease)?;
+        io::Write::write_all(&mut ingest, bytes)
+            .map_err(StoreError::io("write", &self.core.layout.ingests()))?;
+        ingest.commit(None)
+    }
+}

@@ -27,6 +27,11 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>)
     Ok(())
 }
 
+/// Sends one message by `write`, for processes under a filter that forbids the calls of sockets.
+pub fn write(socket: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    Ok(rustix::io::write(socket, bytes).map(drop)?)
+}
+
 /// Receives one message: its length (0: the other end is gone) and the descriptor that came with it.
 pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<(usize, Option<OwnedFd>)> {
     receive_with(socket, buffer, RecvFlags::CMSG_CLOEXEC)

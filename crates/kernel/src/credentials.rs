@@ -60,3 +60,43 @@ pub fn set_personality(domain: u32) -> io::Result<()> {
     let done = unsafe { libc::personality(libc::c_ulong::from(domain)) };
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Installs a system call filter, a program of eight bytes an instruction, for this thread and what it executes. Needs
+/// `no_new_privileges` or the right to administer.
+pub fn install_filter(program: &[u8], flags: u32) -> io::Result<()> {
+    const SET_MODE_FILTER: libc::c_uint = 1;
+    let instructions = program
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|bytes| u64::from_ne_bytes(*bytes))
+        .collect::<Vec<_>>();
+    let length = u16::try_from(instructions.len()).map_err(|_long| io::ErrorKind::InvalidInput)?;
+    let filter = libc::sock_fprog {
+        len: length,
+        filter: instructions.as_ptr().cast_mut().cast::<libc::sock_filter>(),
+    };
+    // SAFETY: an instruction is eight bytes long and as `u64` well aligned; length and pointer describe the vector,
+    // which lives until the call returns, and the kernel only reads it.
+    let done =
+        unsafe { libc::syscall(libc::SYS_seccomp, SET_MODE_FILTER, flags, &raw const filter) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the effective user may execute a file.
+pub fn may_execute(path: &std::ffi::CStr) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD};
+    Ok(rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+/// Goes to a directory and makes sure that it is one that this process's root contains: a descriptor of a directory
+/// outside, reached through `/proc`, is not.
+pub fn enter_directory(path: &std::path::Path) -> io::Result<()> {
+    rustix::process::chdir(path)?;
+    let now = rustix::process::getcwd(Vec::new())?;
+    if now.as_bytes().starts_with(b"/") {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is outside of the container's root"))
+    }
+}

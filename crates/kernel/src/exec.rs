@@ -197,3 +197,23 @@ pub fn protect_self() -> io::Result<()> {
     environment.push(text(MARK.into())?);
     Err(execute_fd(binary.as_fd(), &arguments, &environment))
 }
+
+/// Lets a descriptor survive `execve`, by its number.
+pub fn leave_open(number: RawFd) -> io::Result<()> {
+    // SAFETY: setting the flags of a number touches no memory, and fails for one that is not open.
+    let done = unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// One of the three standard streams, if it is open.
+pub fn borrowed(number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    if !(0..3).contains(&number) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: `fcntl` with F_GETFD touches no memory and fails for a number that is not open.
+    if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, and the standard streams are never closed by their number but only replaced.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}

@@ -25,6 +25,7 @@ pub mod pidfd;
 pub mod poll;
 pub mod process;
 pub mod pty;
+pub mod reap;
 pub mod rlimit;
 pub mod signal;
 pub mod socket;

@@ -130,10 +130,32 @@ pub fn clone_tree(dir: impl AsFd, path: impl AsRef<Path>, recursive: bool) -> io
     Ok(rustix::mount::open_tree(dir, path.as_ref(), flags)?)
 }
 
+/// Copies the mount that a path of this mount namespace is on, from that path down; see [`clone_tree`].
+pub fn clone_path(path: impl AsRef<Path>, recursive: bool) -> io::Result<OwnedFd> {
+    clone_tree(CWD, path, recursive)
+}
+
 /// Attaches a detached mount to an open directory or file.
 pub fn attach(tree: impl AsFd, target: impl AsFd) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     Ok(rustix::mount::move_mount(tree, "", target, "", flags)?)
+}
+
+/// Opens a place below `root` without following any link; a link on the way is `ELOOP`. Other mounts are entered.
+pub fn open_without_links(root: impl AsFd, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags};
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat2(root, path.as_ref(), flags, Mode::empty(), resolve)?)
+}
+
+/// What tells a file apart even from itself seen through another mount: mount, device and inode.
+pub fn identity(path: impl AsRef<Path>) -> io::Result<(u64, u64, u64)> {
+    use rustix::fs::StatxFlags;
+    let wanted = StatxFlags::INO | StatxFlags::MNT_ID;
+    let found = rustix::fs::statx(CWD, path.as_ref(), AtFlags::empty(), wanted)?;
+    let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+    Ok((found.stx_mnt_id, device, found.stx_ino))
 }
 
 /// Changes a mount, attached or not.

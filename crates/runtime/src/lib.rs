@@ -11,9 +11,11 @@
 //! The caller of [`launch`] and [`launch_exec`] must be a process with one thread: the new process goes on with a copy
 //! of its memory, and a lock held by another thread would never be released there.
 
-mod hook;
 mod plan;
 
+mod handshake;
+mod hook;
+mod init;
 mod launch;
 mod start_error;
 

@@ -1,0 +1,5 @@
+//! Real containers out of a tiny root, looked at from inside. Acts; needs root.
+
+mod fixture;
+
+mod basics;

@@ -101,6 +101,9 @@ pub enum StoreError {
         /// Its chain ID.
         chain: ChainId,
     },
+    /// What a change relied on was changed by somebody else meanwhile.
+    #[error("the store was changed meanwhile")]
+    Stale,
     /// The lease is unknown or has ended.
     #[error("the lease `{lease}` has ended")]
     NoLease {
@@ -169,7 +172,7 @@ impl Failure for StoreError {
             | StoreError::NoSnapshot { .. } => Kind::NotFound,
             StoreError::Taken { .. } => Kind::AlreadyExists,
             StoreError::TooLarge { .. } | StoreError::Mismatch { .. } => Kind::InvalidInput,
-            StoreError::Busy { .. } => Kind::Conflict,
+            StoreError::Busy { .. } | StoreError::Stale => Kind::Conflict,
         }
     }
 

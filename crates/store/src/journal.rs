@@ -46,6 +46,8 @@ pub struct Batch {
     pub(crate) checks: Vec<(Key, Check)>,
     pub(crate) changes: Vec<(Key, Option<Bytes>)>,
     pub(crate) failed: Option<StoreError>,
+    /// Only if no referring row has changed since.
+    generation: Option<u64>,
 }
 
 impl Batch {
@@ -61,6 +63,11 @@ impl Batch {
 
     pub(crate) fn check(&mut self, key: Key, check: Check) {
         self.checks.push((key, check));
+    }
+
+    /// The batch is refused as stale when a row that refers to others was changed after this generation.
+    pub(crate) fn only_at(&mut self, generation: u64) {
+        self.generation = Some(generation);
     }
 
     pub(crate) fn put<T: crate::row::Row>(&mut self, key: Key, value: &T) {
@@ -106,6 +113,8 @@ struct Queue {
     volatile: BTreeMap<Key, Unwritten>,
     /// When the oldest volatile row must be written.
     due: Option<Instant>,
+    /// Counts changes of rows that refer to others.
+    generation: u64,
     /// Keys of the group that is being written.
     in_flight: BTreeSet<Key>,
     closing: bool,
@@ -223,6 +232,9 @@ impl Journal {
         }
         let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
         check(&batch.checks, |key| rows.contains_key(key))?;
+        if batch.changes.iter().any(|(key, _)| key.refers()) {
+            queue.generation += 1;
+        }
         for (key, value) in batch.changes {
             let only_here = match queue.volatile.get(&key) {
                 Some(unwritten) => unwritten.only_here,
@@ -287,6 +299,12 @@ impl Journal {
     /// All rows as they are now.
     pub(crate) fn all(&self) -> Rows {
         self.shared.rows().clone()
+    }
+
+    /// All rows, and the generation that they are of.
+    pub(crate) fn snapshot(&self) -> (Rows, u64) {
+        let queue = self.shared.queue();
+        (self.shared.rows().clone(), queue.generation)
     }
 }
 

@@ -67,10 +67,10 @@ impl Registry {
 
 /// The row of a kept lease.
 #[derive(Debug, Serialize, Deserialize)]
-struct LeaseRow {
+pub(crate) struct LeaseRow {
     /// Seconds since 1970.
-    expires: u64,
-    holds: BTreeSet<Held>,
+    pub(crate) expires: u64,
+    pub(crate) holds: BTreeSet<Held>,
 }
 
 impl Row for LeaseRow {

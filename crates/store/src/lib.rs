@@ -7,6 +7,7 @@
 mod content;
 mod core;
 mod error;
+mod gc;
 mod images;
 mod journal;
 mod leases;
@@ -21,6 +22,7 @@ mod trash;
 
 pub use content::{Blob, Content, Ingest};
 pub use error::{DatabaseError, StoreError};
+pub use gc::Collected;
 pub use images::{Image, ImageRecord, Images, ResolveError};
 pub use journal::Batch;
 pub use leases::{Held, Lease, LeaseId, Leases};
@@ -90,3 +92,6 @@ impl Store {
         self.core.trash.settle();
     }
 }
+
+#[cfg(test)]
+mod tests;

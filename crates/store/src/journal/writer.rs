@@ -291,7 +291,7 @@ impl Writer {
             group.take_volatile(&mut queue);
         }
         for job in std::mem::take(&mut queue.jobs) {
-            group.take(job, &self.shared.rows());
+            group.take(job, &self.shared.rows(), queue.generation);
         }
         for key in group.overlay.keys() {
             // What is durable now is no longer volatile.
@@ -314,6 +314,9 @@ impl Writer {
                     Some(bytes) => rows.insert(key.clone(), Arc::clone(bytes)),
                     None => rows.remove(key),
                 };
+            }
+            if group.overlay.keys().any(Key::refers) {
+                queue.generation += 1;
             }
         }
         queue.in_flight.clear();
@@ -413,13 +416,21 @@ impl Group {
         queue.due = None;
     }
 
-    fn take(&mut self, job: Job, rows: &Rows) {
+    fn take(&mut self, job: Job, rows: &Rows, generation: u64) {
         let present = |key: &Key| match self.overlay.get(key) {
             Some(value) => value.is_some(),
             None => rows.contains_key(key),
         };
         if let Err(error) = check(&job.batch.checks, present) {
             job.answer.send(Err(error));
+            return;
+        }
+        let stale = job
+            .batch
+            .generation
+            .is_some_and(|at| at != generation || self.overlay.keys().any(Key::refers));
+        if stale {
+            job.answer.send(Err(StoreError::Stale));
             return;
         }
         self.overlay.extend(job.batch.changes);

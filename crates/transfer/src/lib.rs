@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Images in and out of the store: archives that other tools write and read.
+//!
+//! Acts: streams into the content store, unpacks layers side by side into snapshots, and records images last, so that
+//! whatever fails leaves nothing that can be seen. What an archive *means* is decided in `layout`, `legacy` and
+//! `changes`, which are pure.
+//!
+//! ```text
+//! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
+//! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
+//! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
+//! ```
+
+mod changes;
+mod collect;
+mod error;
+mod hello;
+mod import;
+mod layout;
+mod legacy;
+mod load;
+mod progress;
+mod record;
+mod save;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+pub use changes::{ChangeError, apply_changes};
+pub use collect::Source;
+pub use error::LoadError;
+pub use hello::{HELLO_NAME, hello_image};
+pub use import::{Import, import};
+pub use load::{LoadedImage, load};
+pub use progress::{Progress, Report};
+pub use save::{SaveFormat, save};
+pub use unpack::{Layer, unpack};

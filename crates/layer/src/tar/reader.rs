@@ -108,6 +108,11 @@ impl<R: BufRead> Reader<R> {
         self.remaining = self.remaining.saturating_sub(count as u64);
     }
 
+    /// The present entry's data as a stream.
+    pub fn body(&mut self) -> Body<'_, R> {
+        Body { reader: self }
+    }
+
     /// All of the present entry's data, when it is at most `limit` long.
     pub fn read_all(&mut self, limit: u64) -> Result<Option<Vec<u8>>, TarError> {
         if self.remaining > limit {
@@ -257,6 +262,24 @@ impl<R: BufRead> Reader<R> {
             count -= step as u64;
         }
         Ok(())
+    }
+}
+
+/// The data of one entry.
+#[derive(Debug)]
+pub struct Body<'a, R> {
+    reader: &'a mut Reader<R>,
+}
+
+impl<R: BufRead> Read for Body<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut bytes = self.reader.fill().map_err(|error| match error {
+            TarError::Read(source) => source,
+            other => io::Error::new(io::ErrorKind::UnexpectedEof, other),
+        })?;
+        let count = bytes.read(buffer)?;
+        self.reader.consume(count);
+        Ok(count)
     }
 }
 

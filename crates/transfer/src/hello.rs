@@ -1,0 +1,80 @@
+//! Acts: the embedded image, made out of the running program, so that the first container needs no network.
+
+use crate::error::LoadError;
+use crate::layout::{assemble, reference};
+use crate::record::{LEASE, prepare, publish};
+use naru_errdefs::{Fault, ResultExt};
+use naru_kernel::times::FileTime;
+use naru_layer::tar::{Entry, EntryKind, Writer};
+use naru_oci::{
+    Config, ContainerDefaults, Descriptor, DiffId, History, ImageId, Platform, RootFs, media_type,
+};
+use naru_store::Store;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// What the embedded image is called.
+pub const HELLO_NAME: &str = "docker.io/naru/hello:latest";
+
+/// Makes the embedded image from the program `exe`, which must be static and greet when called as `/naru hello`.
+pub fn hello_image(store: &Store, exe: &Path) -> Result<ImageId, Fault> {
+    let cannot = || format!("cannot make the image `naru/hello` from `{}`", exe.display());
+    let lease = store.leases.create(LEASE);
+    let mut program = File::open(exe).during(cannot)?;
+    let size = program.metadata().during(cannot)?.len();
+    let mut layer = Writer::new(store.content.ingest(lease.id())?);
+    layer.start(&program_entry(size)).during(cannot)?;
+    let mut piece = vec![0u8; 256 * 1024];
+    loop {
+        let read = program.read(&mut piece).during(cannot)?;
+        let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        layer.data(bytes).during(cannot)?;
+    }
+    let mut ingest = layer.finish().during(cannot)?;
+    ingest.flush().during(cannot)?;
+    let blob = ingest.commit(None)?;
+    let platform = Platform::host();
+    let config = Config {
+        // The same program always makes the same image.
+        created: Some("1970-01-01T00:00:00Z".to_owned()),
+        author: None,
+        architecture: platform.architecture,
+        os: platform.os,
+        variant: None,
+        config: ContainerDefaults {
+            entrypoint: Some(vec!["/naru".to_owned(), "hello".to_owned()]),
+            env: vec!["PATH=/".to_owned()],
+            working_dir: "/".to_owned(),
+            ..ContainerDefaults::default()
+        },
+        rootfs: RootFs { kind: "layers".to_owned(), diff_ids: vec![DiffId(blob.digest)] },
+        history: vec![History { created_by: Some("naru".to_owned()), ..History::default() }],
+        other: BTreeMap::new(),
+    };
+    let bytes = serde_json::to_vec(&config)
+        .map_err(|source| LoadError::Json { name: "config".to_owned(), source })?;
+    let layers = vec![Descriptor::new(media_type::OCI_LAYER, blob.digest, blob.size)];
+    let image = assemble(vec![reference(HELLO_NAME)?], &bytes, layers)?;
+    let record = prepare(store, lease.id(), &image)?;
+    let id = record.image_id;
+    publish(store, &[(record, image.names)])?;
+    Ok(id)
+}
+
+fn program_entry(size: u64) -> Entry {
+    Entry {
+        name: b"naru".to_vec(),
+        kind: EntryKind::File,
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+        modified: FileTime::default(),
+        accessed: None,
+        attributes: Vec::new(),
+        stored: size,
+        sparse: None,
+        dropped: Vec::new(),
+    }
+}

@@ -1,0 +1,1 @@
+//! Archives as documents, and what is found in them.

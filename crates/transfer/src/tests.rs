@@ -1,0 +1,1 @@
+//! Archives through a whole store.

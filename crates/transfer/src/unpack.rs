@@ -1,0 +1,124 @@
+//! Acts: layers in the content store to snapshots, side by side.
+
+use crate::error::LoadError;
+use naru_errdefs::Fault;
+use naru_layer::{Applied, Limits, apply, settle};
+use naru_oci::{ChainId, Descriptor, DiffId, chain_ids};
+use naru_store::{Begin, LeaseId, Pending, Store};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// No more layers than this are unpacked at once: beyond it they only wait for the disk.
+const MOST_WORKERS: usize = 8;
+
+/// One layer of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The blob.
+    pub blob: Descriptor,
+    /// What it must unpack to.
+    pub diff_id: DiffId,
+}
+
+/// Unpacks the layers that have no snapshot yet. Nothing is visible before all of them are there and durable. Answers
+/// the topmost chain and the unpacked size of all layers.
+pub fn unpack(
+    store: &Store,
+    lease: &LeaseId,
+    layers: &[Layer],
+) -> Result<(Option<ChainId>, u64), Fault> {
+    let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
+    let chains = chain_ids(&diff_ids);
+    let mut size = 0;
+    let mut wanted = Vec::new();
+    let mut parent = None;
+    for (layer, chain) in layers.iter().zip(&chains) {
+        match store.snapshots.begin(*chain, parent, lease)? {
+            Begin::AlreadyThere => size += store.snapshots.get(chain)?.size,
+            Begin::Pending(pending) => wanted.push((layer, parent, pending)),
+        }
+        parent = Some(*chain);
+    }
+    let applied = apply_all(store, &wanted)?;
+    // Only the lowest of them can stand on a layer that was there before.
+    let below = match wanted.first() {
+        Some((_, Some(chain), _)) => store.snapshots.lower_dirs(chain)?,
+        _ => Vec::new(),
+    };
+    let mut done: Vec<(Pending, u64)> = Vec::with_capacity(wanted.len());
+    for ((layer, _, pending), applied) in wanted.into_iter().zip(applied) {
+        let cannot = || format!("cannot complete layer `{}`", layer.blob.digest);
+        let lower: Vec<PathBuf> =
+            done.iter().rev().map(|(pending, _)| pending.dir()).chain(below.clone()).collect();
+        settle(&pending.dir(), &lower, &applied.changes)
+            .map_err(|error| Fault::from(error).context(cannot()))?;
+        for note in &applied.changes.notes {
+            tracing::warn!(layer = %layer.blob.digest, "{note}");
+        }
+        size += applied.changes.content;
+        done.push((pending, applied.changes.content));
+    }
+    store.snapshots.commit_all(done)?;
+    Ok((parent, size))
+}
+
+/// Unpacks all, some at a time; the first failure stops the others between layers.
+fn apply_all(
+    store: &Store,
+    wanted: &[(&Layer, Option<ChainId>, Pending)],
+) -> Result<Vec<Applied>, Fault> {
+    let workers = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(2, MOST_WORKERS)
+        .min(wanted.len());
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let results: Mutex<Vec<Option<Result<Applied, Fault>>>> =
+        Mutex::new(wanted.iter().map(|_| None).collect());
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some((layer, _, pending)) = wanted.get(index) else { break };
+            let result = apply_one(store, layer, pending);
+            failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            if let Some(slot) =
+                results.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)
+            {
+                *slot = Some(result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..workers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(error) = results.iter().position(|result| matches!(result, Some(Err(_)))) {
+        return results
+            .into_iter()
+            .nth(error)
+            .flatten()
+            .unwrap_or_else(|| Err(lost()))
+            .map(|_| Vec::new());
+    }
+    results.into_iter().map(|result| result.unwrap_or_else(|| Err(lost()))).collect()
+}
+
+fn lost() -> Fault {
+    Fault::internal("a layer was not unpacked")
+}
+
+fn apply_one(store: &Store, layer: &Layer, pending: &Pending) -> Result<Applied, Fault> {
+    let file = store.content.open(&layer.blob.digest)?;
+    let applied = apply(file, &pending.dir(), &Limits::standard()).map_err(|error| {
+        Fault::from(error).context(format!("cannot unpack layer `{}`", layer.blob.digest))
+    })?;
+    if applied.diff_id != layer.diff_id {
+        let (expected, found) = (layer.diff_id.0, applied.diff_id.0);
+        return Err(LoadError::WrongLayer { layer: layer.blob.digest, expected, found }.into());
+    }
+    Ok(applied)
+}

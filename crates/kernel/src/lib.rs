@@ -7,7 +7,9 @@
     reason = "this crate is where system calls without a safe wrapper are made safe"
 )]
 
+pub mod bpf;
 pub mod capability;
+pub mod cgroup;
 pub mod channel;
 pub mod clone;
 pub mod command;
@@ -16,6 +18,7 @@ pub mod exec;
 pub mod failpoint;
 pub mod fs;
 pub mod memfd;
+pub mod memory;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
@@ -27,6 +30,7 @@ pub mod process;
 pub mod pty;
 pub mod reap;
 pub mod rlimit;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod sparse;

@@ -11,6 +11,7 @@
 //! The caller of [`launch`] and [`launch_exec`] must be a process with one thread: the new process goes on with a copy
 //! of its memory, and a lock held by another thread would never be released there.
 
+pub mod cgroup;
 mod plan;
 
 mod handshake;

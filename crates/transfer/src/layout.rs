@@ -258,8 +258,10 @@ impl<'a> Walk<'a> {
 
     fn read(&self, entry: &Descriptor) -> Result<&'a Vec<u8>, LoadError> {
         let name = blob_path(entry.digest);
-        let bytes =
-            self.contents.document(&name).ok_or_else(|| LoadError::Missing { name: name.clone() })?;
+        let bytes = self
+            .contents
+            .document(&name)
+            .ok_or_else(|| LoadError::Missing { name: name.clone() })?;
         if bytes.len() as u64 != entry.size {
             return Err(LoadError::WrongSize {
                 name,

@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+#[cfg(test)]
+mod tests;
+
 /// Writes the layer that makes `upper` out of `lower`. Files count as unchanged when all that can be seen of them is
 /// the same, with content compared only where size and time agree.
 pub fn diff_trees(lower: &Path, upper: &Path, out: impl Write) -> Result<Archived, ArchiveError> {

@@ -62,9 +62,22 @@ pub fn id() -> u32 {
 
 /// Closes every descriptor from `first` on. For a process that has just begun: nothing in it may own one of them.
 pub fn close_from(first: u32) -> io::Result<()> {
+    close_range(first, u32::MAX)
+}
+
+/// Closes every descriptor from `first` to `last`, both included; nothing if `last` is less. As [`close_from`].
+pub fn close_range(first: u32, last: u32) -> io::Result<()> {
+    if last < first {
+        return Ok(());
+    }
     // SAFETY: closing touches no memory; that no owner is left behind is what the caller vouches for at its start.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The user that the calling process acts as.
+pub fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// Whether programs that are executed keep `fd`.

@@ -264,7 +264,8 @@ impl Client {
         self.start_plan(request, spec, &serde_json::to_vec(plan)?, Some(target), attachments)
     }
 
-    pub(crate) fn start_plan(
+    /// Starts whatever the monitor's launcher understands; [`Client::start`] and [`Client::exec`] are what containers need.
+    pub fn start_plan(
         &self,
         request: u64,
         spec: &ProcessSpec,

@@ -12,7 +12,18 @@
 //! ```
 
 pub mod client;
+pub mod exit_record;
+pub mod launch;
 pub mod log_file;
 pub mod log_record;
 pub mod protocol;
-pub mod takeover;
+
+mod attachments;
+mod connection;
+mod process;
+mod serve;
+mod spool;
+mod takeover;
+mod watch;
+
+pub use serve::{ServeError, serve, serve_with};

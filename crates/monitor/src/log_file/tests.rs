@@ -159,7 +159,7 @@ fn half_a_line_is_not_shown_yet() {
 #[test]
 fn a_rotation_that_was_killed_drops_nothing_early() {
     let mut fixture = Fixture::new(400, 4);
-    for line in numbers(0..10) {
+    for line in numbers(0..12) {
         fixture.write(&line);
     }
     let path = fixture.log.path().to_owned();
@@ -168,10 +168,10 @@ fn a_rotation_that_was_killed_drops_nothing_early() {
     // As if killed after `.1` became `.2` … and before the newest became `.1`.
     std::fs::rename(rotated(&path, 2), rotated(&path, 3)).unwrap();
     std::fs::rename(rotated(&path, 1), rotated(&path, 2)).unwrap();
-    assert_eq!(fixture.read(ReadOptions::default()), numbers(0..10));
+    assert_eq!(fixture.read(ReadOptions::default()), numbers(0..12));
     fixture.log.rotate().unwrap();
     assert_eq!(fixture.files().len(), 4);
-    assert_eq!(fixture.read(ReadOptions::default()), numbers(0..10));
+    assert_eq!(fixture.read(ReadOptions::default()), numbers(0..12));
 }
 
 proptest! {

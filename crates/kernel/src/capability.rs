@@ -25,14 +25,19 @@ fn prctl(
 /// What this process and its children can ever gain, one bit a capability.
 pub fn bounding() -> u64 {
     (0..MAXIMUM)
-        .filter(|bit| matches!(prctl(PR_CAPBSET_READ, libc::c_ulong::from(*bit), 0), Ok(1)))
-        .fold(0, |all, bit| all | 1 << bit)
+        .map_while(|bit| Some((bit, prctl(PR_CAPBSET_READ, libc::c_ulong::from(bit), 0).ok()?)))
+        .filter(|(_, has)| *has == 1)
+        .fold(0, |all, (bit, _)| all | 1 << bit)
 }
 
-/// Drops what is in `drop` from the bounding set.
-pub fn drop_bounding(drop: u64) -> io::Result<()> {
-    for bit in (0..MAXIMUM).filter(|bit| drop >> bit & 1 == 1) {
-        prctl(PR_CAPBSET_DROP, libc::c_ulong::from(bit), 0)?;
+/// Drops everything but `keep` from the bounding set.
+pub fn limit_bounding(keep: u64) -> io::Result<()> {
+    for bit in (0..MAXIMUM).filter(|bit| keep >> bit & 1 == 0) {
+        match prctl(PR_CAPBSET_DROP, libc::c_ulong::from(bit), 0) {
+            // The kernel knows no more.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            result => result?,
+        };
     }
     Ok(())
 }

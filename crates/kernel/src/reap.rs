@@ -99,3 +99,13 @@ pub fn wait(process: impl AsFd) -> io::Result<u8> {
         .and_then(|code| u8::try_from(code).ok())
         .unwrap_or(255))
 }
+
+/// The number of a process as the `/proc` of this mount namespace counts, which need not be how this process does.
+pub fn number_in_proc(process: impl AsFd) -> io::Result<u32> {
+    use std::os::fd::AsRawFd;
+    let file = format!("/proc/self/fdinfo/{}", process.as_fd().as_raw_fd());
+    std::fs::read_to_string(file)?
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
+        .ok_or_else(|| io::Error::other("a process that `/proc` does not show"))
+}

@@ -204,10 +204,7 @@ pub(super) fn assume(
     identity: &Identity,
     extra: u64,
 ) -> Result<(), StartError> {
-    let drop = capability::bounding() & !sets.bounding;
-    if drop != 0 {
-        capability::drop_bounding(drop).attempt(|| "drop capabilities for good")?;
-    }
+    capability::limit_bounding(sets.bounding).attempt(|| "drop capabilities for good")?;
     credentials::keep_capabilities(true).attempt(|| "keep capabilities")?;
     match credentials::set_groups(&identity.groups) {
         // Where a user namespace denies it, there must be nothing to set.

@@ -7,7 +7,7 @@ use crate::start_error::StartError;
 use naru_kernel::mount::{self, Change, NewFileSystem, attribute};
 use naru_kernel::node::{self, NodeKind};
 use naru_kernel::path::{self, OFlags};
-use naru_kernel::{clone, namespace};
+use naru_kernel::{clone, namespace, reap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -195,9 +195,11 @@ fn user_namespace(maps: &IdMaps) -> io::Result<OwnedFd> {
         0
     })?;
     let (uids, gids) = maps.texts();
-    let made = namespace::write_maps(child.pid, &uids, &gids)
-        .and_then(|()| namespace::open(format!("/proc/{}/ns/user", child.pid)));
+    let made = reap::number_in_proc(&child.pidfd).and_then(|pid| {
+        namespace::write_maps(pid, &uids, &gids)?;
+        namespace::open(format!("/proc/{pid}/ns/user"))
+    });
     drop(naru_kernel::channel::send(&ours, b"x", None));
-    naru_kernel::reap::wait(&child.pidfd)?;
+    reap::wait(&child.pidfd)?;
     made
 }

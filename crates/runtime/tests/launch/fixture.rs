@@ -140,12 +140,12 @@ impl Fixture {
     }
 
     /// Starts it and waits until the command runs.
-    pub(crate) fn start(&self) -> Running {
+    pub(crate) fn start(self) -> Running {
         let (stdio, outputs) = pipes();
         let mut launching = self.launch(Some(stdio)).unwrap();
         follow(&mut launching).unwrap();
         let (pid, pidfd, _) = launching.into_parts();
-        Running { pid, pidfd, outputs }
+        Running { pid, pidfd, outputs, _fixture: self }
     }
 }
 
@@ -154,6 +154,8 @@ pub(crate) struct Running {
     pub(crate) pid: u32,
     pub(crate) pidfd: OwnedFd,
     pub(crate) outputs: (File, File),
+    /// Its files, which must not go before it does.
+    _fixture: Fixture,
 }
 
 impl Running {

@@ -3,3 +3,7 @@
 mod fixture;
 
 mod basics;
+mod escapes;
+mod processes;
+mod speed;
+mod surroundings;

@@ -1,1 +1,57 @@
-//! Placeholder.
+//! The command line: docker's commands, flags, messages and exit statuses, over the Engine API.
+//!
+//! Acts: talks to a daemon and to the terminal. What can be decided without them is in [`flags`], [`opts`], [`render`]
+//! and [`exit`], which are pure. There is no other way to a daemon than its API: local and remote differ in the endpoint.
+
+pub mod commands;
+pub mod context;
+pub mod exit;
+pub mod flags;
+pub mod opts;
+pub mod printer;
+pub mod render;
+mod session;
+mod terminal;
+
+pub use exit::ExitStatus;
+
+use exit::Failed;
+use naru_errdefs::Fault;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// What the binary does for the command line.
+#[derive(Clone, Copy)]
+pub struct Hooks<'a> {
+    /// Starts the local daemon on this socket and returns once it answers.
+    pub start_daemon: &'a dyn Fn(&Path) -> Result<(), Fault>,
+}
+
+impl std::fmt::Debug for Hooks<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooks")
+    }
+}
+
+/// Runs one command line, with the program's name in front.
+pub fn main(args: Vec<OsString>, hooks: Hooks<'_>) -> ExitStatus {
+    let words: Result<Vec<String>, Fault> = args.into_iter().map(word).collect();
+    let result = words.map_err(Failed::from).and_then(|words| commands::run(&words, hooks));
+    match result {
+        Ok(status) => status,
+        Err(failed) => {
+            if let Some(fault) = &failed.fault {
+                printer::report(fault);
+            }
+            if let Some(note) = &failed.note {
+                printer::note(note);
+            }
+            failed.status
+        }
+    }
+}
+
+fn word(word: OsString) -> Result<String, Fault> {
+    word.into_string()
+        .map_err(|word| Fault::invalid(format!("argument `{}` is not UTF-8", word.display())))
+}

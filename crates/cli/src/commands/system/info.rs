@@ -1,0 +1,74 @@
+//! Acts: `info`.
+
+use super::version::templated;
+use crate::context::App;
+use crate::exit::{ExitStatus, Failed};
+use crate::flags::Flags;
+use crate::printer;
+use crate::render::units;
+use naru_api_types::system::InfoResponse;
+use serde_json::json;
+
+pub(super) fn info(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    let info = app.talk(async |client| Ok(client.info().await?))?;
+    let text = match flags.text("format").filter(|format| !format.is_empty()) {
+        Some(format) => {
+            let mut value = json!(info);
+            if let Some(map) = value.as_object_mut() {
+                map.insert(
+                    "ClientInfo".to_owned(),
+                    json!({"Context": "default", "Debug": false, "Plugins": []}),
+                );
+            }
+            templated(format, &value)?
+        }
+        None => show(&info),
+    };
+    printer::out(&text)?;
+    for warning in info.warnings.iter().flatten() {
+        printer::note(warning);
+    }
+    Ok(ExitStatus::SUCCESS)
+}
+
+/// Pure: what is known about the host, for people.
+fn show(info: &InfoResponse) -> String {
+    let mut text = format!(
+        "Client:\n Version:    {}\n Context:    default\n\nServer:\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut line = |depth: usize, name: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("{:depth$}{name}: {value}\n", ""));
+        }
+    };
+    line(1, "Containers", &info.containers.to_string());
+    line(2, "Running", &info.containers_running.to_string());
+    line(2, "Paused", &info.containers_paused.to_string());
+    line(2, "Stopped", &info.containers_stopped.to_string());
+    line(1, "Images", &info.images.to_string());
+    line(1, "Server Version", &info.server_version);
+    line(1, "Storage Driver", &info.driver);
+    for [name, value] in info.driver_status.iter().flatten() {
+        line(2, name, value);
+    }
+    line(1, "Logging Driver", &info.logging_driver);
+    line(1, "Cgroup Driver", &info.cgroup_driver);
+    line(1, "Cgroup Version", &info.cgroup_version);
+    line(1, "Runtimes", &info.runtimes.keys().cloned().collect::<Vec<_>>().join(" "));
+    line(1, "Default Runtime", &info.default_runtime);
+    line(1, "Security Options", &info.security_options.join(", "));
+    line(1, "Kernel Version", &info.kernel_version);
+    line(1, "Operating System", &info.operating_system);
+    line(1, "OSType", &info.os_type);
+    line(1, "Architecture", &info.architecture);
+    line(1, "CPUs", &info.ncpu.to_string());
+    line(1, "Total Memory", &units::bytes_size(units::as_float(info.mem_total)));
+    line(1, "Name", &info.name);
+    line(1, "ID", &info.id);
+    line(1, "Docker Root Dir", &info.docker_root_dir);
+    line(1, "Debug Mode", if info.debug { "true" } else { "false" });
+    line(1, "Labels", &info.labels.join(", "));
+    line(1, "Live Restore Enabled", if info.live_restore_enabled { "true" } else { "false" });
+    text
+}

@@ -1,0 +1,83 @@
+//! Acts: `system prune`, and the question that all prunes ask.
+
+use crate::context::App;
+use crate::exit::{ExitStatus, Failed};
+use crate::flags::Flags;
+use crate::printer;
+use crate::render::units;
+use naru_api_types::Filters;
+use naru_errdefs::Fault;
+use std::io::BufRead;
+
+/// The filters of a prune.
+pub(crate) fn filters(flags: &Flags) -> Result<Filters, Failed> {
+    let mut filters = Filters::new();
+    for (key, value) in flags.parsed_list("filter", crate::opts::filter::parse)? {
+        filters.add(key, value);
+    }
+    Ok(filters)
+}
+
+/// Asks unless `--force` was given.
+pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
+    if flags.switch("force") {
+        return Ok(());
+    }
+    printer::out(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| Fault::io("cannot read the answer", error))?;
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        return Ok(());
+    }
+    printer::out("\n")?;
+    Err(Fault::new(naru_errdefs::Kind::Cancelled, "the removal was not confirmed")
+        .with_hint("answer `y`, or use `--force`")
+        .into())
+}
+
+pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    let filters = filters(flags)?;
+    let all = flags.switch("all");
+    confirm(
+        flags,
+        &format!(
+            "WARNING! This will remove:\n  - all stopped containers\n  - all {}\n",
+            if all {
+                "images without at least one container associated to them"
+            } else {
+                "dangling images"
+            }
+        ),
+    )?;
+    let mut image_filters = filters.clone();
+    image_filters.add("dangling", if all { "false" } else { "true" });
+    let (containers, images) = app.talk(async |client| {
+        let containers = client.prune_containers(&filters).await?;
+        let images = client.prune_images(&image_filters).await?;
+        Ok((containers, images))
+    })?;
+    let mut text = String::new();
+    let gone = containers.containers_deleted.unwrap_or_default();
+    if !gone.is_empty() {
+        text.push_str("Deleted Containers:\n");
+        text.extend(gone.iter().map(|id| format!("{id}\n")));
+        text.push('\n');
+    }
+    let gone = images.images_deleted.unwrap_or_default();
+    if !gone.is_empty() {
+        text.push_str("Deleted Images:\n");
+        for item in &gone {
+            text.extend(item.untagged.iter().map(|name| format!("untagged: {name}\n")));
+            text.extend(item.deleted.iter().map(|id| format!("deleted: {id}\n")));
+        }
+        text.push('\n');
+    }
+    let space = containers.space_reclaimed.saturating_add(images.space_reclaimed);
+    let space = i64::try_from(space).unwrap_or(i64::MAX);
+    text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
+    printer::out(&text)?;
+    Ok(ExitStatus::SUCCESS)
+}

@@ -1,0 +1,160 @@
+//! The tree of commands as a whole.
+use super::*;
+
+fn walk(command: &'static Command, path: &str, visit: &mut dyn FnMut(&str, &'static Command)) {
+    visit(path, command);
+    if let Action::Group(members) = command.action {
+        for member in members {
+            walk(member, format!("{path} {}", member.name).trim(), visit);
+        }
+    }
+}
+
+#[test]
+fn no_command_has_a_flag_twice() {
+    walk(&ROOT, "", &mut |path, command| {
+        let mut long = std::collections::BTreeSet::new();
+        let mut short = std::collections::BTreeSet::new();
+        for flag in command.flags.iter().flat_map(|part| part.iter()) {
+            assert!(long.insert(flag.long), "{path} --{}", flag.long);
+            assert!(
+                flag.short.is_none_or(|letter| short.insert(letter)),
+                "{path} -{:?}",
+                flag.short
+            );
+        }
+    });
+}
+
+#[test]
+fn every_command_can_be_found_and_has_help() {
+    walk(&ROOT, "", &mut |path, command| {
+        if command.is_absent() || path.is_empty() {
+            return;
+        }
+        assert!(!command.about.is_empty() && !command.usage.is_empty(), "{path}");
+        let words: Vec<String> = path.split(' ').map(str::to_owned).collect();
+        let (full, found, rest) = find("naru", &ROOT, &words).unwrap_or_else(|_| panic!("{path}"));
+        assert!(std::ptr::eq(found, command) && rest.is_empty(), "{full}");
+    });
+}
+
+fn refused(line: &str, status: u8, message: &str, hint: Option<&str>) {
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let hooks = Hooks { start_daemon: &|_| Err(Fault::unsupported("no daemon in this test")) };
+    let failed = run(&words, hooks).unwrap_err();
+    let fault = failed.fault.unwrap_or_else(|| panic!("{line} says nothing"));
+    assert_eq!((failed.status.0, fault.message()), (status, message), "{line}");
+    if let Some(hint) = hint {
+        assert!(fault.hint().unwrap_or_default().contains(hint), "{line}: {:?}", fault.hint());
+    }
+}
+
+#[test]
+fn bad_command_lines_end_as_in_docker() {
+    for (line, status, message, hint) in [
+        ("naru run --bogus x", 125, "unknown flag: --bogus", None),
+        ("naru run --nmae x y", 125, "unknown flag: --nmae", Some("did you mean `--name`?")),
+        ("naru run -Z", 125, "unknown shorthand flag: 'Z' in -Z", None),
+        ("naru run --name", 125, "flag needs an argument: --name", None),
+        ("naru run", 1, "'naru run' requires at least 1 argument", None),
+        ("docker run", 1, "'docker run' requires at least 1 argument", None),
+        ("naru ps x", 1, "'naru ps' accepts no arguments", None),
+        ("naru exec x", 1, "'naru exec' requires at least 2 arguments", None),
+        ("naru rename x", 1, "'naru rename' requires 2 arguments", None),
+        ("naru bogus", 1, "unknown command: naru bogus", None),
+        ("naru contaner", 1, "unknown command: naru contaner", Some("naru container")),
+        ("naru container bogus", 1, "unknown command: naru container bogus", None),
+        ("naru --bogus", 125, "unknown flag: --bogus", None),
+        ("naru pull x", 1, "`naru pull` is not supported yet", Some("naru load")),
+        ("naru image pull x", 1, "`naru image pull` is not supported yet", Some("naru load")),
+        ("naru compose up", 1, "`naru compose` is not supported yet", Some("one by one")),
+        ("naru run --gpus all x", 125, "flag `--gpus` is not supported", Some("--device")),
+        ("naru run -P x", 125, "flag `--publish-all` is not supported", Some("--network host")),
+        (
+            "naru run --pull always x",
+            125,
+            "`--pull always` is not supported yet",
+            Some("naru load"),
+        ),
+        (
+            "naru run --pull=sometimes x",
+            125,
+            "invalid pull option: 'sometimes': must be one of \"always\", \"missing\" or \"never\"",
+            None,
+        ),
+        (
+            "naru run --rm --restart always x",
+            125,
+            "conflicting options: cannot specify both --restart and --rm",
+            None,
+        ),
+        (
+            "naru run -d -a stdout x",
+            125,
+            "conflicting options: cannot specify both --attach and --detach",
+            None,
+        ),
+        (
+            "naru run --memory abc x",
+            125,
+            "invalid argument \"abc\" for \"-m, --memory\" flag: invalid size: 'abc'",
+            None,
+        ),
+        (
+            "naru create --ulimit what=1 x",
+            125,
+            "invalid argument \"what=1\" for \"--ulimit\" flag: invalid ulimit type: what",
+            None,
+        ),
+        (
+            "naru run --env-file /nonexistent x",
+            125,
+            "open /nonexistent: cannot read the env file",
+            None,
+        ),
+        ("naru -H tcp://x ps", 1, "endpoints with `tcp://` are not supported yet", Some("ssh -L")),
+        ("naru client -H what ps", 1, "unable to parse docker host `what`", None),
+        (
+            "naru -H unix:///nonexistent/s ps",
+            1,
+            "Cannot connect to the Naru daemon at unix:///nonexistent/s. Is the daemon running?",
+            Some("naru daemon"),
+        ),
+        (
+            "naru -H unix:///nonexistent/s run x",
+            125,
+            "Cannot connect to the Naru daemon at unix:///nonexistent/s. Is the daemon running?",
+            None,
+        ),
+        ("naru -l loud ps", 1, "unable to parse logging level: loud", None),
+        ("naru logs --tail x y", 1, "invalid number of lines to show: `x`", None),
+        ("naru update x", 1, "you must provide one or more flags when using this command", None),
+        ("naru inspect --type volume x", 1, "\"volume\" is not a valid value for --type", None),
+        ("naru start -a x y", 1, "you cannot start and attach multiple containers at once", None),
+        ("naru tag a b@c", 1, "invalid target `b@c`", None),
+        ("naru save --format zip x", 1, "unknown archive format `zip`", None),
+        ("naru load -i /nonexistent", 1, "open /nonexistent: cannot read the archive", None),
+        ("naru help bogus", 1, "unknown command: naru bogus", None),
+    ] {
+        refused(line, status, message, hint);
+    }
+}
+
+#[test]
+fn help_is_docker_s() {
+    let text = flags::command_help(
+        "naru tag",
+        &image::TAG,
+        &["naru image tag".to_owned(), "naru tag".to_owned()],
+    );
+    assert_eq!(
+        text,
+        "Usage:  naru tag SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]\n\nCreate a tag TARGET_IMAGE that refers to SOURCE_IMAGE\n\nAliases:\n  naru image tag, naru tag\n"
+    );
+    let text = flags::command_help("naru kill", &container::KILL, &[]);
+    assert_eq!(
+        text,
+        "Usage:  naru kill [OPTIONS] CONTAINER [CONTAINER...]\n\nKill one or more running containers\n\nOptions:\n  -s, --signal string   Signal to send to the container\n"
+    );
+}

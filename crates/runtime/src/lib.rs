@@ -13,6 +13,7 @@
 
 pub mod cgroup;
 mod plan;
+pub mod seccomp;
 
 mod handshake;
 mod hook;

@@ -5,6 +5,7 @@
 mod ingest;
 
 pub use ingest::Ingest;
+pub(crate) use ingest::hash;
 
 use crate::StoreError;
 use crate::core::Core;

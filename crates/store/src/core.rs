@@ -9,8 +9,8 @@ use crate::trash::Trash;
 use naru_kernel::fs::Lock;
 use naru_oci::Digest;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shared by all handles. Fields are dropped in this order.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Core {
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
     pub(crate) layout: Layout,
     numbers: AtomicU64,
+    /// Numbers of things that are being made.
+    in_use: Mutex<BTreeSet<u64>>,
     _lock: Lock,
 }
 
@@ -40,13 +42,39 @@ impl Core {
             partial: Mutex::default(),
             layout,
             numbers: AtomicU64::new(first),
+            in_use: Mutex::default(),
             _lock: lock,
         }
     }
 
-    /// A number that no ingest and no snapshot of this store has.
-    pub(crate) fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+    /// Whether somebody is making the thing of this number.
+    pub(crate) fn is_in_use(&self, number: u64) -> bool {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
+    }
+}
+
+/// A number that no ingest and no snapshot of the store has, while its thing is being made.
+#[derive(Debug)]
+pub(crate) struct Number {
+    core: Arc<Core>,
+    number: u64,
+}
+
+impl Number {
+    pub(crate) fn next(core: &Arc<Core>) -> Number {
+        let number = core.numbers.fetch_add(1, Ordering::Relaxed);
+        core.in_use.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
+        Number { core: Arc::clone(core), number }
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.number
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        self.core.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
     }
 }
 

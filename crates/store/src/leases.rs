@@ -51,6 +51,11 @@ impl Registry {
         self.entries.values().flat_map(|entry| entry.holds.iter().copied()).collect()
     }
 
+    /// Whether a lease other than this one holds a thing.
+    pub(crate) fn is_held_by_others(&self, lease: LeaseId, thing: Held) -> bool {
+        self.entries.iter().any(|(id, entry)| *id != lease && entry.holds.contains(&thing))
+    }
+
     /// Ends the leases whose time is over; gives the names of kept ones.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<String> {
         let mut names = Vec::new();

@@ -14,11 +14,13 @@ mod leases;
 mod mirror;
 mod open;
 mod records;
+mod repositories;
 mod row;
 mod schema;
 mod snapshots;
 mod ticket;
 mod trash;
+mod verify;
 
 pub use content::{Blob, Content, Ingest};
 pub use error::{DatabaseError, StoreError};
@@ -28,12 +30,14 @@ pub use journal::Batch;
 pub use leases::{Held, Lease, LeaseId, Leases};
 pub use open::OpenError;
 pub use records::{Records, Table};
+pub use repositories::{Member, Repositories};
 pub use row::{RowError, Upgrade};
 pub use schema::{STORE_NAME, STORE_VERSION};
 pub use snapshots::{
     Active, Begin, Committed, OverlayMount, Pending, Prepared, Snapshots, Usage, usage_of,
 };
 pub use ticket::Ticket;
+pub use verify::{Damage, Finding, LayerSource, Repair, Unpack, Verify};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +49,8 @@ pub struct Store {
     pub content: Content,
     /// Images and their names.
     pub images: Images,
+    /// Repositories.
+    pub repositories: Repositories,
     /// Snapshots.
     pub snapshots: Snapshots,
     /// Leases.

@@ -17,7 +17,7 @@ mod usage;
 pub use usage::{Usage, usage_of};
 
 use crate::StoreError;
-use crate::core::Core;
+use crate::core::{Core, Number};
 use crate::journal::{Batch, Check};
 use crate::leases::{self, Held, LeaseId};
 use crate::row::Row;
@@ -117,7 +117,7 @@ pub struct Pending {
     chain: ChainId,
     parent: Option<ChainId>,
     lease: LeaseId,
-    number: u64,
+    number: Number,
     place: PathBuf,
     kept: bool,
 }
@@ -143,20 +143,7 @@ impl Snapshots {
         if self.has(&chain) {
             return Ok(Begin::AlreadyThere);
         }
-        let number = self.core.next_number();
-        let place = self.core.layout.pending().join(number.to_string());
-        make_dir(&place, 0o700)?;
-        let pending = Pending {
-            core: Arc::clone(&self.core),
-            chain,
-            parent,
-            lease: *lease,
-            number,
-            place,
-            kept: false,
-        };
-        make_dir(&pending.dir(), 0o755)?;
-        Ok(Begin::Pending(pending))
+        Ok(Begin::Pending(Pending::make(&self.core, chain, parent, *lease)?))
     }
 
     /// Commits several layers with one wait for the disk. They are committed in the given order, bottom first.
@@ -285,8 +272,8 @@ impl Snapshots {
         key: &str,
         parent: Option<ChainId>,
     ) -> Result<(Batch, Prepared), StoreError> {
-        let number = self.core.next_number();
-        let row = ActiveRow { number, parent };
+        let number = Number::next(&self.core);
+        let row = ActiveRow { number: number.get(), parent };
         let mount = self.overlay(&row)?;
         let mut batch = Batch::new();
         let active = Key::active(key);
@@ -299,10 +286,10 @@ impl Snapshots {
         }
         batch.put(active, &row);
         let made = Prepared { core: Arc::clone(&self.core), number, mount: Some(mount) };
-        make_active(&self.core.layout, number, made.top_layer().as_deref())?;
+        make_active(&self.core.layout, row.number, made.top_layer().as_deref())?;
         // A copy for a rebuild; not worth a wait.
         let copy = SnapshotCopy::Active { key: key.to_owned(), parent };
-        drop(write_copy(&self.core.layout.snapshot(number), &copy, false));
+        drop(write_copy(&self.core.layout.snapshot(row.number), &copy, false));
         failpoint::hit("snapshot.before-active-row");
         Ok((batch, made))
     }
@@ -373,7 +360,7 @@ impl Batch {
 #[derive(Debug)]
 pub struct Prepared {
     core: Arc<Core>,
-    number: u64,
+    number: Number,
     mount: Option<OverlayMount>,
 }
 
@@ -398,12 +385,40 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         if self.mount.is_some() {
             // What cannot be removed now is swept at the next open.
-            drop(self.core.trash.discard(&self.core.layout.snapshot(self.number)));
+            drop(self.core.trash.discard(&self.core.layout.snapshot(self.number.get())));
         }
     }
 }
 
 impl Pending {
+    fn make(
+        core: &Arc<Core>,
+        chain: ChainId,
+        parent: Option<ChainId>,
+        lease: LeaseId,
+    ) -> Result<Pending, StoreError> {
+        let number = Number::next(core);
+        let place = core.layout.pending().join(number.get().to_string());
+        make_dir(&place, 0o700)?;
+        let core = Arc::clone(core);
+        let pending = Pending { core, chain, parent, lease, number, place, kept: false };
+        make_dir(&pending.dir(), 0o755)?;
+        Ok(pending)
+    }
+
+    /// A directory like that of a layer, for a layer that only is to be looked at.
+    pub(crate) fn apart(core: &Arc<Core>, chain: ChainId) -> Result<Pending, StoreError> {
+        Pending::make(core, chain, None, LeaseId(0))
+    }
+
+    /// The same snapshot with the tree of another.
+    pub(crate) fn take_over(self, other: &Pending) -> Result<Pending, StoreError> {
+        let place = self.dir();
+        std::fs::remove_dir(&place).map_err(StoreError::io("remove", &place))?;
+        std::fs::rename(other.dir(), &place).map_err(StoreError::io("rename", &other.dir()))?;
+        Ok(self)
+    }
+
     /// The directory to fill.
     pub fn dir(&self) -> PathBuf {
         self.place.join("fs")
@@ -454,7 +469,7 @@ fn commit_all(core: &Arc<Core>, layers: Vec<(Pending, u64)>) -> Result<(), Store
             // Somebody else was faster; ours is given up when it is dropped.
             continue;
         }
-        let place = core.layout.snapshot(pending.number);
+        let place = core.layout.snapshot(pending.number.get());
         std::fs::rename(&pending.place, &place)
             .map_err(StoreError::io("rename", &pending.place))?;
         // From here on the drop of `pending` removes it from its new place.
@@ -465,7 +480,7 @@ fn commit_all(core: &Arc<Core>, layers: Vec<(Pending, u64)>) -> Result<(), Store
                 batch.check(parent, Check::Present);
             }
         }
-        let row = SnapshotRow { number: pending.number, parent: pending.parent, size: *size };
+        let row = SnapshotRow { number: pending.number.get(), parent: pending.parent, size: *size };
         batch.check(key.clone(), Check::Absent);
         batch.put(key, &row);
         moved.push(pending);

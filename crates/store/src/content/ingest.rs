@@ -8,7 +8,7 @@
 
 use super::{Blob, BlobRow};
 use crate::StoreError;
-use crate::core::Core;
+use crate::core::{Core, Number};
 use crate::journal::Batch;
 use crate::leases::{self, Held, LeaseId};
 use crate::schema::Key;
@@ -32,11 +32,13 @@ pub struct Ingest {
     /// The digest of a resumable blob, whose staging file outlives this value.
     resumable: Option<Digest>,
     committed: bool,
+    _number: Option<Number>,
 }
 
 impl Ingest {
     pub(super) fn begin(core: &Arc<Core>, lease: LeaseId) -> Result<Ingest, StoreError> {
-        let path = core.layout.ingest(core.next_number());
+        let number = Number::next(core);
+        let path = core.layout.ingest(number.get());
         let file = fs::create_new(&path, 0o600).map_err(StoreError::io("create", &path))?;
         Ok(Ingest {
             core: Arc::clone(core),
@@ -47,6 +49,7 @@ impl Ingest {
             size: 0,
             resumable: None,
             committed: false,
+            _number: Some(number),
         })
     }
 
@@ -81,6 +84,7 @@ impl Ingest {
                 size,
                 resumable: Some(digest),
                 committed: false,
+                _number: None,
             }),
             Err(source) => {
                 core.partial.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);

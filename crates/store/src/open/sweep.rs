@@ -116,7 +116,7 @@ fn sweep_records(layout: &Layout, journal: &Journal) -> Result<(), StoreError> {
 }
 
 /// Names and paths in a directory; a missing directory has none.
-pub(super) fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let read = || -> io::Result<Vec<(String, PathBuf)>> {
         let mut list = Vec::new();
         for entry in std::fs::read_dir(directory)? {

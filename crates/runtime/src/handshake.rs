@@ -85,8 +85,9 @@ impl InitSide {
         channel::send(&self.0, b"G", None)
     }
 
-    pub(crate) fn ready(&self) -> io::Result<()> {
-        channel::send(&self.0, b"R", None)
+    /// Who launched it may be gone by now, when it waited at a gate that others open.
+    pub(crate) fn ready(&self) {
+        drop(channel::send(&self.0, b"R", None));
     }
 
     /// By `write`, the call that every system call filter lets through.

@@ -28,7 +28,7 @@ use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Says what was attempted.
 trait Attempt<T> {
@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     pub(crate) leave: u64,
     /// Its root as a detached mount, where it has no right to mount it itself.
     pub(crate) root: Option<OwnedFd>,
+    /// The cgroups that it is not in yet, as files to write to.
+    pub(crate) cgroup_join: Vec<PathBuf>,
 }
 
 pub(crate) use root::prepare;
@@ -72,11 +74,12 @@ pub(crate) fn run(plan: &Plan, entry: &Entry, streams: Streams, side: InitSide) 
 /// A further process in a container.
 pub(crate) fn run_exec(
     plan: &ExecPlan,
+    cgroup_join: &[PathBuf],
     target: BorrowedFd<'_>,
     streams: Streams,
     side: InitSide,
 ) -> u8 {
-    guarded(side, streams, |side| further(plan, target, side))
+    guarded(side, streams, |side| further(plan, cgroup_join, target, side))
 }
 
 /// Arranges descriptors and signals, runs the body, and reports its error, or its panic, through the socket.
@@ -116,7 +119,7 @@ fn container(plan: &Plan, entry: &Entry, side: &InitSide) -> Result<u8, StartErr
         side.wait_for(FromCaller::MapsWritten)?;
         become_root()?;
     } else {
-        for file in &plan.cgroup_join {
+        for file in &entry.cgroup_join {
             join_cgroup(file, 0)?;
         }
     }
@@ -179,9 +182,14 @@ fn container(plan: &Plan, entry: &Entry, side: &InitSide) -> Result<u8, StartErr
     last.execute(&root)
 }
 
-fn further(plan: &ExecPlan, target: BorrowedFd<'_>, side: &InitSide) -> Result<u8, StartError> {
+fn further(
+    plan: &ExecPlan,
+    cgroup_join: &[PathBuf],
+    target: BorrowedFd<'_>,
+    side: &InitSide,
+) -> Result<u8, StartError> {
     credentials::set_umask(0);
-    for file in &plan.cgroup_join {
+    for file in cgroup_join {
         join_cgroup(file, 0)?;
     }
     if let Some(value) = plan.process.oom_score_adj {

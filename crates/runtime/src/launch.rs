@@ -8,8 +8,9 @@ use crate::plan::{ExecPlan, Namespace, Plan};
 use crate::start_error::StartError;
 use naru_kernel::clone::{self, flags};
 use naru_kernel::namespace::{self, Visit};
-use naru_kernel::{channel, exec};
+use naru_kernel::{channel, exec, mount};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 /// The standard streams of a process without a terminal.
 #[derive(Debug)]
@@ -152,10 +153,13 @@ pub fn launch(plan: &Plan, stdio: Option<ChildStdio>) -> Result<Launching, Start
     };
     let new = namespaces.new.iter().fold(0, |all, kind| all | kind.flag());
     let root = if in_new_user_namespace { Some(init::prepare(&plan.root)?) } else { None };
-    let entry = init::Entry { join: left_to_init, leave: new & later, root };
+    let unified = unified_cgroup(&plan.cgroup_join);
     let (caller_end, init_end) = pair()?;
-    let child =
-        spawn(new & !later, || init::run(plan, &entry, Streams::new(stdio), InitSide(init_end)))?;
+    let cgroup_join = without_unified(&plan.cgroup_join, unified.as_ref());
+    let entry = init::Entry { join: left_to_init, leave: new & later, root, cgroup_join };
+    let child = spawn(new & !later, unified.as_ref(), || {
+        init::run(plan, &entry, Streams::new(stdio), InitSide(init_end))
+    })?;
     visit
         .end()
         .map_err(|error| StartError::other(format!("cannot leave a joined namespace: {error}")))?;
@@ -172,7 +176,7 @@ pub fn launch(plan: &Plan, stdio: Option<ChildStdio>) -> Result<Launching, Start
         let (uids, gids) = maps.texts();
         namespace::write_maps(launching.pid, &uids, &gids)
             .map_err(|error| StartError::other(format!("cannot map users and groups: {error}")))?;
-        for file in &plan.cgroup_join {
+        for file in &entry.cgroup_join {
             init::join_cgroup(file, launching.pid)?;
         }
         launching.tell(FromCaller::MapsWritten)?;
@@ -190,7 +194,11 @@ pub fn launch_exec(
     let mut visit = Visit::begin();
     visit.enter(target, flags::PID, "pid").map_err(cannot_join)?;
     let (caller_end, init_end) = pair()?;
-    let child = spawn(0, || init::run_exec(plan, target, Streams::new(stdio), InitSide(init_end)))?;
+    let unified = unified_cgroup(&plan.cgroup_join);
+    let cgroup_join = without_unified(&plan.cgroup_join, unified.as_ref());
+    let child = spawn(0, unified.as_ref(), || {
+        init::run_exec(plan, &cgroup_join, target, Streams::new(stdio), InitSide(init_end))
+    })?;
     visit.end().map_err(cannot_join)?;
     Ok(Launching {
         pid: child.pid,
@@ -208,11 +216,31 @@ fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
         .map_err(|error| StartError::other(format!("cannot make a socket pair: {error}")))
 }
 
+/// The directory of the unified cgroup tree among those to join. A process is born in it, because moving one there takes
+/// a lock of the whole system, which can take 10 ms to get.
+fn unified_cgroup(join: &[PathBuf]) -> Option<OwnedFd> {
+    let directory = join.iter().find(|file| file.ends_with("cgroup.procs"))?.parent()?;
+    let directory = naru_kernel::path::open_directory(directory).ok()?;
+    (mount::magic(&directory).ok()? == mount::CGROUP2_MAGIC).then_some(directory)
+}
+
+fn without_unified(join: &[PathBuf], unified: Option<&OwnedFd>) -> Vec<PathBuf> {
+    let mut born_in = unified.is_some();
+    join.iter()
+        .filter(|file| !(file.ends_with("cgroup.procs") && std::mem::take(&mut born_in)))
+        .cloned()
+        .collect()
+}
+
 /// The new process must not be looked into from its first instant on: it still has our descriptors and our binary.
-fn spawn(namespaces: u64, body: impl FnOnce() -> u8) -> Result<clone::Child, StartError> {
+fn spawn(
+    namespaces: u64,
+    cgroup: Option<&OwnedFd>,
+    body: impl FnOnce() -> u8,
+) -> Result<clone::Child, StartError> {
     let cannot = |error| StartError::other(format!("cannot make a process: {error}"));
     let before = exec::set_dumpable(false).map_err(cannot)?;
-    let child = clone::spawn(namespaces, None, body);
+    let child = clone::spawn(namespaces, cgroup.map(AsFd::as_fd), body);
     if before {
         exec::set_dumpable(true).map_err(cannot)?;
     }

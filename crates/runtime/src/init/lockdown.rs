@@ -125,7 +125,7 @@ impl Last<'_> {
         if process.no_new_privileges {
             credentials::no_new_privileges().attempt(|| "give up new privileges")?;
         }
-        self.side.ready().attempt(|| "talk to the launching process")?;
+        self.side.ready();
         if needs_right {
             self.install_filter()?;
             finish_capabilities(&process.capabilities)?;

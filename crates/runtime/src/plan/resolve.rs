@@ -5,7 +5,9 @@ use super::{
     namespaces, process, sysctls,
 };
 use crate::hook::HookPlan;
-use naru_oci::runtime::{Hook, Linux, LinuxPersonalityDomain, Spec};
+use crate::seccomp::{self, SeccompError};
+use naru_errdefs::{Failure as _, Kind};
+use naru_oci::runtime::{Hook, Linux, LinuxPersonalityDomain, LinuxSeccomp, Spec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +42,7 @@ pub fn plan(spec: &Spec, options: &PlanOptions, host: &Host) -> Result<Plan, Pla
             ));
         }
     }
-    let seccomp = seccomp(linux, options)?;
+    let seccomp = filter(linux, options)?;
     let personality = linux.personality().as_ref().map(|personality| match personality.domain() {
         LinuxPersonalityDomain::PerLinux => 0,
         LinuxPersonalityDomain::PerLinux32 => 8,
@@ -107,14 +109,21 @@ fn refuse_unsupported(spec: &Spec, linux: &Linux) -> Result<(), PlanError> {
     }
 }
 
-fn seccomp(linux: &Linux, options: &PlanOptions) -> Result<Option<(Filter, u32)>, PlanError> {
+fn filter(linux: &Linux, options: &PlanOptions) -> Result<Option<(Filter, u32)>, PlanError> {
     if let Some(filter) = &options.seccomp {
         return Ok(Some((filter.clone(), 0)));
     }
-    match linux.seccomp() {
-        None => Ok(None),
-        Some(_) => Err(PlanError::unsupported("linux.seccomp", "not compiled yet")),
-    }
+    linux.seccomp().as_ref().map(compile).transpose()
+}
+
+/// The filter of a spec's profile, and the flags to install it with.
+pub(super) fn compile(given: &LinuxSeccomp) -> Result<(Filter, u32), PlanError> {
+    let refused = |error: SeccompError| match error.kind() {
+        Kind::Unsupported => PlanError::unsupported("linux.seccomp", error.to_string()),
+        _ => PlanError::invalid("linux.seccomp", error.to_string()),
+    };
+    let profile = seccomp::from_oci(given).map_err(refused)?;
+    Ok((Filter(seccomp::compile(&profile).map_err(refused)?), profile.flags))
 }
 
 fn root_propagation(linux: &Linux) -> Result<Propagation, PlanError> {

@@ -69,6 +69,11 @@ impl Events {
         drop(self.sender.send(event));
     }
 
+    /// How many listen.
+    pub(crate) fn listeners(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// Listens, beginning with what is remembered if the filter has `since`.
     pub fn subscribe(&self, filter: EventFilter) -> EventStream {
         let past = self.past.lock().unwrap_or_else(PoisonError::into_inner);

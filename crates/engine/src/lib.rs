@@ -3,19 +3,33 @@
 //! Acts: over the store (what is), the runtime (how a process is made) and the monitor (who parents it). Pure parts — the
 //! model, the state machine, restart policies, the merge of image config and request — are files of their own.
 
+mod container;
 mod containers;
 mod events;
+mod exec;
+mod host_files;
 pub mod images;
+mod launch;
+mod launcher;
 mod lifecycle;
 mod merge;
 mod model;
 mod names;
 mod open;
+mod places;
+mod readiness;
+mod record;
+mod recovery;
 mod restart_policy;
+mod seccomp;
 mod signal;
 mod spec;
+mod storage;
 mod streams;
+mod supervisor;
 mod system;
+mod table;
+mod tree;
 
 pub use containers::{Containers, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
@@ -23,4 +37,4 @@ pub use images::Images;
 pub use model::*;
 pub use open::{Engine, EngineConfig};
 pub use streams::{Attachment, ExportStream, LogStream, Output, Stdin, Wait};
-pub use system::{DiskUsage, Limits, System, SystemView, VersionView};
+pub use system::{Limits, System, SystemView, VersionView};

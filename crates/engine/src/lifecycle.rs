@@ -228,13 +228,13 @@ pub(crate) fn step(state: &State, event: Event) -> Result<(State, &'static [Effe
     match (state, event) {
         (State::Created { .. }, Event::Start) => Ok((State::Starting { last: None }, &[E::Launch])),
         (State::Exited { exit }, Event::Start) => {
-            Ok((State::Starting { last: Some(exit.clone()) }, &[E::Launch]))
+            Ok((State::Starting { last: Some(exit.clone()) }, &[E::Save, E::Launch]))
         }
         (State::Restarting { last }, Event::RestartDue) => {
-            Ok((State::Starting { last: Some(last.clone()) }, &[E::Launch]))
+            Ok((State::Starting { last: Some(last.clone()) }, &[E::Save, E::Launch]))
         }
         (State::Starting { .. }, Event::Launched { pid }) => {
-            Ok((State::Running { pid }, &[E::Save, E::Publish("start")]))
+            Ok((State::Running { pid }, &[E::Publish("start")]))
         }
         (State::Starting { last: None }, Event::LaunchFailed { exit }) => Ok((
             State::Created { failed: Some(exit) },
@@ -260,10 +260,10 @@ pub(crate) fn step(state: &State, event: Event) -> Result<(State, &'static [Effe
             Ok((State::Exited { exit: last.clone() }, &[E::CancelRestart, E::Save, E::WakeExit]))
         }
         (State::Running { pid }, Event::Pause) => {
-            Ok((State::Paused { pid: *pid }, &[E::Freeze, E::Publish("pause")]))
+            Ok((State::Paused { pid: *pid }, &[E::Freeze, E::Save, E::Publish("pause")]))
         }
         (State::Paused { pid }, Event::Unpause) => {
-            Ok((State::Running { pid: *pid }, &[E::Thaw, E::Publish("unpause")]))
+            Ok((State::Running { pid: *pid }, &[E::Thaw, E::Save, E::Publish("unpause")]))
         }
         (
             State::Created { failed: last } | State::Dead { last } | State::Removing { last },

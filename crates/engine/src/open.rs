@@ -1,8 +1,19 @@
-//! Acts: opens the engine: store, monitor, recovery.
+//! Acts: opens the engine: places, store, monitor, recovery.
 
-use crate::{Containers, Events, Images, System};
-use naru_errdefs::Fault;
+use crate::images::ImageUser;
+use crate::launcher::{Launcher, MonitorLauncher, Sink};
+use crate::places::Places;
+use crate::seccomp::Filters;
+use crate::storage::{DiskStorage, Storage};
+use crate::supervisor::Supervisor;
+use crate::{Containers, Events, Images, System, recovery};
+use naru_errdefs::{Fault, ResultExt};
+use naru_runtime::Host;
+use naru_store::Store;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+use tokio::runtime::Handle;
 
 /// What the engine is told once.
 #[derive(Debug, Clone)]
@@ -33,7 +44,84 @@ pub struct Engine {
 impl Engine {
     /// Opens the data root, takes over what runs, and starts what should.
     pub async fn open(config: EngineConfig) -> Result<Engine, Fault> {
-        let _ = config;
-        Err(Fault::unsupported("not yet"))
+        let runtime = Handle::current();
+        let opened = runtime.clone().spawn_blocking(move || open(config, &runtime));
+        opened
+            .await
+            .map_err(|error| Fault::internal("opening the engine was lost").with_source(error))?
     }
+}
+
+fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
+    // The store first: it holds the lock that keeps a second daemon away from everything else.
+    let store = Store::open(&config.data_root)?;
+    let places = Places::open(&config.data_root, &config.exec_root)?;
+    let launcher = MonitorLauncher::open(&config.exe, &places.monitor_socket(), runtime.clone())?;
+    let storage = DiskStorage::new(store.clone(), places.clone(), config.exe.clone());
+    let host = Host::probe().during(|| "cannot learn what this host can do".to_owned())?;
+    let events = Events::default();
+    let parts = Parts {
+        storage: Arc::new(storage),
+        launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
+        events: events.clone(),
+        places,
+        host,
+    };
+    let supervisor = Supervisor::new(parts, runtime.clone());
+    recovery::recover(&supervisor)?;
+    let sink = Arc::downgrade(&supervisor) as Weak<dyn Sink>;
+    launcher.listen(sink)?;
+    recovery::restart(&supervisor);
+
+    let containers = Containers { inner: Arc::clone(&supervisor) };
+    let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
+    let system = System::new(containers.clone(), images.clone(), config.debug);
+    Ok(Engine { containers, images, system, events })
+}
+
+/// What a supervisor is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) events: Events,
+    pub(crate) places: Places,
+    pub(crate) host: Host,
+}
+
+impl Supervisor {
+    /// A supervisor of no containers.
+    pub(crate) fn new(parts: Parts, runtime: Handle) -> Arc<Supervisor> {
+        Arc::new_cyclic(|me| Supervisor {
+            storage: parts.storage,
+            launcher: parts.launcher,
+            events: parts.events,
+            places: parts.places,
+            host: parts.host,
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            runtime,
+            filters: Filters::default(),
+            me: Weak::clone(me),
+            table: Mutex::default(),
+            execs: Mutex::new(BTreeMap::new()),
+        })
+    }
+}
+
+fn image_users(supervisor: Arc<Supervisor>) -> crate::images::ImageUsers {
+    Arc::new(move || {
+        let containers = supervisor.table().all();
+        containers
+            .iter()
+            .map(|container| {
+                let seat = container.seat();
+                ImageUser {
+                    container: container.id.clone(),
+                    image: seat.record.image,
+                    name: seat.record.config.image.clone(),
+                    running: seat.record.state.is_up() || seat.is_starting(),
+                }
+            })
+            .collect()
+    })
 }

@@ -8,7 +8,7 @@ pub(crate) mod resources;
 pub(crate) mod security;
 mod validate;
 
-pub(crate) use validate::validate;
+pub(crate) use validate::{log_limits, validate};
 
 use crate::merge;
 use crate::model::{ContainerConfig, HostConfig, MountPoint};
@@ -25,8 +25,6 @@ use std::path::{Path, PathBuf};
 /// What was looked up for a spec.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
-    /// The container's ID.
-    pub(crate) id: String,
     /// The host name that the container sees.
     pub(crate) hostname: String,
     /// Namespaces of others that it joins.

@@ -1,10 +1,20 @@
 //! Acts: what the daemon and the host are.
 
+use crate::images::ImageFilter;
+use crate::{Containers, Images};
+use naru_errdefs::Fault;
+use naru_oci::Platform;
+use naru_runtime::cgroup::Support;
+use std::fs;
 use std::path::PathBuf;
 
 /// The service of the system.
 #[derive(Debug, Clone)]
-pub struct System {}
+pub struct System {
+    containers: Containers,
+    images: Images,
+    debug: bool,
+}
 
 /// What `info` shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,9 +103,147 @@ pub struct VersionView {
     pub build_time: String,
 }
 
-/// What `system df` shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DiskUsage {
-    /// Bytes of all image layers, each once.
-    pub layers_size: u64,
+impl System {
+    pub(crate) fn new(containers: Containers, images: Images, debug: bool) -> System {
+        System { containers, images, debug }
+    }
+
+    /// What this server is.
+    pub fn version(&self) -> VersionView {
+        let platform = Platform::host();
+        VersionView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("NARU_COMMIT").unwrap_or_default().to_owned(),
+            kernel_version: kernel_release(),
+            os: platform.os,
+            arch: platform.architecture,
+            build_time: option_env!("NARU_BUILD_TIME").unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// What the daemon and its host are.
+    pub async fn info(&self) -> Result<SystemView, Fault> {
+        let inner = &self.containers.inner;
+        let (containers, running, paused) = self.containers.counts();
+        let images = self.images.list(ImageFilter::default()).await?.len();
+        let support = inner.launcher.support();
+        let (operating_system, os_version) = operating_system();
+        Ok(SystemView {
+            id: self.id()?,
+            containers,
+            running,
+            paused,
+            stopped: containers.saturating_sub(running).saturating_sub(paused),
+            images,
+            data_root: inner.places.data_root().to_owned(),
+            name: crate::launch::host_name(),
+            kernel_version: kernel_release(),
+            operating_system,
+            os_version,
+            architecture: std::env::consts::ARCH.to_owned(),
+            cpus: inner.processors,
+            memory_total: memory_total(),
+            cgroup_version: support.version.to_string(),
+            cgroup_driver: "cgroupfs".to_owned(),
+            security_options: security_options(support.version),
+            warnings: warnings(&support),
+            limits: Limits {
+                memory: support.memory,
+                swap: support.swap,
+                cpu_quota: support.cpu_quota,
+                cpu_shares: support.cpu_shares,
+                cpuset: support.cpuset,
+                pids: support.pids,
+                oom_kill_disable: support.oom_kill_disable,
+            },
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            event_listeners: inner.events.listeners(),
+            open_files: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+            debug: self.debug,
+        })
+    }
+
+    /// The identity of the data root; made when it is first asked for.
+    fn id(&self) -> Result<String, Fault> {
+        let path = self.containers.inner.places.data_root().join("engine-id");
+        if let Ok(id) = fs::read_to_string(&path)
+            && !id.trim().is_empty()
+        {
+            return Ok(id.trim().to_owned());
+        }
+        let random = naru_kernel::random::bytes::<16>()
+            .map_err(|error| Fault::io("cannot get random bytes", error))?;
+        let mut id = String::new();
+        for (index, byte) in random.into_iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                id.push('-');
+            }
+            for nibble in [byte >> 4, byte & 15] {
+                id.extend(char::from_digit(u32::from(nibble), 16));
+            }
+        }
+        // On a read-only or full disk the identity lasts as long as the daemon asks for it.
+        if let Err(error) = naru_kernel::fs::write_replace(&path, id.as_bytes(), 0o600) {
+            tracing::debug!("cannot keep the identity: {error}");
+        }
+        Ok(id)
+    }
+}
+
+fn security_options(cgroups: u8) -> Vec<String> {
+    let mut list = vec!["name=seccomp,profile=builtin".to_owned()];
+    if cgroups == 2 {
+        list.push("name=cgroupns".to_owned());
+    }
+    list
+}
+
+fn warnings(support: &Support) -> Vec<String> {
+    [
+        (support.memory, "No memory limit support"),
+        (support.swap, "No swap limit support"),
+        (support.cpu_quota, "No cpu cfs quota support"),
+        (support.cpu_shares, "No cpu shares support"),
+        (support.cpuset, "No cpuset support"),
+        (support.pids, "No pids limit support"),
+        (support.blkio_weight, "No blkio weight support"),
+        (support.blkio_throttle, "No blkio throttle support"),
+    ]
+    .into_iter()
+    .filter(|(there, _)| !there)
+    .map(|(_, warning)| format!("WARNING: {warning}"))
+    .collect()
+}
+
+fn kernel_release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// The pretty name and the version that `os-release` gives.
+fn operating_system() -> (String, String) {
+    let text = fs::read_to_string("/etc/os-release")
+        .or_else(|_missing| fs::read_to_string("/usr/lib/os-release"))
+        .unwrap_or_default();
+    let value = |key: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .map(|value| value.trim_matches(['"', '\'']).to_owned())
+    };
+    (
+        value("PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
+        value("VERSION_ID").unwrap_or_default(),
+    )
+}
+
+/// Bytes of memory of the host.
+pub(crate) fn memory_total() -> u64 {
+    fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+            line.split_whitespace().next()?.parse::<u64>().ok()
+        })
+        .map_or(0, |kibibytes| kibibytes * 1024)
 }

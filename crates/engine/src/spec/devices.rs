@@ -59,7 +59,7 @@ impl Rule {
         let (major, minor) = numbers.split_once(':').ok_or_else(refused)?;
         let number = |text: &str| match text {
             "*" => Ok(None),
-            text => text.parse::<u32>().map(|number| Some(i64::from(number))).map_err(|_| ()),
+            text => text.parse::<u32>().map(|number| Some(i64::from(number))),
         };
         let (Ok(major), Ok(minor)) = (number(major), number(minor)) else { return Err(refused()) };
         let good = !access.is_empty()

@@ -43,7 +43,7 @@ pub(crate) fn points(
         }
     }
     // Outer ones first, so that none hides another.
-    points.sort_by(|a, b| depth(&a.destination).cmp(&depth(&b.destination)));
+    points.sort_by_key(|point| depth(&point.destination));
     Ok(points)
 }
 
@@ -99,9 +99,9 @@ fn check_target(target: &str, whole: &str) -> Result<(), Fault> {
 pub(crate) fn parse_bind(text: &str) -> Result<Bind, Fault> {
     let refused = || Fault::invalid(format!("invalid volume specification: '{text}'"));
     let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, mode) = match parts.as_slice() {
-        &[source, target] => (source, target, ""),
-        &[source, target, mode] => (source, target, mode),
+    let (source, target, mode) = match *parts.as_slice() {
+        [source, target] => (source, target, ""),
+        [source, target, mode] => (source, target, mode),
         _ => return Err(refused()),
     };
     if source.is_empty() || target.is_empty() {

@@ -3,7 +3,7 @@
 use naru_errdefs::Fault;
 
 /// Which system calls are let through.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Seccomp {
     /// Docker's default profile.
     #[default]

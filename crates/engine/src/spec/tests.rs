@@ -15,7 +15,7 @@ fn default_config() -> ContainerConfig {
 }
 
 fn default_facts() -> Facts {
-    Facts { id: "i".into(), hostname: "box".into(), ..Facts::default() }
+    Facts { hostname: "box".into(), ..Facts::default() }
 }
 
 fn mount_of(spec: &Value, path: &str) -> Value {

@@ -1,0 +1,162 @@
+//! Acts: makes a container: checks, name, snapshot, directories, record; undone as a whole when a part fails.
+
+use super::{Containers, volumes};
+use crate::container::Container;
+use crate::lifecycle::State;
+use crate::model::{CreateRequest, Created, HostConfig, MountKind, Timestamp};
+use crate::record::Record;
+use crate::spec::modes::{self, Network};
+use crate::supervisor::Supervisor;
+use crate::{merge, names, spec};
+use naru_errdefs::{Fault, one_line};
+use std::sync::Arc;
+
+impl Containers {
+    /// Makes a container.
+    pub async fn create(&self, request: CreateRequest) -> Result<Created, Fault> {
+        let inner = &self.inner;
+        let name = request.name.as_deref().map(names::parse).transpose()?.map(str::to_owned);
+        let image = inner.storage.image(&request.config.image)?;
+        let config = merge::config(request.config, &image.defaults)?;
+        let mut host = request.host;
+        spec::resources::normalise(&mut host);
+        spec::validate(&config, &host, inner.processors)?;
+        let warnings = warnings(&config, &host)?;
+        let mut mounts = spec::mounts::points(&config, &host)?;
+        volumes::place(&inner.places, &mut mounts)?;
+        // The old way of binding makes its source when the container starts; the new way must find it now.
+        let must_exist = |point: &&crate::model::MountPoint| {
+            point.kind == MountKind::Bind
+                && point.options.iter().any(|option| option == "must-exist")
+        };
+        inner.make_sources(&mounts.iter().filter(must_exist).cloned().collect::<Vec<_>>())?;
+        for text in [&host.network_mode, &host.ipc_mode, &host.pid_mode] {
+            if let Some(other) = text.strip_prefix("container:") {
+                inner.find(other)?;
+            }
+        }
+
+        let id = new_id()?;
+        let name = take_name(inner, name, &id)?;
+        let record = Record {
+            id: id.clone(),
+            name: name.clone(),
+            created: Timestamp::now(),
+            image: image.id,
+            chain: image.chain,
+            os: image.os,
+            config,
+            host,
+            mounts,
+            state: State::NEW,
+            started_at: None,
+            finished_at: None,
+            restart_count: 0,
+            stopped_by_hand: false,
+        };
+        let made = if record.is_ephemeral() {
+            // Nothing of it has to outlive the host, so nothing waits for the disk.
+            make(inner, &record)
+        } else {
+            let record = record.clone();
+            inner.blocking(move |inner| make(inner, &record)).await
+        };
+        if let Err(fault) = made {
+            inner.table().free_name(&name, &id);
+            return Err(fault);
+        }
+        inner.publish(&record, "create", &[]);
+        inner.table().insert(Arc::new(Container::new(record)));
+        Ok(Created { id, warnings })
+    }
+}
+
+fn take_name(inner: &Supervisor, name: Option<String>, id: &str) -> Result<String, Fault> {
+    let mut table = inner.table();
+    if let Some(name) = name {
+        table.take_name(&name, id)?;
+        return Ok(name);
+    }
+    // The ID is random already.
+    let random = id.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let mut attempt = 0;
+    loop {
+        let name = names::generate(random.unwrap_or_default(), attempt);
+        if table.is_free(&name) {
+            table.take_name(&name, id)?;
+            return Ok(name);
+        }
+        attempt += 1;
+    }
+}
+
+/// Directories, snapshot, volumes, and the record last: without it, the rest is swept.
+fn make(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+    let made = inner
+        .places
+        .make(&record.id)
+        .and_then(|()| inner.storage.prepare(record).map(drop))
+        .and_then(|()| volumes::fill(inner, record))
+        .and_then(|()| inner.storage.put(record));
+    if made.is_err() {
+        let undone = inner
+            .storage
+            .remove(record)
+            .and_then(|()| inner.places.remove(&record.id))
+            .and_then(|()| volumes::remove_anonymous(inner, record));
+        if let Err(fault) = undone {
+            tracing::warn!(
+                container = record.id,
+                "creating it failed, and cleaning up failed too: {}",
+                one_line(&fault)
+            );
+        }
+    }
+    made
+}
+
+fn warnings(
+    config: &crate::model::ContainerConfig,
+    host: &HostConfig,
+) -> Result<Vec<String>, Fault> {
+    let mut list = Vec::new();
+    if modes::network(&host.network_mode)? == (Network::None { asked_for_more: true }) {
+        list.push(
+            "Bridge networks are not served yet: the container has no network but its own loopback. Use `--network host` or `--network container:NAME` to reach others.".to_owned(),
+        );
+    }
+    if config.healthcheck.as_ref().is_some_and(|check| {
+        !check.test.is_empty() && check.test.first().is_some_and(|first| first != "NONE")
+    }) {
+        list.push("Health checks are not run yet: the container has no health status.".to_owned());
+    }
+    if modes::ipc(&host.ipc_mode)? == modes::Sharing::Shareable {
+        list.push(
+            "The size of shared memory is not limited in the IPC mode `shareable`.".to_owned(),
+        );
+    }
+    if host.resources.oom_kill_disable == Some(true) && host.resources.memory == 0 {
+        list.push(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned(),
+        );
+    }
+    Ok(list)
+}
+
+/// 64 random hexadecimal digits that are not all decimal in the first twelve, so that no short ID looks like a number.
+pub(crate) fn new_id() -> Result<String, Fault> {
+    loop {
+        let bytes = naru_kernel::random::bytes::<32>()
+            .map_err(|error| Fault::io("cannot get random bytes", error))?;
+        let mut id = String::with_capacity(64);
+        for byte in bytes {
+            for nibble in [byte >> 4, byte & 15] {
+                id.extend(char::from_digit(u32::from(nibble), 16));
+            }
+        }
+        let short = crate::record::short(&id);
+        if !short.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(id);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Acts: what a container uses now.
+
+use super::Containers;
+use crate::model::{BlockCount, Stats, Timestamp};
+use naru_errdefs::Fault;
+use naru_runtime::cgroup;
+use std::fs;
+
+/// What Linux counts processor time of the whole host in: hundredths of a second, on every machine since 2.6.
+const TICK: u64 = 10_000_000;
+
+impl Containers {
+    /// What it uses; `None` when it does not run.
+    pub async fn stats(&self, name: &str) -> Result<Option<Stats>, Fault> {
+        let container = self.inner.find(name)?;
+        let parent = {
+            let seat = container.seat();
+            if seat.record.state.pid().is_none() {
+                return Ok(None);
+            }
+            seat.record.host.resources.cgroup_parent.clone()
+        };
+        let used = self.inner.launcher.usage(&container.id, &parent)?;
+        Ok(Some(stats(used, self.inner.processors)))
+    }
+}
+
+fn stats(used: cgroup::Stats, processors: usize) -> Stats {
+    let cpu = used.cpu.unwrap_or_default();
+    let memory = used.memory.unwrap_or_default();
+    let pids = used.pids.unwrap_or_default();
+    let io = used.blkio.unwrap_or_default();
+    let counts = |list: Vec<cgroup::BlkioEntry>| {
+        list.into_iter()
+            .map(|entry| BlockCount {
+                major: entry.major,
+                minor: entry.minor,
+                operation: entry.op,
+                value: entry.value,
+            })
+            .collect()
+    };
+    Stats {
+        read: Timestamp::now(),
+        cpu_total: cpu.total,
+        cpu_user: cpu.user,
+        cpu_kernel: cpu.system,
+        cpu_by_processor: cpu.per_cpu,
+        system_cpu: fs::read_to_string("/proc/stat").map_or(0, |text| system_cpu(&text)),
+        online_cpus: u32::try_from(processors).unwrap_or(u32::MAX),
+        throttling_periods: cpu.periods,
+        throttled_periods: cpu.throttled_periods,
+        throttled_time: cpu.throttled,
+        memory_usage: memory.usage,
+        memory_max_usage: memory.max_usage.unwrap_or_default(),
+        memory_limit: memory.limit.unwrap_or_else(crate::system::memory_total),
+        memory_failures: memory.failures,
+        memory_stat: memory.stat,
+        pids: pids.current,
+        pids_limit: pids.limit.unwrap_or_default(),
+        io_bytes: counts(io.bytes),
+        io_operations: counts(io.operations),
+    }
+}
+
+/// Nanoseconds that all processors have spent since boot, as `/proc/stat` says.
+fn system_cpu(text: &str) -> u64 {
+    let Some(line) = text.lines().find(|line| line.starts_with("cpu ")) else { return 0 };
+    // Guest time is in user time already.
+    let ticks: u64 =
+        line.split_whitespace().skip(1).take(8).filter_map(|word| word.parse::<u64>().ok()).sum();
+    ticks.saturating_mul(TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_hosts_time_is_the_sum_of_its_parts() {
+        let text = "cpu  1 2 3 4 5 6 7 8 100 100\ncpu0 9 9\n";
+        assert_eq!(super::system_cpu(text), 360_000_000);
+        assert_eq!(super::system_cpu(""), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Acts: where the files of containers and volumes lie.
+//!
+//! ```text
+//! <data root>/containers/<id>/<id>-json.log[.1, .2]     what it wrote
+//!                            /hostname, hosts, resolv.conf
+//! <data root>/volumes/<name>/_data                      a volume
+//! <exec root>/containers/<id>/record.json               the record of a container that goes when it ends
+//!                            /exit.json                 an exit that no daemon was there to hear of
+//!                            /shm                       shared memory that other containers may join
+//! <exec root>/boot                                      the boot in which all of this was written
+//! ```
+
+use naru_errdefs::{Fault, ResultExt};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Where the files of containers and volumes lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    data_root: PathBuf,
+    exec_root: PathBuf,
+}
+
+/// Makes a directory and those above it, for root's eyes only.
+pub(crate) fn make_private(path: &Path) -> Result<(), Fault> {
+    make(path, 0o700)
+}
+
+fn make(path: &Path, mode: u32) -> Result<(), Fault> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .during(|| format!("cannot make the directory `{}`", path.display()))
+}
+
+impl Places {
+    /// The places under these two roots. They are made when they are missing.
+    pub(crate) fn open(data_root: &Path, exec_root: &Path) -> Result<Places, Fault> {
+        let places = Places { data_root: data_root.to_owned(), exec_root: exec_root.to_owned() };
+        make(data_root, 0o711)?;
+        make(exec_root, 0o711)?;
+        make(&data_root.join("containers"), 0o710)?;
+        make(&data_root.join("volumes"), 0o701)?;
+        // What was written before the host was started anew means nothing now.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mark = exec_root.join("boot");
+        if fs::read_to_string(&mark).unwrap_or_default() != boot {
+            remove_tree(&exec_root.join("containers"))?;
+            naru_kernel::fs::write_replace(&mark, boot.as_bytes(), 0o600)
+                .during(|| format!("cannot write `{}`", mark.display()))?;
+        }
+        make(&exec_root.join("containers"), 0o700)?;
+        Ok(places)
+    }
+
+    /// The data root.
+    pub(crate) fn data_root(&self) -> &Path {
+        &self.data_root
+    }
+
+    /// The monitor's socket.
+    pub(crate) fn monitor_socket(&self) -> PathBuf {
+        self.exec_root.join("monitor.sock")
+    }
+
+    /// What a container has on disk.
+    pub(crate) fn container(&self, id: &str) -> PathBuf {
+        self.data_root.join("containers").join(id)
+    }
+
+    /// A container's log.
+    pub(crate) fn log(&self, id: &str) -> PathBuf {
+        self.container(id).join(format!("{id}-json.log"))
+    }
+
+    /// A file that is mounted into a container.
+    pub(crate) fn file(&self, id: &str, name: &str) -> PathBuf {
+        self.container(id).join(name)
+    }
+
+    /// What a container has as long as the host is up.
+    pub(crate) fn running(&self, id: &str) -> PathBuf {
+        self.exec_root.join("containers").join(id)
+    }
+
+    /// The record of a container that goes when it ends.
+    pub(crate) fn ephemeral_record(&self, id: &str) -> PathBuf {
+        self.running(id).join("record.json")
+    }
+
+    /// The exit that no daemon was there to hear of.
+    pub(crate) fn exit_record(&self, id: &str) -> PathBuf {
+        self.running(id).join("exit.json")
+    }
+
+    /// Shared memory that other containers may join.
+    pub(crate) fn shared_memory(&self, id: &str) -> PathBuf {
+        self.running(id).join("shm")
+    }
+
+    /// A volume's directory.
+    pub(crate) fn volume(&self, name: &str) -> PathBuf {
+        self.data_root.join("volumes").join(name).join("_data")
+    }
+
+    /// Makes the directories of a new container.
+    pub(crate) fn make(&self, id: &str) -> Result<(), Fault> {
+        make(&self.container(id), 0o710)?;
+        make_private(&self.running(id))
+    }
+
+    /// Removes what a container has.
+    pub(crate) fn remove(&self, id: &str) -> Result<(), Fault> {
+        remove_tree(&self.running(id))?;
+        remove_tree(&self.container(id))
+    }
+
+    /// Removes a volume.
+    pub(crate) fn remove_volume(&self, name: &str) -> Result<(), Fault> {
+        remove_tree(&self.data_root.join("volumes").join(name))
+    }
+
+    /// The IDs that have a directory under either root.
+    pub(crate) fn ids(&self) -> Result<Vec<String>, Fault> {
+        let mut ids = Vec::new();
+        for root in [&self.data_root, &self.exec_root] {
+            let dir = root.join("containers");
+            let entries =
+                fs::read_dir(&dir).during(|| format!("cannot read `{}`", dir.display()))?;
+            for entry in entries {
+                let entry = entry.during(|| format!("cannot read `{}`", dir.display()))?;
+                if let Ok(id) = entry.file_name().into_string() {
+                    ids.push(id);
+                }
+            }
+        }
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+}
+
+/// Removes a directory with all that is in it; not an error when it is not there.
+pub(crate) fn remove_tree(path: &Path) -> Result<(), Fault> {
+    match naru_kernel::fs::remove_tree(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Fault::io(format!("cannot remove `{}`", path.display()), error)),
+    }
+}

@@ -1,0 +1,246 @@
+//! Acts: what is stored, in the store; records of containers that go when they end, in files that end with the host's
+//! run.
+
+use super::{Image, OverlayPaths, Storage};
+use crate::places::Places;
+use crate::record::Record;
+use naru_errdefs::{Fault, Kind, ResultExt, one_line};
+use naru_oci::{Config, ImageId, Reference};
+use naru_runtime::Root;
+use naru_store::{OverlayMount, Store, StoreError, Table};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The longest image config that is read.
+const MAX_CONFIG: u64 = 8 << 20;
+/// How many parsed image configs are kept.
+const CACHED: usize = 256;
+/// What the keys of containers' snapshots begin with.
+const PREFIX: &str = "container/";
+
+/// The store, and the files beside it.
+#[derive(Debug)]
+pub(crate) struct DiskStorage {
+    store: Store,
+    records: Table<Record>,
+    places: Places,
+    /// What the embedded image is made of.
+    exe: PathBuf,
+    configs: Mutex<HashMap<ImageId, Image>>,
+}
+
+impl DiskStorage {
+    /// Over an open store.
+    pub(crate) fn new(store: Store, places: Places, exe: PathBuf) -> DiskStorage {
+        let records = store.records.table("containers");
+        DiskStorage { store, records, places, exe, configs: Mutex::default() }
+    }
+
+    /// The embedded image is made when it is first asked for.
+    fn resolve(&self, text: &str) -> Result<naru_store::Image, Fault> {
+        let missing = match self.store.images.resolve(text) {
+            Ok(image) => return Ok(image),
+            Err(error) => Fault::from(error),
+        };
+        let embedded = text
+            .parse::<Reference>()
+            .is_ok_and(|name| name.or_latest().to_string() == naru_transfer::HELLO_NAME);
+        if missing.kind() != Kind::NotFound || !embedded {
+            return Err(missing);
+        }
+        naru_transfer::hello_image(&self.store, &self.exe)?;
+        Ok(self.store.images.resolve(text)?)
+    }
+
+    fn ephemeral(&self) -> Result<Vec<Record>, Fault> {
+        let mut records = Vec::new();
+        for id in self.places.ids()? {
+            let path = self.places.ephemeral_record(&id);
+            let bytes = match fs::read(&path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(Fault::io(format!("cannot read `{}`", path.display()), error));
+                }
+            };
+            match serde_json::from_slice::<Record>(&bytes) {
+                Ok(record) => records.push(record),
+                // It was being written when the daemon was killed; `create` had not answered.
+                Err(error) => tracing::info!("`{}` is half a record: {error}", path.display()),
+            }
+        }
+        Ok(records)
+    }
+
+    fn put_ephemeral(&self, record: &Record) -> Result<(), Fault> {
+        let path = self.places.ephemeral_record(&record.id);
+        let bytes = serde_json::to_vec(record)
+            .map_err(|error| Fault::internal("cannot encode a record").with_source(error))?;
+        let part = path.with_extension("part");
+        fs::File::create(&part)
+            .and_then(|mut file| file.write_all(&bytes))
+            .and_then(|()| fs::rename(&part, &path))
+            .during(|| format!("cannot write `{}`", path.display()))
+    }
+}
+
+fn key(id: &str) -> String {
+    format!("{PREFIX}{id}")
+}
+
+fn root(mount: OverlayMount, volatile: bool) -> Root {
+    Root::Overlay {
+        base: mount.base,
+        lower: mount.lower,
+        upper: mount.upper,
+        work: mount.work,
+        volatile,
+    }
+}
+
+impl Storage for DiskStorage {
+    fn image(&self, text: &str) -> Result<Image, Fault> {
+        if text.is_empty() {
+            return Err(Fault::invalid("no image was named"));
+        }
+        let found = self.resolve(text)?;
+        let id = found.id();
+        let cached = self.configs.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(image) = cached {
+            return Ok(image);
+        }
+        let bytes = self.store.content.read(&found.record.config, MAX_CONFIG)?;
+        let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::new(Kind::DataLoss, format!("the config of image `{text}` is damaged"))
+                .with_source(error)
+                .with_hint("`naru system verify --repair` drops what is damaged; load it again")
+        })?;
+        let image = Image {
+            id,
+            chain: found.record.chain,
+            os: config.os,
+            defaults: Arc::new(config.config),
+        };
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if configs.len() >= CACHED {
+            configs.clear();
+        }
+        configs.insert(id, image.clone());
+        Ok(image)
+    }
+
+    fn image_id(&self, text: &str) -> Option<ImageId> {
+        self.store.images.resolve(text).ok().map(|image| image.id())
+    }
+
+    fn records(&self) -> Result<Vec<Record>, Fault> {
+        let mut records: Vec<Record> =
+            self.records.list()?.into_iter().map(|(_, record)| record).collect();
+        records.extend(self.ephemeral()?);
+        Ok(records)
+    }
+
+    fn put(&self, record: &Record) -> Result<(), Fault> {
+        if record.is_ephemeral() {
+            return self.put_ephemeral(record);
+        }
+        Ok(self.records.put(&record.id, record)?)
+    }
+
+    fn forget(&self, record: &Record) -> Result<(), Fault> {
+        if record.is_ephemeral() {
+            let path = self.places.ephemeral_record(&record.id);
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(Fault::io(format!("cannot remove `{}`", path.display()), error))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            };
+        }
+        self.records.remove(&record.id)?;
+        Ok(())
+    }
+
+    fn prepare(&self, record: &Record) -> Result<Root, Fault> {
+        let key = key(&record.id);
+        let mount = if record.is_ephemeral() {
+            self.store.snapshots.prepare_volatile(&key, record.chain)?
+        } else {
+            self.store.snapshots.prepare(&key, record.chain)?
+        };
+        Ok(root(mount, record.is_ephemeral()))
+    }
+
+    fn root(&self, record: &Record) -> Result<Root, Fault> {
+        let mount = self.store.snapshots.mount(&key(&record.id))?;
+        if record.is_ephemeral() {
+            // The mark of a mount that was not flushed keeps the kernel from mounting the same directory again; here
+            // nothing of it was meant to outlive a crash.
+            let mark = mount.base.join(&mount.work).join("work/incompat");
+            if mark.exists() {
+                crate::places::remove_tree(&mark)?;
+            }
+        }
+        Ok(root(mount, record.is_ephemeral()))
+    }
+
+    fn paths(&self, record: &Record) -> Result<OverlayPaths, Fault> {
+        let mount = self.store.snapshots.mount(&key(&record.id))?;
+        let absolute = |path: &PathBuf| mount.base.join(path);
+        Ok(OverlayPaths {
+            lower: mount.lower.iter().map(absolute).collect(),
+            upper: absolute(&mount.upper),
+            work: absolute(&mount.work),
+        })
+    }
+
+    fn remove(&self, record: &Record) -> Result<(), Fault> {
+        let key = key(&record.id);
+        let removed = if record.is_ephemeral() {
+            self.store.snapshots.remove_volatile(&key)
+        } else {
+            self.store.snapshots.remove(&key)
+        };
+        absent_is_fine(removed)
+    }
+
+    fn sweep(&self, ids: &[String]) -> Result<(), Fault> {
+        for active in self.store.snapshots.list_active()? {
+            let Some(id) = active.key.strip_prefix(PREFIX) else { continue };
+            if !ids.iter().any(|known| known == id) {
+                tracing::info!(container = id, "sweeping the snapshot of a half-made container");
+                if let Err(fault) = absent_is_fine(self.store.snapshots.remove(&active.key)) {
+                    tracing::warn!("cannot sweep a snapshot: {}", one_line(&fault));
+                }
+            }
+        }
+        for id in self.places.ids()? {
+            if !ids.contains(&id) {
+                self.places.remove(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn usage(&self, record: &Record) -> Result<(u64, u64), Fault> {
+        let writable = self.store.snapshots.usage(&key(&record.id))?.bytes;
+        let mut all = writable;
+        let mut next = record.chain;
+        while let Some(chain) = next {
+            let layer = self.store.snapshots.get(&chain)?;
+            all += layer.size;
+            next = layer.parent;
+        }
+        Ok((writable, all))
+    }
+}
+
+fn absent_is_fine(result: Result<(), StoreError>) -> Result<(), Fault> {
+    match result.map_err(Fault::from) {
+        Err(fault) if fault.kind() != Kind::NotFound => Err(fault),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

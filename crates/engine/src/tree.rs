@@ -1,0 +1,77 @@
+//! Acts: a container's whole root as the kernel shows it, without anybody else seeing it: mounted nowhere.
+
+use crate::record::Record;
+use crate::supervisor::Supervisor;
+use naru_errdefs::{Fault, ResultExt};
+use naru_kernel::mount::{NewFileSystem, attribute, new_file_system};
+use naru_kernel::path::{OFlags, open_in_root, proc_path};
+use naru_layer::{ArchiveMode, Limits};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The kernel's bound on directories of an overlay.
+const MOST_LAYERS: usize = 500;
+
+impl Supervisor {
+    /// The layers of a container's image and what it wrote, read-only, mounted nowhere. `None` when there are none.
+    pub(crate) fn mount_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
+        let paths = self.storage.paths(record)?;
+        let layers: Vec<PathBuf> = std::iter::once(paths.upper).chain(paths.lower).collect();
+        if layers.len() > MOST_LAYERS {
+            return Err(Fault::unsupported(format!(
+                "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
+                layers.len()
+            )));
+        }
+        // One option a directory: a single one for all would be bounded by a page.
+        // An overlay wants two; twice the same is as good.
+        let doubled = layers.first().filter(|_| layers.len() == 1);
+        let options: Vec<(String, Option<String>)> = layers
+            .iter()
+            .chain(doubled)
+            .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
+            .collect();
+        let overlay = NewFileSystem {
+            kind: "overlay",
+            source: "naru",
+            options: &options,
+            attributes: attribute::READ_ONLY,
+        };
+        new_file_system(&overlay)
+            .map(Some)
+            .during(|| format!("cannot put the layers of container {} together", record.id))
+    }
+}
+
+/// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.
+pub(crate) fn copy(root: &OwnedFd, inside: &str, target: &Path) -> Result<(), Fault> {
+    let source = match open_in_root(root, inside, OFlags::PATH | OFlags::DIRECTORY) {
+        Ok(source) => source,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(Fault::io(format!("cannot open `{inside}` of the image"), error)),
+    };
+    let (reader, writer) =
+        io::pipe().during(|| "cannot make a pipe to copy a directory".to_owned())?;
+    let path = proc_path(source.as_fd());
+    std::thread::scope(|scope| {
+        let archiving = scope.spawn(|| naru_layer::archive_tree(&path, writer, ArchiveMode::Plain));
+        let mut reader = io::BufReader::new(reader);
+        let applied = naru_layer::apply(&mut reader, target, &Limits::standard());
+        // Whoever writes must not wait for whoever has given up.
+        let drained = io::copy(&mut reader.by_ref(), &mut io::sink());
+        drop(reader);
+        match archiving.join() {
+            Ok(Ok(_archived)) => {}
+            Ok(Err(error)) => return applied.map(drop).map_err(Fault::from).and(Err(error.into())),
+            Err(_panicked) => return Err(Fault::internal("a thread was lost")),
+        }
+        applied?;
+        drained.during(|| "cannot copy a directory".to_owned())?;
+        Ok(())
+    })
+}

@@ -2,21 +2,33 @@
 //!
 //! Acts: on the store, on threads that may wait for the disk. Streams are bounded: who reads slowly is waited for.
 
+mod archive;
+mod document;
+mod glob;
+mod inspect;
+mod list;
 mod model;
+mod prune;
+mod remove;
+mod tag;
+mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use model::{
     Deleted, Finding, HistoryEntry, ImageFilter, ImagePruneFilter, ImageSummary, ImageUser,
     ImageView, ImagesUsage, ImportRequest, PrunedImages, RemoveImageOptions, SaveFormat,
 };
 
-use crate::Events;
+use crate::{Event, Events, Timestamp};
 use bytes::Bytes;
 use naru_errdefs::Fault;
 use naru_store::Store;
 use naru_transfer::Progress;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 /// Who is asked which containers are made of images.
@@ -62,78 +74,34 @@ impl SaveStream {
     }
 }
 
-fn later<T>() -> Result<T, Fault> {
-    Err(Fault::unsupported("not yet"))
-}
-
-#[expect(unused_variables, reason = "published before it is filled")]
 impl Images {
     /// The service over a store; `users` says which containers are made of images.
     pub fn new(store: Store, events: Events, users: ImageUsers) -> Images {
         Images { store, events, users }
     }
 
-    /// The images that the filter lets through, newest first.
-    pub async fn list(&self, filter: ImageFilter) -> Result<Vec<ImageSummary>, Fault> {
-        later()
-    }
-
-    /// Everything about an image.
-    pub async fn inspect(&self, name: &str) -> Result<ImageView, Fault> {
-        later()
-    }
-
-    /// How it was made, newest step first.
-    pub async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, Fault> {
-        later()
-    }
-
-    /// Gives it another name (`repository[:tag]`).
-    pub async fn tag(&self, name: &str, target: &str) -> Result<(), Fault> {
-        later()
-    }
-
-    /// Removes a name, and the image when it was the last.
-    pub async fn remove(
+    /// Runs work that waits for the disk on a thread that may.
+    async fn blocking<T: Send + 'static>(
         &self,
-        name: &str,
-        options: RemoveImageOptions,
-    ) -> Result<Vec<Deleted>, Fault> {
-        later()
+        work: impl FnOnce(&Store) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await {
+            Ok(result) => result,
+            Err(error) => {
+                Err(Fault::internal("the work on an image ended early").with_source(error))
+            }
+        }
     }
 
-    /// Removes images that nobody needs.
-    pub async fn prune(&self, filter: ImagePruneFilter) -> Result<PrunedImages, Fault> {
-        later()
-    }
-
-    /// Takes in the images of an archive.
-    pub fn load(&self, archive: impl AsyncRead + Send + Unpin + 'static) -> ProgressStream {
-        ProgressStream { receiver: mpsc::channel(1).1 }
-    }
-
-    /// Makes an image of a root file system's tar. The last line's status is the image ID.
-    pub fn import(
-        &self,
-        archive: impl AsyncRead + Send + Unpin + 'static,
-        request: ImportRequest,
-    ) -> ProgressStream {
-        ProgressStream { receiver: mpsc::channel(1).1 }
-    }
-
-    /// The images as one archive. Unknown names fail at once.
-    pub async fn save(&self, names: &[String], format: SaveFormat) -> Result<SaveStream, Fault> {
-        later()
-    }
-
-    /// What images take on disk.
-    pub async fn disk_usage(&self) -> Result<ImagesUsage, Fault> {
-        later()
-    }
-
-    /// Checks the whole store: every blob, reference and unpacked layer; with `repair`, drops or unpacks again what is
-    /// damaged.
-    pub async fn verify(&self, repair: bool) -> Result<Vec<Finding>, Fault> {
-        later()
+    /// Tells what happened to an image.
+    fn tell(&self, action: &str, id: &str, name: &str) {
+        self.events.publish(Event {
+            time: Timestamp::now(),
+            kind: "image",
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes: BTreeMap::from([("name".to_owned(), name.to_owned())]),
+        });
     }
 }

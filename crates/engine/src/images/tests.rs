@@ -1,0 +1,1 @@
+//! Acts: the image service over a real store.

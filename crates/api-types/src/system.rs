@@ -261,6 +261,9 @@ wire! {
         pub subject: String,
         /// Whether it was repaired.
         pub repaired: bool,
+        /// What was done about it, or why nothing was.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub repair: Option<String>,
         /// In the last line: how many things were checked.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub checked: Option<u64>,

@@ -1,0 +1,58 @@
+//! Acts: create and update.
+
+use crate::body::Presence;
+use crate::convert::create as convert;
+use crate::dispatch::Call;
+use crate::error::Refusal;
+use crate::refuse;
+use crate::reply::{self, Reply};
+use http::StatusCode;
+use naru_api_types::container::{ContainerCreateResponse, UpdateResponse};
+use naru_engine::Containers;
+use naru_errdefs::Fault;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub(crate) async fn create(containers: &Containers, call: Call) -> Result<Reply, Refusal> {
+    let name = call.query.text("name").map(str::to_owned);
+    check_platform(call.query.text("platform"))?;
+    let value: Value = call.json(Presence::Required).await?;
+    if value.is_null() {
+        return Err(Fault::invalid("config cannot be empty in order to create a container").into());
+    }
+    refuse::create(&value)?;
+    let request = convert::request(name.as_deref(), typed(value)?)?;
+    let created = containers.create(request).await?;
+    let body = ContainerCreateResponse { id: created.id, warnings: created.warnings };
+    Ok(reply::json(StatusCode::CREATED, &body))
+}
+
+/// Only images of the host's own kind run.
+fn check_platform(platform: Option<&str>) -> Result<(), Fault> {
+    let Some(platform) = platform else { return Ok(()) };
+    let mut words = platform.split('/');
+    let (os, arch) = (words.next().unwrap_or_default(), words.next());
+    let own = naru_oci::Platform::host();
+    if os == own.os && arch.is_none_or(|arch| arch == own.architecture) {
+        return Ok(());
+    }
+    Err(Fault::unsupported(format!("platform `{platform}` is not supported"))
+        .with_hint(format!("this host runs `{}/{}`", own.os, own.architecture)))
+}
+
+pub(crate) async fn update(
+    containers: &Containers,
+    name: &str,
+    call: Call,
+) -> Result<Reply, Refusal> {
+    let value: Value = call.json(Presence::Required).await?;
+    refuse::update(&value)?;
+    let (limits, policy) = convert::update(typed(value)?)?;
+    let warnings = containers.update(name, limits, policy).await?;
+    Ok(reply::ok(&UpdateResponse { warnings: Some(warnings) }))
+}
+
+/// JSON of the right shape, or a refusal that says where it is not.
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
+    serde_json::from_value(value).map_err(|error| Fault::invalid(format!("invalid JSON: {error}")))
+}

@@ -1,0 +1,240 @@
+//! Acts: from a request to the one service that answers it.
+
+use crate::body::{self, Presence};
+use crate::connection::Handler;
+use crate::error::Refusal;
+use crate::reply::{self, Reply};
+use crate::{containers, events, images, networks, refuse, system};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use naru_api_types::volume::{VolumeListResponse, VolumePruneResponse};
+use naru_api_types::{ApiVersion, Query, Route};
+use naru_engine::{Containers, Engine, Events, Images, System};
+use naru_errdefs::Fault;
+use serde::de::DeserializeOwned;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+/// The Engine API over the services of an engine.
+#[derive(Debug, Clone)]
+pub struct Api {
+    containers: Containers,
+    images: Images,
+    system: System,
+    events: Events,
+    patience: Duration,
+}
+
+impl Api {
+    /// The API over these services. `patience` is how long a client may take for each piece of a body.
+    pub fn new(engine: Engine, patience: Duration) -> Api {
+        let Engine { containers, images, system, events } = engine;
+        Api { containers, images, system, events, patience }
+    }
+}
+
+/// A request after its route was taken out of it.
+pub(crate) struct Call {
+    pub(crate) version: ApiVersion,
+    pub(crate) query: Query,
+    headers: HeaderMap,
+    body: Incoming,
+    patience: Duration,
+}
+
+impl Call {
+    /// The whole body as JSON.
+    pub(crate) async fn json<T: DeserializeOwned + Default>(
+        self,
+        presence: Presence,
+    ) -> Result<T, Refusal> {
+        let bytes = body::whole(self.body, self.patience).await?;
+        body::parse(&self.headers, &bytes, presence)
+    }
+
+    /// The whole body as it is.
+    pub(crate) async fn bytes(self) -> Result<Bytes, Refusal> {
+        body::whole(self.body, self.patience).await
+    }
+
+    /// The body as it comes.
+    pub(crate) fn into_body(self) -> Incoming {
+        self.body
+    }
+}
+
+impl Handler for Api {
+    fn call(&self, request: Request<Incoming>) -> BoxFuture<'static, Reply> {
+        let api = self.clone();
+        Box::pin(async move {
+            let shown = (request.method().clone(), request.uri().path().to_owned());
+            let answer = AssertUnwindSafe(answer(api, request)).catch_unwind().await;
+            match answer {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(refusal)) => {
+                    tracing::debug!(method = %shown.0, path = %shown.1, ?refusal, "refused");
+                    reply::refusal(&refusal)
+                }
+                Err(_panic) => {
+                    tracing::error!(method = %shown.0, path = %shown.1, "a request failed by a fault of ours");
+                    let fault =
+                        Fault::internal("the daemon failed at this request by a fault of its own");
+                    reply::refusal(&fault.with_hint("see the daemon's log").into())
+                }
+            }
+        })
+    }
+}
+
+async fn answer(api: Api, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let (parts, body) = request.into_parts();
+    let (version, route) = Route::parse(parts.method.as_str(), parts.uri.path())?;
+    let call = Call {
+        version: version.unwrap_or(ApiVersion::MAX),
+        query: Query::parse(parts.uri.query().unwrap_or_default()),
+        headers: parts.headers,
+        body,
+        patience: api.patience,
+    };
+    Box::pin(route_to(api, route, call)).await
+}
+
+/// One arm a route, each to the one service that it needs.
+async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
+    let Api { containers, images, system, events, .. } = api;
+    match route {
+        Route::Ping => Ok(reply::ping(true)),
+        Route::PingHead => Ok(reply::ping(false)),
+        Route::Version => Ok(system::version(&system)),
+        Route::Info => system::info(&system, call).await,
+        Route::DiskUsage => system::disk_usage(&images, &containers, call).await,
+        Route::SystemVerify => Ok(system::verify(&images, &call)),
+        Route::Events => Ok(events::stream(&events, &call.query, call.version)?),
+
+        Route::ContainerCreate => containers::create::create(&containers, call).await,
+        Route::ContainerList => containers::list::list(&containers, call).await,
+        Route::ContainerPrune => containers::list::prune(&containers, call).await,
+        Route::ContainerInspect { name } => {
+            containers::list::inspect(&containers, &name, call).await
+        }
+        Route::ContainerTop { name } => containers::observe::top(&containers, &name, call).await,
+        Route::ContainerLogs { name } => containers::logs::logs(&containers, &name, call).await,
+        Route::ContainerStats { name } => {
+            containers::observe::stats(&containers, &name, call).await
+        }
+        Route::ContainerExport { name } => containers::observe::export(&containers, &name).await,
+        Route::ContainerStart { name } => {
+            containers::control::start(&containers, &name, call).await
+        }
+        Route::ContainerStop { name } => containers::control::stop(&containers, &name, call).await,
+        Route::ContainerRestart { name } => {
+            containers::control::restart(&containers, &name, call).await
+        }
+        Route::ContainerKill { name } => containers::control::kill(&containers, &name, call).await,
+        Route::ContainerPause { name } => containers::control::pause(&containers, &name).await,
+        Route::ContainerUnpause { name } => containers::control::unpause(&containers, &name).await,
+        Route::ContainerWait { name } => containers::wait::wait(&containers, &name, &call),
+        Route::ContainerResize { name } => {
+            containers::control::resize(&containers, &name, call).await
+        }
+        Route::ContainerRename { name } => {
+            containers::control::rename(&containers, &name, call).await
+        }
+        Route::ContainerUpdate { name } => {
+            containers::create::update(&containers, &name, call).await
+        }
+        Route::ContainerAttach { name } => {
+            containers::attach::attach(&containers, &name, call).await
+        }
+        Route::ContainerRemove { name } => {
+            containers::control::remove(&containers, &name, call).await
+        }
+        Route::ContainerExec { name } => containers::exec::create(&containers, &name, call).await,
+        Route::ExecStart { name } => containers::exec::start(&containers, &name, call).await,
+        Route::ExecInspect { name } => containers::exec::inspect(&containers, &name).await,
+        Route::ExecResize { name } => containers::exec::resize(&containers, &name, call).await,
+        Route::ContainerChanges { .. } => {
+            Err(refuse::call("listing changes of a container", "compare two archives of `export`")
+                .into())
+        }
+        Route::ContainerArchiveHead { .. }
+        | Route::ContainerArchiveGet { .. }
+        | Route::ContainerArchivePut { .. } => Err(refuse::call(
+            "copying files into or out of a container",
+            "mount a directory of the host, use `export`, or pipe a tar through `exec`",
+        )
+        .into()),
+        Route::ContainerAttachWebsocket { .. } => Err(refuse::call(
+            "attaching by a websocket",
+            "use `POST /containers/NAME/attach` with `Upgrade: tcp`",
+        )
+        .into()),
+
+        Route::ImageList => images::list(&images, call).await,
+        Route::ImageInspect { name } => images::inspect(&images, &name, call).await,
+        Route::ImageHistory { name } => images::history(&images, &name, call).await,
+        Route::ImageTag { name } => images::tag(&images, &name, call).await,
+        Route::ImageRemove { name } => images::remove(&images, &name, call).await,
+        Route::ImagePrune => images::prune(&images, call).await,
+        Route::ImageSave { name } => images::save(&images, vec![name], call).await,
+        Route::ImagesSave => {
+            let names = call.query.all("names").map(str::to_owned).collect();
+            images::save(&images, names, call).await
+        }
+        Route::ImageLoad => images::load(&images, call).await,
+        Route::ImageCreate => images::create(&images, call).await,
+        Route::ImageSearch => {
+            Err(refuse::call("searching a registry", "load an archive with `load` or `import`")
+                .into())
+        }
+        Route::ImagePush { .. } => {
+            Err(refuse::call("pushing an image", "write an archive with `save`").into())
+        }
+        Route::DistributionInspect { .. } | Route::Auth => {
+            Err(refuse::call("talking to a registry", "load an archive with `load` or `import`")
+                .into())
+        }
+
+        Route::NetworkList => Ok(networks::list(&call.query)?),
+        Route::NetworkInspect { name } => Ok(networks::inspect(&name)?),
+        Route::NetworkCreate => Err(networks::refused("making a network").into()),
+        Route::NetworkPrune => Err(networks::refused("removing networks").into()),
+        Route::NetworkConnect { .. } | Route::NetworkDisconnect { .. } => {
+            Err(networks::refused("connecting a container to a network").into())
+        }
+        Route::NetworkRemove { name } => {
+            networks::inspect(&name)?;
+            let message = format!("{name} is a pre-defined network and cannot be removed");
+            Err(Fault::new(naru_errdefs::Kind::Forbidden, message).into())
+        }
+
+        Route::VolumeList => Ok(reply::ok(&VolumeListResponse::default())),
+        Route::VolumePrune => {
+            Ok(reply::ok(&VolumePruneResponse { volumes_deleted: None, space_reclaimed: 0 }))
+        }
+        Route::VolumeCreate => {
+            Err(refuse::call("making a volume", "mount a directory of the host").into())
+        }
+        Route::VolumeInspect { name } | Route::VolumeRemove { name } => {
+            Err(Fault::not_found(format!("get {name}: no such volume")).into())
+        }
+
+        Route::Build | Route::BuildPrune | Route::BuildCancel | Route::Session | Route::Grpc => {
+            Err(refuse::call("building an image", "import a root file system with `import`").into())
+        }
+        Route::Commit => {
+            Err(refuse::call("making an image of a container", "use `export` and `import`").into())
+        }
+        Route::Foreign { path, .. } if path.starts_with("/plugins") => {
+            Err(refuse::call("a plugin", "everything Naru can do is in its binary").into())
+        }
+        Route::Foreign { .. } => Err(Fault::new(
+            naru_errdefs::Kind::Unavailable,
+            "This node is not a swarm manager. Naru has no cluster mode",
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Acts: a connection that stops being HTTP: attach and exec over the same socket.
+//!
+//! ```text
+//! client                                   server
+//!   POST …/attach, Upgrade: tcp       ─▶
+//!                                     ◀─  101, Content-Type: raw or multiplexed stream
+//!   standard input, raw               ─▶
+//!                                     ◀─  output, raw with a terminal, else in frames
+//!   half close = end of input         ─▶
+//!                                     ◀─  close = end of output
+//! ```
+//! A client that sends no `Upgrade` header (before API 1.21) gets `200` and the same streams.
+
+use crate::detach_keys::DetachKeys;
+use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use naru_api_types::frame::{self, StreamKind};
+use naru_engine::{Attachment, Stdin};
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Cursor};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// Bytes of input read at once.
+const INPUT: usize = 32 * 1024;
+
+/// Pieces of output with the stream they belong to.
+pub(crate) type Output = BoxStream<'static, (naru_engine::StreamKind, Bytes)>;
+
+/// Where input goes.
+pub(crate) trait Input: Send {
+    /// Passes on all of it.
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, io::Result<()>>;
+    /// There will be no more.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+impl Input for Stdin {
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(self.write_all(bytes))
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(Stdin::close(*self))
+    }
+}
+
+/// What a hijacked connection carries.
+pub(crate) struct Hijack {
+    /// What goes to the client.
+    pub(crate) output: Output,
+    /// Where the client's input goes.
+    pub(crate) stdin: Option<Box<dyn Input>>,
+    /// Whether output is in frames.
+    pub(crate) framed: bool,
+    /// Whether the media type says so (API 1.42 and later).
+    pub(crate) names_frames: bool,
+    /// Keys that end the attachment.
+    pub(crate) detach_keys: DetachKeys,
+}
+
+impl fmt::Debug for Hijack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hijack").field("framed", &self.framed).finish_non_exhaustive()
+    }
+}
+
+impl Hijack {
+    /// Carries the streams of an attachment: a terminal's raw, others in frames.
+    pub(crate) fn new(attachment: Attachment, keys: DetachKeys, names_frames: bool) -> Hijack {
+        let Attachment { tty, output, stdin } = attachment;
+        let output = stream::unfold(output, |mut output| async move {
+            output.next().await.map(|piece| (piece, output))
+        });
+        Hijack {
+            output: output.boxed(),
+            stdin: stdin.map(|stdin| Box::new(stdin) as Box<dyn Input>),
+            framed: !tty,
+            names_frames,
+            detach_keys: if tty { keys } else { DetachKeys::none() },
+        }
+    }
+
+    /// The head of the answer.
+    pub(crate) fn head(&self, upgrade: bool) -> String {
+        let media_type =
+            if self.framed && self.names_frames { frame::MULTIPLEXED } else { frame::RAW };
+        let start = if upgrade {
+            "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+        } else {
+            "HTTP/1.1 200 OK\r\n"
+        };
+        let mut headers = http::HeaderMap::new();
+        crate::reply::common_headers(&mut headers);
+        let mut head = format!("{start}Content-Type: {media_type}\r\n");
+        for (name, value) in &headers {
+            head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+        }
+        head.push_str("\r\n");
+        head
+    }
+
+    /// Carries the streams until both ends are done. `early` is what the client sent behind its request.
+    pub(crate) async fn run<S>(self, stream: S, early: Bytes, upgrade: bool) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Send,
+    {
+        let head = self.head(upgrade);
+        let (read, mut write) = tokio::io::split(stream);
+        let read = Cursor::new(early).chain(read);
+        write.write_all(head.as_bytes()).await?;
+        write.flush().await?;
+        let result = {
+            let input = carry_input(read, self.stdin, self.detach_keys);
+            let output = carry_output(self.output, &mut write, self.framed);
+            tokio::pin!(input, output);
+            until_done(input, output).await
+        };
+        // The client may be gone already; that is how most attachments end.
+        drop(write.shutdown().await);
+        result
+    }
+}
+
+/// The output decides about the end; the input only when the client detaches.
+async fn until_done(
+    input: impl Future<Output = Ended> + Unpin,
+    mut output: impl Future<Output = io::Result<()>> + Unpin,
+) -> io::Result<()> {
+    tokio::select! {
+        biased;
+        result = &mut output => result,
+        ended = input => match ended {
+            Ended::Input => output.await,
+            Ended::Detached => Ok(()),
+        },
+    }
+}
+
+enum Ended {
+    Input,
+    Detached,
+}
+
+async fn carry_input(
+    mut read: impl AsyncRead + Unpin,
+    stdin: Option<Box<dyn Input>>,
+    mut keys: DetachKeys,
+) -> Ended {
+    let Some(mut stdin) = stdin else { return Ended::Input };
+    loop {
+        let mut buffer = BytesMut::with_capacity(INPUT);
+        match read.read_buf(&mut buffer).await {
+            Ok(0) => {
+                stdin.close().await;
+                return Ended::Input;
+            }
+            // A broken connection is no end of input: the container's input stays open for the next client.
+            Err(_broken) => return Ended::Input,
+            Ok(_) => {}
+        }
+        let (bytes, detached) = keys.filter(buffer.freeze());
+        if !bytes.is_empty() && stdin.write(bytes).await.is_err() {
+            return Ended::Input;
+        }
+        if detached {
+            return Ended::Detached;
+        }
+    }
+}
+
+async fn carry_output(
+    mut output: Output,
+    mut write: impl AsyncWrite + Unpin,
+    framed: bool,
+) -> io::Result<()> {
+    while let Some((kind, bytes)) = output.next().await {
+        if framed {
+            write.write_all(&framed_bytes(kind, &bytes)).await?;
+        } else {
+            write.write_all(&bytes).await?;
+        }
+        write.flush().await?;
+    }
+    Ok(())
+}
+
+/// The bytes as one or more frames.
+pub(crate) fn framed_bytes(kind: naru_engine::StreamKind, bytes: &[u8]) -> Bytes {
+    let kind = match kind {
+        naru_engine::StreamKind::Stdout => StreamKind::Stdout,
+        naru_engine::StreamKind::Stderr => StreamKind::Stderr,
+    };
+    let mut out = BytesMut::with_capacity(bytes.len() + frame::HEADER);
+    for piece in bytes.chunks(1 << 30) {
+        // A piece is at most a gibibyte long.
+        let length = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(&frame::header(kind, length));
+        out.extend_from_slice(piece);
+    }
+    out.freeze()
+}

@@ -33,7 +33,7 @@ pub struct Command {
     pub arguments: Arguments,
     /// Where flags may stand.
     pub order: Order,
-    /// The exit status of flags that are not understood.
+    /// What it does.
     pub action: Action,
 }
 
@@ -276,12 +276,7 @@ fn global(
         return Err(failed);
     }
     let app = App::new(Host::choose(host, &context::variable)?, hooks, program);
-    act(&app, &given).map_err(|failed| note_for_flags(failed, &path))
-}
-
-/// A bad value found while the command runs points to the help as well.
-fn note_for_flags(failed: Failed, _path: &str) -> Failed {
-    failed
+    act(&app, &given)
 }
 
 fn check_log_level(flags: &Flags) -> Result<(), Failed> {
@@ -393,5 +388,7 @@ fn command_help(path: &str, command: &Command, program: &str) -> Result<ExitStat
     Ok(ExitStatus::SUCCESS)
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -51,7 +51,8 @@ pub fn of_start_failure(kind: Kind, message: &str) -> ExitStatus {
         Kind::CommandNotExecutable => return ExitStatus::NOT_EXECUTABLE,
         _ => {}
     }
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let names_a_command = message.contains("exec:") || message.contains("exec \"");
+    let says = |words: &[&str]| names_a_command && words.iter().any(|word| message.contains(word));
     if says(&[
         "executable file not found",
         "no such file or directory",
@@ -126,6 +127,7 @@ mod tests {
             (Kind::Internal, "exec: \"/x\": permission denied", 126),
             (Kind::Internal, "exec: \"/\": is a directory", 126),
             (Kind::Internal, "out of memory", 125),
+            (Kind::NotFound, "cannot mount `/a`: no such file or directory", 125),
             (Kind::Conflict, "name in use", 125),
         ] {
             assert_eq!(of_start_failure(kind, message), ExitStatus(status), "{message}");

@@ -1,6 +1,7 @@
 //! Pure: the commands about images, and what they take.
 
 pub(super) mod archive;
+mod directory;
 mod history;
 mod list;
 mod remove;

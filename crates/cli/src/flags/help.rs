@@ -25,11 +25,19 @@ pub fn command_help(path: &str, command: &Command, aliases: &[String]) -> String
     text
 }
 
+/// What the same binary is beside a client.
+const ROLES: &str = "
+Roles:
+  daemon      Serve the Engine API on this host (see 'naru daemon --help')
+  client      Run a command against a chosen daemon: client -H unix:///path COMMAND
+  oci         An OCI runtime command line, for other engines
+";
+
 /// The help of a command that only holds others.
 pub fn group_help(path: &str, command: &Command, members: &[&Command], extra: &[Flag]) -> String {
     let mut text = format!("{}\n\n{}\n", usage_line(path, command), command.about);
     let width = members.iter().map(|member| member.name.len()).max().unwrap_or(0) + 2;
-    let mut list = |title: &str, groups: bool| {
+    let list = |text: &mut String, title: &str, groups: bool| {
         let chosen: Vec<_> = members
             .iter()
             .filter(|member| member.is_group() == groups && !member.is_absent())
@@ -37,13 +45,16 @@ pub fn group_help(path: &str, command: &Command, members: &[&Command], extra: &[
         if chosen.is_empty() {
             return;
         }
-        push(&mut text, &format!("\n{title}:\n"));
+        push(text, &format!("\n{title}:\n"));
         for member in chosen {
-            push(&mut text, &format!("  {:width$}{}\n", member.name, first_line(member.about)));
+            push(text, &format!("  {:width$}{}\n", member.name, first_line(member.about)));
         }
     };
-    list("Management Commands", true);
-    list("Commands", false);
+    if !extra.is_empty() {
+        text.push_str(ROLES);
+    }
+    list(&mut text, "Management Commands", true);
+    list(&mut text, "Commands", false);
     if !extra.is_empty() {
         text.push_str("\nGlobal Options:\n");
         text.push_str(&options(&extra.iter().collect::<Vec<_>>()));
@@ -70,7 +81,7 @@ fn options(flags: &[&Flag]) -> String {
         let mut lines = flag.help.lines();
         let mut first = lines.next().unwrap_or("").to_owned();
         match flag.support {
-            Support::Refused(_) => first.push_str(" (not supported yet)"),
+            Support::Refused(_) => first.push_str(" (not supported)"),
             Support::NoEffect => first.push_str(" (no effect)"),
             Support::Yes => {}
         }

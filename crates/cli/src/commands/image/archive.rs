@@ -1,5 +1,6 @@
 //! Acts: `load`, `save` and `import`: archives from and to files and pipes.
 
+use super::directory;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
@@ -101,8 +102,7 @@ impl Source {
         let failed = |error| Fault::io(format!("open {path}: cannot read the archive"), error);
         let file = std::fs::File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {
-            return Err(Fault::invalid(format!("`{path}` is a directory"))
-                .with_hint(format!("pipe it in as an archive: `tar -C {path} -c . | naru load`")));
+            return Ok(Source(Some(directory::stream(Path::new(path))?)));
         }
         Ok(Source(Some(file)))
     }

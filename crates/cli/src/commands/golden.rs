@@ -1,0 +1,65 @@
+//! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew.
+
+use super::{ROOT, container, find, flags, image};
+use std::io::Write;
+use std::path::Path;
+
+fn check(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        text == expected,
+        "`{}` differs (UPDATE_GOLDEN=1 writes it anew); now it is:\n{text}",
+        path.display()
+    );
+}
+
+#[test]
+fn help_of_the_whole() {
+    let super::Action::Group(members) = ROOT.action else { panic!("the root is a group") };
+    check("help/naru.txt", &flags::group_help("naru", &ROOT, members, super::GLOBAL));
+}
+
+#[test]
+fn help_of_groups() {
+    for (name, command) in [("container", &container::CONTAINER), ("image", &image::IMAGE)] {
+        let super::Action::Group(members) = command.action else { panic!("{name} is a group") };
+        let text = flags::group_help(&format!("naru {name}"), command, members, &[]);
+        check(&format!("help/{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn help_of_commands() {
+    for line in [
+        "run",
+        "create",
+        "start",
+        "attach",
+        "exec",
+        "ps",
+        "logs",
+        "rm",
+        "stats",
+        "update",
+        "images",
+        "load",
+        "save",
+        "import",
+        "inspect",
+        "system prune",
+        "system verify",
+    ] {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let Ok((path, command, _)) = find("naru", &ROOT, &words) else { panic!("{line}") };
+        let aliases: Vec<String> =
+            command.spellings.iter().map(|spelling| format!("naru {spelling}")).collect();
+        let text = flags::command_help(&path, command, &aliases);
+        check(&format!("help/{}.txt", line.replace(' ', "-")), &text);
+    }
+}

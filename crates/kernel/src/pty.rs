@@ -5,7 +5,7 @@ use rustix::fs::OFlags;
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A terminal: the side that a person (or a program in his place) holds, and the side of the programs in it.
 #[derive(Debug)]
@@ -53,4 +53,32 @@ pub fn resize(terminal: impl AsFd, rows: u16, columns: u16) -> io::Result<()> {
 pub fn size(terminal: impl AsFd) -> io::Result<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(terminal)?;
     Ok((size.ws_row, size.ws_col))
+}
+
+/// A terminal that hands over every key as it is; as before when dropped.
+#[derive(Debug)]
+pub struct Raw<'fd> {
+    terminal: BorrowedFd<'fd>,
+    before: rustix::termios::Termios,
+}
+
+/// Makes a terminal raw; `None` when it is not one.
+pub fn make_raw(terminal: BorrowedFd<'_>) -> io::Result<Option<Raw<'_>>> {
+    use rustix::termios::{OptionalActions, isatty, tcgetattr, tcsetattr};
+    if !isatty(terminal) {
+        return Ok(None);
+    }
+    let before = tcgetattr(terminal)?;
+    let mut raw = before.clone();
+    raw.make_raw();
+    tcsetattr(terminal, OptionalActions::Drain, &raw)?;
+    Ok(Some(Raw { terminal, before }))
+}
+
+impl Drop for Raw<'_> {
+    fn drop(&mut self) {
+        use rustix::termios::{OptionalActions, tcsetattr};
+        // Nothing can be done about a terminal that is gone.
+        tcsetattr(self.terminal, OptionalActions::Drain, &self.before).unwrap_or_default();
+    }
 }

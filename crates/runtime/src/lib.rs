@@ -19,10 +19,12 @@ mod handshake;
 mod hook;
 mod init;
 mod launch;
+mod oci_command;
 mod start_error;
 
 pub use hook::HookPlan;
 pub use launch::{ChildStdio, Launching, Progress, launch, launch_exec};
+pub use oci_command::oci_command;
 pub use plan::{
     CapabilitySets, CgroupMount, DevicePlan, ExecOptions, ExecPlan, Filter, Gate, Host, IdMap,
     IdMaps, MountAttributes, MountPlan, MountWhat, Namespace, Namespaces, Plan, PlanError,

@@ -23,6 +23,7 @@ pub use mounts::{CgroupMount, MountAttributes, MountPlan, MountWhat, Propagation
 pub use namespaces::{IdMap, IdMaps, Namespace, Namespaces};
 pub use process::{ProcessPlan, Rlimit, TerminalSize, UserPlan, UserRequest};
 pub use resolve::plan;
+pub(crate) use resolve::{filter_of, hook_plans};
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -113,11 +113,15 @@ fn filter(linux: &Linux, options: &PlanOptions) -> Result<Option<(Filter, u32)>,
     if let Some(filter) = &options.seccomp {
         return Ok(Some((filter.clone(), 0)));
     }
-    linux.seccomp().as_ref().map(compile).transpose()
+    filter_of(linux.seccomp().as_ref())
 }
 
-/// The filter of a spec's profile, and the flags to install it with.
-pub(super) fn compile(given: &LinuxSeccomp) -> Result<(Filter, u32), PlanError> {
+/// The compiled filter of a spec's profile, if it has one, and the flags to install it with.
+pub(crate) fn filter_of(given: Option<&LinuxSeccomp>) -> Result<Option<(Filter, u32)>, PlanError> {
+    given.map(compile).transpose()
+}
+
+fn compile(given: &LinuxSeccomp) -> Result<(Filter, u32), PlanError> {
     let refused = |error: SeccompError| match error.kind() {
         Kind::Unsupported => PlanError::unsupported("linux.seccomp", error.to_string()),
         _ => PlanError::invalid("linux.seccomp", error.to_string()),

@@ -1,5 +1,7 @@
 //! Real containers out of a tiny root, looked at from inside. Acts; needs root.
 
+#![expect(clippy::disallowed_methods, reason = "files of a test need not be written at once")]
+
 #[cfg(test)]
 mod fixture;
 

@@ -183,14 +183,12 @@ fn descriptors_can_be_passed_on() {
     let writer = OwnedFd::from(writer);
     let child = naru_kernel::clone::spawn(0, None, || {
         naru_kernel::exec::place(std::os::fd::AsFd::as_fd(&writer), 3, false).unwrap();
-        match fixture.launch(None).and_then(|mut launching| {
+        let code = fixture.launch(None).and_then(|mut launching| {
             follow(&mut launching)?;
             naru_kernel::reap::wait(launching.pidfd())
                 .map_err(|error| naru_runtime::StartError::other(error.to_string()))
-        }) {
-            Ok(code) => code,
-            Err(_) => 99,
-        }
+        });
+        code.unwrap_or(99)
     })
     .unwrap();
     assert_eq!(naru_kernel::reap::wait(&child.pidfd).unwrap(), 0);

@@ -447,6 +447,64 @@ fn a_bomb_is_bounded() {
     assert!(Place::new().apply_with(&tar, &limits).is_err());
 }
 
+/// Enough to see that memory does not grow with them; a million take a minute here and need no more.
+const MANY: u32 = 200_000;
+
+/// An archive of many empty files that is made while it is read.
+struct Endless {
+    next: u32,
+    most: u32,
+    block: std::io::Cursor<Vec<u8>>,
+}
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.block.position() == self.block.get_ref().len() as u64 && self.next < self.most {
+            // One header serves all: only the digits of the name change, and with them the sum.
+            let empty = TarFile::of([Item::file("d00/f000000", "")]).unfinished();
+            let sum: u64 =
+                empty[..148].iter().chain(&empty[156..]).map(|byte| u64::from(*byte)).sum();
+            let mut blocks = Vec::with_capacity(512 * 1000);
+            for number in self.next..(self.next + 1000).min(self.most) {
+                let name = format!("d{:02}/f{number:06}", number / 10_000);
+                let digits: u64 = name
+                    .bytes()
+                    .filter(u8::is_ascii_digit)
+                    .map(|digit| u64::from(digit - b'0'))
+                    .sum();
+                blocks.extend_from_slice(name.as_bytes());
+                blocks.extend_from_slice(&empty[name.len()..148]);
+                blocks.extend_from_slice(format!("{:06o}\0 ", sum + 8 * 32 + digits).as_bytes());
+                blocks.extend_from_slice(&empty[156..]);
+            }
+            self.next = (self.next + 1000).min(self.most);
+            self.block = std::io::Cursor::new(blocks);
+        }
+        self.block.read(buffer)
+    }
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_flood_of_empty_files_needs_no_memory() {
+    // Where there is one, a file system in memory: this test is about us, not about the disk.
+    let place = Path::new("/dev/shm");
+    let place =
+        if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() }.unwrap();
+    let archive = Endless { next: 0, most: MANY, block: std::io::Cursor::default() };
+    let before = resident();
+    let applied = apply(archive, place.path(), &Limits::standard()).unwrap();
+    let grown = resident().saturating_sub(before);
+    assert_eq!(applied.changes.entries, u64::from(MANY));
+    assert!(grown < 32 << 10, "{grown} KiB were needed");
+    assert!(place.path().join("d19/f199999").exists());
+}
+
 #[test]
 fn sparse_files_of_every_gnu_notation_come_back_with_their_holes() {
     let source = tempfile::tempdir().unwrap();

@@ -30,10 +30,10 @@ pub fn is_zero(block: &[u8]) -> bool {
 
 /// Whether the checksum is right; some old writers summed signed bytes.
 pub fn checksum_fits(block: &[u8; BLOCK]) -> bool {
-    let (mut unsigned, mut signed) = (0i64, 0i64);
-    for (index, byte) in block.iter().enumerate() {
-        let byte = if (148..156).contains(&index) { b' ' } else { *byte };
-        unsigned += i64::from(byte);
+    // The field of the sum itself counts as spaces.
+    let (mut unsigned, mut signed) = (8 * i64::from(b' '), 8 * i64::from(b' '));
+    for byte in block.iter().take(148).chain(block.iter().skip(156)) {
+        unsigned += i64::from(*byte);
         signed += i64::from(byte.cast_signed());
     }
     let stored = block.get(148..156).and_then(number);

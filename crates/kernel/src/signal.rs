@@ -1,6 +1,6 @@
 //! Acts: the signals of the calling process.
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 
@@ -36,19 +36,5 @@ pub fn ignore_broken_pipes() -> io::Result<()> {
     let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
     // SAFETY: no handler is installed that could run code.
     unsafe { nix::sys::signal::sigaction(Signal::SIGPIPE, &ignore) }?;
-    Ok(())
-}
-
-/// Every signal at its default and none blocked: the state in which a program expects to start. Safe between fork and exec.
-pub fn reset_all() -> io::Result<()> {
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
-            continue;
-        }
-        // SAFETY: no handler is installed that could run code.
-        unsafe { nix::sys::signal::sigaction(signal, &default) }?;
-    }
-    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
 }

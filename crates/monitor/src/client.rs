@@ -19,7 +19,7 @@ use crate::protocol::{
     Role, Stream, VERSION,
 };
 use naru_errdefs::{Failure, Kind};
-use naru_kernel::{memfd, pidfd, socket};
+use naru_kernel::{memfd, pidfd, poll, socket};
 use naru_runtime::{ExecPlan, Plan};
 use std::collections::VecDeque;
 use std::io;
@@ -27,6 +27,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
+
+/// How long a monitor may take from closing its connection to being reapable.
+const DYING: Duration = Duration::from_secs(1);
 
 /// Talking to the monitor failed.
 #[derive(Debug, thiserror::Error)]
@@ -376,9 +380,14 @@ impl Client {
     }
 
     fn gone(&self) -> Message {
-        if let Some(mut child) = lock(&self.child).take() {
-            // It closes the connection by dying, or by being replaced as daemon, which a spawned one never is before.
-            if child.try_wait().ok().flatten().is_none() {
+        // Bound to a name, so that the lock is not held meanwhile.
+        let child = lock(&self.child).take();
+        if let Some(mut child) = child {
+            // It closes the connection by dying, a moment before it can be reaped; or it has turned to another daemon.
+            let dies = pidfd::open(child.id())
+                .and_then(|pidfd| poll::readable(pidfd.as_fd(), Some(DYING)))
+                .unwrap_or(false);
+            if !dies || child.try_wait().is_err() {
                 *lock(&self.child) = Some(child);
             }
         }
@@ -429,7 +438,8 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let Some(mut child) = lock(&self.child).take() {
+        let child = lock(&self.child).take();
+        if let Some(mut child) = child {
             // A monitor that lives goes on without us; one that has died is not left as a zombie.
             child.try_wait().ok();
         }

@@ -12,7 +12,7 @@ pub fn exits_are_told_once_and_kept() {
     daemon.shell("a", "exit 4");
     assert_eq!(daemon.exit_of("a"), ExitStatus::Code(4));
     let request = {
-        daemon.shell("b", "sleep 100");
+        daemon.shell("b", "exec sleep 100");
         daemon.try_forget("b")
     };
     assert_eq!(daemon.refused(request).0, Refusal::Conflict);
@@ -118,16 +118,17 @@ pub fn orphans_are_reaped() {
 
 pub fn an_idle_monitor_sleeps_and_ends() {
     let mut daemon = Daemon::new();
-    daemon.shell("a", "sleep 100");
+    daemon.shell("a", "exec sleep 100");
     let monitor = daemon.monitor;
     let switches = || {
         let status = std::fs::read_to_string(format!("/proc/{monitor}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
         line.unwrap().to_owned()
     };
-    let before = switches();
     let started = Instant::now();
-    daemon.wait(|_| started.elapsed() > Duration::from_secs(2));
+    daemon.wait(|_| started.elapsed() > Duration::from_millis(500));
+    let before = switches();
+    daemon.wait(|_| started.elapsed() > Duration::from_millis(2500));
     assert_eq!(switches(), before);
     let key = ProcessKey::container("a");
     pidfd::send_signal(&daemon.handles[&key].pidfd, 15).unwrap();

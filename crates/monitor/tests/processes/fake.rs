@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 /// What the fake launcher is asked for.
@@ -46,8 +47,14 @@ impl Launcher for Fake {
             serde_json::from_slice(plan).map_err(|error| StartError::other(error.to_string()))?;
         let (program, arguments) =
             plan.command.split_first().ok_or_else(|| StartError::other("no command"))?;
-        let mut command = Command::new(program);
-        command.args(arguments);
+        if !Path::new(program).exists() {
+            return Err(StartError::new(
+                Reason::NotFound,
+                format!("exec: \"{program}\": not found"),
+            ));
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("clean").arg(program).args(arguments);
         let mut console = None;
         match stdio {
             Some(stdio) => {
@@ -60,9 +67,7 @@ impl Launcher for Fake {
                 console = Some(pty.master);
             }
         }
-        let child = command.spawn().map_err(|error| {
-            StartError::new(Reason::NotFound, format!("exec: \"{program}\": {error}"))
-        })?;
+        let child = command.spawn().map_err(|error| StartError::other(error.to_string()))?;
         let (handshake, silent) = splice::pipe().unwrap();
         Ok(Box::new(FakeStarting {
             pid: child.id(),
@@ -110,6 +115,15 @@ pub fn monitor(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Resets signals, as every launch must, and becomes a program: `clean PROGRAM ARGUMENT…`.
+pub fn clean(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let command: Vec<OsString> = arguments.collect();
+    naru_kernel::clone::reset_signals().unwrap();
+    let program = std::fs::File::open(&command[0]).unwrap();
+    let error = naru_kernel::command::replace(program, &command);
+    panic!("cannot execute: {error}")
 }
 
 /// Writes numbered lines to both streams and exits: `write COUNT CODE PAUSE-MICROSECONDS`.

@@ -32,15 +32,15 @@ impl Random {
     }
 }
 
-const WRITERS: u64 = 6;
+const WRITERS: u64 = 4;
 
 fn start_writers(daemon: &mut Daemon, random: &mut Random, round: u64) -> Vec<(String, u64, u8)> {
     let mut writers = Vec::new();
     for number in 0..WRITERS {
         let name = format!("w{round}-{number}");
         let (count, pause) = match number % 3 {
-            0 => (20_000 + random.below(20_000), 0),
-            1 => (500 + random.below(1000), 50),
+            0 => (3000 + random.below(5000), 0),
+            1 => (200 + random.below(300), 50),
             // These end at about the time of the kill.
             _ => (random.below(300), random.below(100)),
         };

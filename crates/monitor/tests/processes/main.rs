@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => fake::monitor(arguments),
+        Some("clean") => fake::clean(arguments),
         Some("write") => fake::write(arguments),
         _ => run(std::env::args().skip(1).collect()),
     }

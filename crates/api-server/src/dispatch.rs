@@ -31,7 +31,7 @@ pub struct Api {
 impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
-        let Engine { containers, images, system, events } = engine;
+        let Engine { containers, images, system, events, .. } = engine;
         Api { containers, images, system, events, patience }
     }
 }

@@ -1,2 +1,31 @@
-//! Placeholder.
-fn main() {}
+//! The one binary: which role it plays is decided here, before any thread exists. Acts.
+
+mod background;
+mod config;
+mod daemon;
+mod hello;
+mod logging;
+mod pidfile;
+mod role;
+mod sockets;
+
+use role::Role;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    naru_kernel::memory::limit_arenas(2);
+    match Role::of(std::env::args_os().collect()) {
+        Role::Monitor(args) => naru_monitor::serve(args),
+        Role::Oci(args) => oci(&args),
+        Role::Daemon(args) => daemon::main(args),
+        Role::Hello => hello::main(),
+        Role::Client(args) => naru_cli::main(args, naru_cli::Hooks { start_daemon: &background::start }).into(),
+    }
+}
+
+/// The OCI runtime command line is not wired yet, and says so.
+fn oci(args: &[std::ffi::OsString]) -> ExitCode {
+    let first = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    daemon::say(&format!("error: `naru oci {first}` is not supported yet\nhint: use runc or crun as the OCI runtime until it is"));
+    ExitCode::FAILURE
+}

@@ -1,0 +1,47 @@
+//! The daemon's configuration file: the JSON that dockerd reads, as far as we do the same. Pure.
+
+use naru_errdefs::Fault;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The settings of the file. What is not here is refused by name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct File {
+    /// See the flag.
+    pub data_root: Option<PathBuf>,
+    /// See the flag.
+    pub exec_root: Option<PathBuf>,
+    /// See the flag.
+    pub hosts: Option<Vec<String>>,
+    /// See the flag.
+    pub pidfile: Option<PathBuf>,
+    /// See the flag.
+    pub log_level: Option<String>,
+    /// See the flag.
+    pub debug: Option<bool>,
+    /// See the flag.
+    pub group: Option<String>,
+}
+
+const KNOWN: &[&str] = &["data-root", "exec-root", "hosts", "pidfile", "log-level", "debug", "group"];
+
+impl File {
+    /// Reads the text of a configuration file.
+    pub fn parse(text: &str) -> Result<File, Fault> {
+        let value: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| Fault::invalid(format!("the configuration file is not valid JSON: {error}")))?;
+        let Some(object) = value.as_object() else {
+            return Err(Fault::invalid("the configuration file is not a JSON object"));
+        };
+        let unknown: Vec<&str> = object.keys().map(String::as_str).filter(|key| !KNOWN.contains(key)).collect();
+        if !unknown.is_empty() {
+            return Err(Fault::invalid(format!(
+                "the following directives don't match any configuration option: {}",
+                unknown.join(", ")
+            ))
+            .with_hint(format!("remove them; the options are {}", KNOWN.join(", "))));
+        }
+        serde_json::from_value(value).map_err(|error| Fault::invalid(format!("the configuration file has a value of the wrong type: {error}")))
+    }
+}

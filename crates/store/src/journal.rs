@@ -146,8 +146,8 @@ pub(crate) struct Journal {
 
 /// What opening the database found.
 pub(crate) enum Opened {
-    /// All rows.
-    Whole(Journal),
+    /// All rows it has, and how many groups of changes it has lost.
+    Readable(Journal, u64),
     /// It is there and cannot be read.
     Damaged(DamagedDatabase),
 }
@@ -159,7 +159,7 @@ pub(crate) struct DamagedDatabase(pub(crate) String);
 impl Journal {
     /// Opens the database and starts the writer.
     pub(crate) fn open(layout: &Layout) -> Result<Opened, OpenError> {
-        let (database, rows) = match writer::Database::open(layout) {
+        let writer::OpenDatabase { database, rows, lost } = match writer::Database::open(layout) {
             Ok(opened) => opened,
             Err(writer::OpenFailure::Damaged(why)) => {
                 return Ok(Opened::Damaged(DamagedDatabase(why)));
@@ -181,7 +181,7 @@ impl Journal {
                 path: layout.root().to_owned(),
                 source,
             })?;
-        Ok(Opened::Whole(Journal { shared, writer: Some(thread) }))
+        Ok(Opened::Readable(Journal { shared, writer: Some(thread) }, lost))
     }
 
     /// Sends changes on their way; the ticket says when they are durable.

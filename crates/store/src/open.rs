@@ -217,7 +217,14 @@ fn open_journal(
         "its log is missing".to_owned()
     } else {
         match Journal::open(layout)? {
-            Opened::Whole(journal) => return Ok((journal, false)),
+            Opened::Readable(journal, 0) => return Ok((journal, false)),
+            Opened::Readable(journal, lost) => {
+                notices.push(format!(
+                    "the database of the store at `{}` has lost its last changes ({lost} of them); they are restored from what lies beside it as far as they can be: run `naru system verify`",
+                    layout.root().display()
+                ));
+                return Ok((journal, true));
+            }
             Opened::Damaged(damage) => damage.0,
         }
     };
@@ -247,7 +254,7 @@ fn open_journal(
         ));
     }
     match Journal::open(layout)? {
-        Opened::Whole(journal) => Ok((journal, true)),
+        Opened::Readable(journal, _) => Ok((journal, true)),
         Opened::Damaged(damage) => {
             Err(OpenError::Database { root: layout.root().to_owned(), why: damage.0 })
         }

@@ -6,6 +6,7 @@
 //! <data root>/
 //!   lock                        held by the one process that has the store open; its process id
 //!   version                     `naru-store 1`; written last when a store is made
+//!   sequence                    the number of the last group of changes, to find out that the database lost some
 //!   db/                         sled: one tree of rows, `<table>/<key>` -> version byte + JSON
 //!   content/
 //!     blobs/<algorithm>/<hex>   committed blobs, read-only, named by their digest
@@ -159,6 +160,10 @@ impl Layout {
     /// The one file of the database whose loss is the loss of all rows.
     pub(crate) fn database_log(&self) -> PathBuf {
         self.root.join("db/db")
+    }
+
+    pub(crate) fn sequence(&self) -> PathBuf {
+        self.root.join("sequence")
     }
 
     pub(crate) fn damaged_database(&self, seconds: u64) -> PathBuf {

@@ -11,6 +11,7 @@ use naru_kernel::{failpoint, fs};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,6 +25,10 @@ const LARGEST_ROW: usize = 24 << 10;
 const SPILLED: u8 = 0xff;
 /// Left free so that removals, which free space, can still be written.
 const RESERVE: u64 = 2 << 20;
+
+/// The row that counts the groups. The same number is in a file beside the database, written after each group without
+/// waiting for the disk: when the file knows a later group than the database, the database has lost something.
+const SEQUENCE: &[u8] = b"meta/sequence";
 
 /// Changes of one group, the last one of each key.
 pub(crate) type Overlay = BTreeMap<Key, Option<Bytes>>;
@@ -41,10 +46,20 @@ pub(super) struct Database {
     /// Keys whose value is in a file, and the file's number.
     spilled: BTreeMap<Key, u64>,
     next_spill: u64,
+    sequence: u64,
+    sequence_file: File,
+}
+
+/// A database that was opened.
+pub(super) struct OpenDatabase {
+    pub(super) database: Database,
+    pub(super) rows: Rows,
+    /// How many groups it has lost.
+    pub(super) lost: u64,
 }
 
 impl Database {
-    pub(super) fn open(layout: &Layout) -> Result<(Database, Rows), OpenFailure> {
+    pub(super) fn open(layout: &Layout) -> Result<OpenDatabase, OpenFailure> {
         let io = |action, path: PathBuf| {
             move |source| OpenFailure::Other(OpenError::Io { action, path, source })
         };
@@ -85,20 +100,24 @@ impl Database {
         fs::sync_dir(&directory).map_err(io("sync", directory))?;
         let mut rows = Rows::new();
         let mut spilled = BTreeMap::new();
+        let mut sequence = 0;
         for (key, value) in raw {
+            if key == SEQUENCE {
+                sequence = number(&value).unwrap_or(0);
+                continue;
+            }
             let Some(key) = Key::from_bytes(&key) else {
                 return Err(OpenFailure::Damaged("a row has no table".to_owned()));
             };
             let value = match value.split_first() {
                 Some((&SPILLED, number)) => {
-                    let number = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok());
-                    let Some(number) = number else {
+                    let Some(number) = self::number(number) else {
                         return Err(OpenFailure::Damaged(format!(
                             "the row `{}` is torn",
                             key.as_str()
                         )));
                     };
-                    let path = layout.spill().join(u64::to_string(&number));
+                    let path = layout.spill().join(number.to_string());
                     spilled.insert(key.clone(), number);
                     match std::fs::read(&path) {
                         Ok(value) => value,
@@ -117,7 +136,19 @@ impl Database {
         }
         let next_spill =
             sweep_spill(&layout.spill(), &spilled).map_err(io("sweep", layout.spill()))?;
-        Ok((Database { tree, log, spilled, next_spill }, rows))
+        let path = layout.sequence();
+        let known = std::fs::read(&path).ok().and_then(|text| number(&text)).unwrap_or(0);
+        let sequence_file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io("open", path))?;
+        let lost = known.saturating_sub(sequence);
+        let sequence = sequence.max(known);
+        let database = Database { tree, log, spilled, next_spill, sequence, sequence_file };
+        Ok(OpenDatabase { database, rows, lost })
     }
 
     /// Writes a group durably.
@@ -148,8 +179,13 @@ impl Database {
                 }
             }
         }
+        self.sequence += 1;
+        let sequence = format!("{:020}", self.sequence);
+        batch.insert(SEQUENCE, sequence.as_bytes());
         failpoint::hit("journal.before-batch");
         self.apply(batch)?;
+        // It only serves to find damage, so nothing is said when it cannot be written.
+        drop(self.sequence_file.write_all_at(sequence.as_bytes(), 0));
         let mut stale = Vec::new();
         for key in overlay.keys() {
             stale.extend(self.spilled.remove(key));
@@ -175,6 +211,11 @@ impl Database {
         .and_then(|result| result)
         .map_err(|error| StoreError::Database(DatabaseError(error)))
     }
+}
+
+/// A number in decimal digits.
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// sled releases its lock from a background thread after a close, so a reopen may have to wait a moment.
@@ -363,7 +404,7 @@ impl Writer {
             return Ok(());
         }
         if self.database.is_none() {
-            let (database, _) = Database::open(&self.layout).map_err(|failure| match failure {
+            let opened = Database::open(&self.layout).map_err(|failure| match failure {
                 OpenFailure::Damaged(why) => {
                     StoreError::Database(DatabaseError(sled::Error::ReportableBug(why)))
                 }
@@ -372,7 +413,7 @@ impl Writer {
                 }
                 OpenFailure::Other(_) => StoreError::Closed,
             })?;
-            self.database = Some(database);
+            self.database = Some(opened.database);
         }
         let mut batch = sled::Batch::default();
         {

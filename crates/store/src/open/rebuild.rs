@@ -1,15 +1,17 @@
 //! The rows of a damaged database, made again from what lies beside it.
 //!
-//! Acts. Images come from their copies, blobs from their files, snapshots and records from their copies. What was
-//! acknowledged in the last moment before the damage and has no copy is lost, and said.
+//! Acts. Images come from their copies, blobs from their files, snapshots and records from their copies. Where a copy and
+//! a row differ, the copy is right. A record that was removed among the lost changes can come back: rather that than lose
+//! one. What was acknowledged in the last moment before the damage and has no copy is lost, and said.
 
 use super::sweep::entries;
 use crate::content::BlobRow;
 use crate::images::ImageCopy;
-use crate::journal::{Batch, Journal};
+use crate::journal::{Batch, Journal, Rows};
 use crate::schema::{Key, Layout, table};
 use crate::snapshots::{ActiveRow, SnapshotCopy, SnapshotRow};
 use crate::{StoreError, mirror};
+use naru_oci::ImageId;
 use std::collections::BTreeSet;
 
 /// Compares the copies of images with the rows. A copy that says more proves that rows were lost; then the rows are
@@ -22,6 +24,7 @@ pub(super) fn compare_images(
 ) -> Result<bool, StoreError> {
     let mut batch = Batch::new();
     let mut seen = BTreeSet::new();
+    let mut named = BTreeSet::new();
     let rows = journal.all();
     for (name, path) in entries(&layout.images())? {
         let copy = std::fs::read(&path)
@@ -40,6 +43,7 @@ pub(super) fn compare_images(
         };
         let id = copy.image.image_id;
         seen.insert(id);
+        named.extend(copy.names.keys().map(Key::name));
         if !rows.contains_key(&Key::image(&id)) {
             notices.push(format!("the record of image `{id}` was lost from the database and is restored from its copy"));
             batch.put_image(&copy.image);
@@ -57,7 +61,10 @@ pub(super) fn compare_images(
         }
     }
     let lost = !batch.is_empty();
-    if lost {
+    if damaged {
+        undo_images(&rows, &seen, &named, &mut batch);
+    }
+    if !batch.is_empty() {
         journal.commit(batch)?;
     }
     // Copies that are missing or say less are brought up to the rows.
@@ -75,6 +82,21 @@ pub(super) fn compare_images(
         }
     }
     Ok(lost)
+}
+
+/// A database that lost its last changes has forgotten removals, too. Copies lose before rows do, so what has no copy was
+/// removed.
+fn undo_images(rows: &Rows, images: &BTreeSet<ImageId>, names: &BTreeSet<Key>, batch: &mut Batch) {
+    for key in rows.keys() {
+        let is_gone = match key.parts() {
+            (table::IMAGE, id) => !id.parse().is_ok_and(|id| images.contains(&id)),
+            (table::NAME, _) => !names.contains(key),
+            _ => false,
+        };
+        if is_gone {
+            batch.remove(key.clone());
+        }
+    }
 }
 
 /// Makes rows for everything on disk that has none.
@@ -127,11 +149,10 @@ pub(super) fn from_disk(
                 continue;
             };
             let key = Key::record(&table, name);
-            if journal.contains(&key) {
-                continue;
-            }
+            // The copy is newer than a row of a database that lost its last changes.
             if let Ok(bytes) = std::fs::read(&path)
                 && bytes.len() > 1
+                && journal.get_bytes(&key).is_none_or(|row| row.as_ref() != bytes)
             {
                 batch.put_bytes(key, bytes);
                 records += 1;

@@ -1,5 +1,6 @@
 //! Acts: takes an archive in: documents into memory, everything else into the content store, hashed as it passes.
 
+use crate::early::Queue;
 use crate::error::LoadError;
 use crate::layout::{Contents, StoredBlob, blob_path};
 use crate::progress::{Progress, Report};
@@ -49,9 +50,10 @@ pub(crate) fn collect(
     content: &Content,
     lease: &LeaseId,
     report: Report<'_>,
+    queue: &mut Queue,
 ) -> Result<Contents, Fault> {
     let mut collector =
-        Collector { content, lease, report, contents: Contents::default(), documents: 0 };
+        Collector { content, lease, report, queue, contents: Contents::default(), documents: 0 };
     match source {
         Source::Stream(input) => {
             let (compression, input) = Compression::peek(input)?;
@@ -75,6 +77,7 @@ struct Collector<'a> {
     content: &'a Content,
     lease: &'a LeaseId,
     report: Report<'a>,
+    queue: &'a mut Queue,
     contents: Contents,
     documents: u64,
 }
@@ -177,10 +180,11 @@ impl Collector<'_> {
         }
         let mut first = Vec::new();
         (&mut *data).take(512).read_to_end(&mut first).during(reading)?;
-        let looks_like_json = first
-            .iter()
-            .find(|byte| !byte.is_ascii_whitespace())
-            .is_some_and(|byte| b"{[".contains(byte));
+        let looks_like_json = !is_tar(&first)
+            && first
+                .iter()
+                .find(|byte| !byte.is_ascii_whitespace())
+                .is_some_and(|byte| b"{[".contains(byte));
         if is_decisive || looks_like_json && size <= DOCUMENT_LIMIT {
             data.read_to_end(&mut first).during(reading)?;
             return self.document(name, first);
@@ -250,13 +254,23 @@ impl Collector<'_> {
                 (self.report)(Progress::layer("Loading layer", id.clone(), done, size));
             }
         }
+        // What was there before has been unpacked before, or is not of this platform.
+        let is_new = !self.content.has(&ingest.digest());
         let stored =
             ingest.commit(expected).map_err(|error| Fault::from(error).context(storing()))?;
         (self.report)(Progress::layer("Loading layer", id, done, size.max(done)));
+        if is_new && (layer_type != media_type::OCI_LAYER || is_tar(first)) {
+            self.queue.push(stored.digest);
+        }
         let blob = StoredBlob { digest: stored.digest, size: stored.size, layer_type };
         self.contents.blobs.insert(name.to_owned(), blob);
         Ok(())
     }
+}
+
+/// Whether a file begins with a tar header of any format but the oldest.
+fn is_tar(first: &[u8]) -> bool {
+    first.get(257..262) == Some(b"ustar")
 }
 
 /// A path of the archive without `.` and doubled slashes; `None` for names that cannot be referred to.

@@ -1,5 +1,6 @@
 //! Acts: the embedded image, made out of the running program, so that the first container needs no network.
 
+use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::{assemble, reference};
 use crate::record::{LEASE, prepare, publish};
@@ -57,7 +58,7 @@ pub fn hello_image(store: &Store, exe: &Path) -> Result<ImageId, Fault> {
         .map_err(|source| LoadError::Json { name: "config".to_owned(), source })?;
     let layers = vec![Descriptor::new(media_type::OCI_LAYER, blob.digest, blob.size)];
     let image = assemble(vec![reference(HELLO_NAME)?], &bytes, layers)?;
-    let record = prepare(store, lease.id(), &image)?;
+    let record = prepare(store, lease.id(), &image, &mut Unpacked::new())?;
     let id = record.image_id;
     publish(store, &[(record, image.names)])?;
     Ok(id)

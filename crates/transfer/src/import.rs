@@ -1,6 +1,7 @@
 //! Acts: `import`: the tar archive of a root file system becomes an image of one layer.
 
 use crate::changes::apply_changes;
+use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::assemble;
 use crate::progress::{Progress, Report};
@@ -104,7 +105,7 @@ pub fn import(
         .map_err(|source| LoadError::Json { name: "config".to_owned(), source })?;
     let layers = vec![Descriptor::new(layer_type, blob.digest, blob.size)];
     let image = assemble(options.reference.iter().cloned().collect(), &bytes, layers)?;
-    let record = prepare(store, lease.id(), &image)?;
+    let record = prepare(store, lease.id(), &image, &mut Unpacked::new())?;
     let id = record.image_id;
     publish(store, &[(record, image.names)])?;
     Ok(id)

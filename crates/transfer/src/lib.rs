@@ -6,12 +6,14 @@
 //!
 //! ```text
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
+//!                                                └▶ early: unpack what may be a layer ─┘
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
 //! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
 //! ```
 
 mod changes;
 mod collect;
+mod early;
 mod error;
 mod hello;
 mod import;

@@ -1,6 +1,7 @@
 //! Acts: `load`: whatever images an archive holds.
 
 use crate::collect::{Source, collect};
+use crate::early::alongside;
 use crate::progress::{Progress, Report};
 use crate::record::{LEASE, prepare, publish};
 use naru_errdefs::Fault;
@@ -23,11 +24,16 @@ pub fn load(
     report: Report<'_>,
 ) -> Result<Vec<LoadedImage>, Fault> {
     let lease = store.leases.create(LEASE);
-    let contents = collect(source, &store.content, lease.id(), report)?;
-    let images = contents.plan(&Platform::host())?;
+    let (images, mut early) = alongside(store, lease.id(), |queue| {
+        let contents = collect(source, &store.content, lease.id(), report, queue)?;
+        let images = contents.plan(&Platform::host())?;
+        let needed =
+            images.iter().flat_map(|image| &image.layers).map(|layer| layer.digest).collect();
+        Ok((images, needed))
+    })?;
     let mut records = Vec::with_capacity(images.len());
     for image in &images {
-        records.push((prepare(store, lease.id(), image)?, image.names.clone()));
+        records.push((prepare(store, lease.id(), image, &mut early)?, image.names.clone()));
     }
     for (name, before) in publish(store, &records)? {
         let name = name.familiar();

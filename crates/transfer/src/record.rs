@@ -1,8 +1,9 @@
 //! Acts: an image whose parts are in the store becomes one that can be seen.
 
+use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::Wanted;
-use crate::unpack::{Layer, unpack};
+use crate::unpack::{Layer, unpack_rest};
 use naru_errdefs::Fault;
 use naru_oci::{Config, ImageId, Reference};
 use naru_store::{Batch, ImageRecord, LeaseId, Store};
@@ -16,6 +17,7 @@ pub(crate) fn prepare(
     store: &Store,
     lease: &LeaseId,
     image: &Wanted,
+    early: &mut Unpacked,
 ) -> Result<ImageRecord, Fault> {
     let name = || image.config.digest.to_string();
     let bytes = image
@@ -27,7 +29,7 @@ pub(crate) fn prepare(
     let pairs = image.layers.iter().zip(&config.rootfs.diff_ids);
     let layers: Vec<Layer> =
         pairs.map(|(blob, diff_id)| Layer { blob: blob.clone(), diff_id: *diff_id }).collect();
-    let (chain, size) = unpack(store, lease, &layers)?;
+    let (chain, size) = unpack_rest(store, lease, &layers, early)?;
     for bytes in image.documents.values() {
         store.content.put(lease, bytes)?;
     }

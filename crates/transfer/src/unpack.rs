@@ -1,5 +1,6 @@
 //! Acts: layers in the content store to snapshots, side by side.
 
+use crate::early::Unpacked;
 use crate::error::LoadError;
 use naru_errdefs::Fault;
 use naru_layer::{Applied, Limits, apply, settle};
@@ -28,6 +29,16 @@ pub fn unpack(
     lease: &LeaseId,
     layers: &[Layer],
 ) -> Result<(Option<ChainId>, u64), Fault> {
+    unpack_rest(store, lease, layers, &mut Unpacked::new())
+}
+
+/// The same when some of the layers have been unpacked already.
+pub(crate) fn unpack_rest(
+    store: &Store,
+    lease: &LeaseId,
+    layers: &[Layer],
+    early: &mut Unpacked,
+) -> Result<(Option<ChainId>, u64), Fault> {
     let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
     let chains = chain_ids(&diff_ids);
     let mut size = 0;
@@ -40,7 +51,9 @@ pub fn unpack(
         }
         parent = Some(*chain);
     }
-    let applied = apply_all(store, &wanted)?;
+    let ready =
+        wanted.iter().map(|(layer, _, pending)| take_early(early, layer, pending)).collect();
+    let applied = apply_all(store, &wanted, ready)?;
     // Only the lowest of them can stand on a layer that was there before.
     let below = match wanted.first() {
         Some((_, Some(chain), _)) => store.snapshots.lower_dirs(chain)?,
@@ -67,18 +80,24 @@ pub fn unpack(
 fn apply_all(
     store: &Store,
     wanted: &[(&Layer, Option<ChainId>, Pending)],
+    ready: Vec<Option<Applied>>,
 ) -> Result<Vec<Applied>, Fault> {
-    let workers = std::thread::available_parallelism()
-        .map_or(2, usize::from)
-        .clamp(2, MOST_WORKERS)
-        .min(wanted.len());
+    let todo: Vec<usize> = ready
+        .iter()
+        .enumerate()
+        .filter(|(_, done)| done.is_none())
+        .map(|(index, _)| index)
+        .collect();
+    let workers = workers().min(todo.len());
     let next = AtomicUsize::new(0);
     let failed = AtomicBool::new(false);
     let results: Mutex<Vec<Option<Result<Applied, Fault>>>> =
-        Mutex::new(wanted.iter().map(|_| None).collect());
+        Mutex::new(ready.into_iter().map(|done| done.map(Ok)).collect());
     let work = || {
         while !failed.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(index) = todo.get(next.fetch_add(1, Ordering::Relaxed)).copied() else {
+                break;
+            };
             let Some((layer, _, pending)) = wanted.get(index) else { break };
             let result = apply_one(store, layer, pending);
             failed.fetch_or(result.is_err(), Ordering::Relaxed);
@@ -105,6 +124,20 @@ fn apply_all(
             .map(|_| Vec::new());
     }
     results.into_iter().map(|result| result.unwrap_or_else(|| Err(lost()))).collect()
+}
+
+/// Moves a layer that was unpacked early to where it belongs.
+fn take_early(early: &mut Unpacked, layer: &Layer, pending: &Pending) -> Option<Applied> {
+    let (place, applied) = early.remove(&layer.blob.digest)?;
+    // Another digest is an error, which unpacking again will tell.
+    let fits = applied.diff_id == layer.diff_id;
+    // The directory of a layer that has only begun is empty, so it gives way.
+    (fits && std::fs::rename(place.dir(), pending.dir()).is_ok()).then_some(applied)
+}
+
+/// How many layers are unpacked at once.
+pub(crate) fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MOST_WORKERS)
 }
 
 fn lost() -> Fault {

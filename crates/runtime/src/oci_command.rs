@@ -113,8 +113,13 @@ fn run(words: Vec<OsString>, log: &mut log::Log) -> Result<u8, Fault> {
 /// Keeps containers from reaching our binary; where that cannot be done, they still cannot be told to execute it.
 fn protect() {
     if naru_kernel::exec::protect_self().is_err() {
-        tracing::warn!("cannot run from a protected copy of the binary");
+        warn("cannot run from a protected copy of the binary");
     }
+}
+
+/// What could not be honoured to the letter, and does no harm.
+fn warn(text: &str) {
+    drop(writeln!(std::io::stderr(), "warning: {text}"));
 }
 
 fn say(text: &str) -> Result<u8, Fault> {

@@ -28,6 +28,10 @@ pub(super) fn create(global: &Global, parsed: &mut Parsed) -> Result<u8, Fault> 
 pub(super) fn run(global: &Global, parsed: &mut Parsed) -> Result<u8, Fault> {
     protect();
     let detached = parsed.options.has("detach");
+    if !detached {
+        // From now on, so that none is lost between the command's first breath and our waiting for signals.
+        naru_kernel::reap::block_signals().map_err(io("cannot block signals"))?;
+    }
     let (mut state, console) = make(global, parsed, detached)?;
     let id = state.id.clone();
     if let Err(fault) = start::open_gate(global, &mut state) {
@@ -108,7 +112,7 @@ fn fill(
     follow::follow(&mut launching, console, Until::Gated)?;
     let warnings = cgroup.warnings.iter().chain(launching.warnings());
     for warning in warnings {
-        tracing::warn!("{warning}");
+        super::warn(warning);
     }
     state.pid = launching.pid();
     state.began = state::began(state.pid).unwrap_or_default();

@@ -54,7 +54,7 @@ pub(super) fn remove(global: &Global, state: &State) -> Result<(), Fault> {
         if let Err(error) = hook::run(&plan, &hook::state(&create::hook_state(state), "stopped", 0))
         {
             // The container is gone; the specification wants the failure told.
-            tracing::warn!("{error}");
+            super::warn(&error.to_string());
         }
     }
     Ok(())

@@ -43,11 +43,15 @@ pub(super) fn exec(global: &Global, parsed: &mut Parsed) -> Result<u8, Fault> {
     };
     let host = Host::probe().map_err(io("cannot learn about the host"))?;
     let plan = plan_exec(&process, &options, &host)?;
+    if !detached {
+        // Before the command can run, so that no signal for it is lost.
+        reap::block_signals().map_err(io("cannot block signals"))?;
+    }
     let target = reap::open(state.pid).map_err(io(format!("cannot find container `{id}`")))?;
     let mut launching = crate::launch::launch_exec(&plan, target.as_fd(), None)?;
     follow::follow(&mut launching, &mut console, Until::Running)?;
     for warning in launching.warnings() {
-        tracing::warn!("{warning}");
+        super::warn(warning);
     }
     follow::write_pid_file(parsed.options.value("pid-file"), launching.pid())?;
     if detached {

@@ -99,9 +99,8 @@ fn try_follow(
     }
 }
 
-/// Stays with a child until it ends: signals are passed on, a terminal's bytes go back and forth. Returns its exit code.
+/// Stays with a child until it ends; signals must be blocked already. Signals are passed on, a terminal's bytes go back and forth. Returns its exit code.
 pub(super) fn stay(pid: u32, console: Console) -> Result<u8, Fault> {
-    reap::block_signals().map_err(io("cannot block signals"))?;
     let master = match console {
         Console::Ours(Some(master)) => Some(File::from(master)),
         Console::Ours(None) | Console::Socket(_) => None,

@@ -40,7 +40,7 @@ pub(super) fn open_gate(global: &Global, state: &mut State) -> Result<(), Fault>
         let told = hook::state(&create::hook_state(state), "running", state.pid);
         if let Err(error) = hook::run(&plan, &told) {
             // The command runs already; the specification wants the failure told, and nothing undone.
-            tracing::warn!("{error}");
+            super::warn(&error.to_string());
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Acts: what happens around `execve`: which descriptors survive, who may look, and that no container can reach our own
 //! binary through `/proc/self/exe`.
 
-use rustix::fs::{OFlags, StatVfsMountFlags};
+use rustix::fs::StatVfsMountFlags;
 use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io;
@@ -137,8 +137,7 @@ fn read_only_mount_of_self() -> io::Result<OwnedFd> {
             ..crate::mount::Change::default()
         },
     )?;
-    Ok(rustix::fs::openat(&tree, "", OFlags::PATH | OFlags::CLOEXEC, rustix::fs::Mode::empty())
-        .or_else(|_| rustix::io::fcntl_dupfd_cloexec(&tree, 0))?)
+    Ok(tree)
 }
 
 fn sealed_copy_of_self() -> io::Result<OwnedFd> {
@@ -156,45 +155,39 @@ fn sealed_copy_of_self() -> io::Result<OwnedFd> {
 
 /// Whether this process runs a binary that nobody can overwrite through `/proc/PID/exe`.
 pub fn is_protected() -> io::Result<bool> {
-    let own = rustix::fs::open(
-        "/proc/self/exe",
-        OFlags::PATH | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    if rustix::fs::fstatvfs(&own)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+    Ok(cannot_be_written(&File::open("/proc/self/exe")?)?)
+}
+
+/// Whether opening this file again for writing must fail: its mount is read-only, or it is sealed.
+fn cannot_be_written(file: impl AsFd) -> rustix::io::Result<bool> {
+    if rustix::fs::fstatvfs(&file)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Ok(true);
     }
-    let sealed = rustix::fs::open(
-        "/proc/self/exe",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .and_then(rustix::fs::fcntl_get_seals);
-    Ok(sealed.is_ok_and(|seals| seals.contains(rustix::fs::SealFlags::WRITE)))
+    let seals = rustix::fs::fcntl_get_seals(&file);
+    Ok(seals.is_ok_and(|seals| seals.contains(rustix::fs::SealFlags::WRITE)))
 }
 
 /// Makes sure that this process runs a protected binary (see [`read_only_self`]) by executing itself once more if need
-/// be, with the same arguments and environment. To be called at the start of roles that containers descend from, before
-/// there is anything to lose. Returns when the process is protected, or cannot be.
+/// be, with the same arguments, environment and descriptors. To be called at the start of roles that containers descend
+/// from, before there is anything to lose. Returns when the process is protected, or cannot be.
 pub fn protect_self() -> io::Result<()> {
-    const MARK: &str = "NARU_PROTECTED=1";
     if is_protected()? {
         return Ok(());
     }
-    if std::env::var_os("NARU_PROTECTED").is_some() {
-        return Err(io::Error::other("executed from a protected binary, and it is not protected"));
-    }
     let binary = read_only_self()?;
+    // Or this would go on for ever.
+    if !cannot_be_written(&binary)? {
+        return Err(io::Error::other("the protected copy of the binary is not protected"));
+    }
     let text = |text: OsString| CString::new(text.into_vec()).map_err(io::Error::other);
     let arguments = std::env::args_os().map(text).collect::<io::Result<Vec<_>>>()?;
-    let mut environment = std::env::vars_os()
+    let environment = std::env::vars_os()
         .map(|(mut name, value)| {
             name.push("=");
             name.push(value);
             text(name)
         })
         .collect::<io::Result<Vec<_>>>()?;
-    environment.push(text(MARK.into())?);
     Err(execute_fd(binary.as_fd(), &arguments, &environment))
 }
 

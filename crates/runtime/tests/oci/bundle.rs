@@ -35,6 +35,7 @@ pub(crate) fn make_root(root: &Path) {
 pub(crate) struct Bundle {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) id: String,
+    pub(crate) program: PathBuf,
 }
 
 impl Bundle {
@@ -42,9 +43,17 @@ impl Bundle {
         let dir = tempfile::tempdir().unwrap();
         make_root(&dir.path().join("rootfs"));
         let name = dir.path().file_name().unwrap().to_string_lossy().replace('.', "");
-        let bundle = Bundle { dir, id: format!("naru-test-{name}") };
+        let bundle = Bundle { dir, id: format!("naru-test-{name}"), program: program() };
         bundle.write(|spec| spec["process"]["args"] = json!(args));
         bundle
+    }
+
+    /// Uses a copy of the runtime that no other test executes.
+    pub(crate) fn with_own_program(mut self) -> Bundle {
+        let own = self.dir.path().join("runtime");
+        std::fs::copy(&self.program, &own).unwrap();
+        self.program = own;
+        self
     }
 
     /// Writes the configuration, changed.
@@ -59,7 +68,7 @@ impl Bundle {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.program);
         command.arg("--root").arg(self.dir.path().join("state")).args(words);
         command.current_dir(self.dir.path()).stdin(std::process::Stdio::null());
         command

@@ -1,6 +1,6 @@
 //! CVE-2019-5736: a container gets hold of the runtime's binary and overwrites it on the host. Acts.
 
-use crate::bundle::{Bundle, program};
+use crate::bundle::Bundle;
 use std::os::unix::fs::PermissionsExt;
 
 /// What the file of a process's binary can be opened for, once nobody executes it any more.
@@ -13,7 +13,7 @@ fn reopened_for_writing(pid: &str, end: impl FnOnce()) -> std::io::Result<std::f
 
 #[test]
 fn the_binary_of_init_cannot_be_written_to() {
-    let bundle = Bundle::new(&["true"]);
+    let bundle = Bundle::new(&["true"]).with_own_program();
     bundle.create(&[]);
     let pid = bundle.state()["pid"].to_string();
     let error = reopened_for_writing(&pid, || drop(bundle.ok(&["delete", "--force", &bundle.id])))
@@ -25,15 +25,15 @@ fn the_binary_of_init_cannot_be_written_to() {
 /// binary runs inside. It must not be writable from there, neither while it runs nor afterwards.
 #[test]
 fn a_script_that_is_interpreted_by_our_binary_harms_nothing() {
-    let bundle = Bundle::new(&["/script"]);
+    let bundle = Bundle::new(&["/script"]).with_own_program();
     let script = bundle.dir.path().join("rootfs/script");
     std::fs::write(&script, "#!/proc/self/exe --help\n").unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let before = std::fs::metadata(program()).unwrap().modified().unwrap();
+    let before = std::fs::metadata(&bundle.program).unwrap().modified().unwrap();
     let output = bundle.oci(&["run", &bundle.id]);
     // It runs (and explains itself), from a mount that nothing can be written through.
     assert!(output.status.code().is_some(), "{output:?}");
-    assert_eq!(std::fs::metadata(program()).unwrap().modified().unwrap(), before);
+    assert_eq!(std::fs::metadata(&bundle.program).unwrap().modified().unwrap(), before);
 }
 
 /// From inside: hold the binary of a process on its way, wait until it is gone, write.

@@ -311,4 +311,4 @@ mod libc_errno {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -55,7 +55,12 @@ fn make(
                 return Ok(directory);
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                remove_tree(&directory).map_err(failed)?;
+                remove_tree(&directory).map_err(|source| {
+                    if source.raw_os_error() == Some(libc_errno::BUSY) {
+                        return CgroupError::InUse { path: path.as_str().to_owned() };
+                    }
+                    failed(source)
+                })?;
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 make_parents(mount, &directory, &prepare)?;

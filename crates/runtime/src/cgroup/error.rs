@@ -92,6 +92,12 @@ pub enum CgroupError {
         /// The path of the cgroup.
         path: String,
     },
+    /// A cgroup of this name has processes in it.
+    #[error("cgroup `{path}` exists already and has processes in it")]
+    InUse {
+        /// The path of the cgroup.
+        path: String,
+    },
     /// Controllers cannot be enabled for children because the parent has processes of its own.
     #[error(
         "cannot enable the controllers `{controllers}` below cgroup `{path}`: it has processes of its own"
@@ -147,7 +153,7 @@ impl Failure for CgroupError {
                 _ => Kind::Internal,
             },
             CgroupError::Gone { .. } => Kind::NotFound,
-            CgroupError::Busy { .. } => Kind::Conflict,
+            CgroupError::Busy { .. } | CgroupError::InUse { .. } => Kind::Conflict,
             CgroupError::Timeout { .. } => Kind::Unavailable,
             CgroupError::Probe { .. } => Kind::Internal,
         }
@@ -169,6 +175,9 @@ impl Failure for CgroupError {
                 "move these processes into a cgroup of their own first, or choose another `--cgroup-parent`"
                     .to_owned(),
             ),
+            CgroupError::InUse { .. } => {
+                Some("end these processes, or choose another name or `--cgroup-parent`".to_owned())
+            }
             CgroupError::Set { source, setting, .. } if source.raw_os_error() == Some(16) => {
                 Some(format!("set {setting} to more than what is in use, or stop the container first"))
             }

@@ -107,7 +107,9 @@ impl Cgroup {
                 directory::write(&directory.join("cgroup.freeze"), "0")?;
                 self.wait_event(directory, ("frozen", "0"), Instant::now() + FREEZE_PATIENCE)
             }
-            (_, Some(directory)) => directory::write(&directory.join("freezer.state"), "THAWED"),
+            (_, Some(directory)) if directory.is_dir() => {
+                directory::write(&directory.join("freezer.state"), "THAWED")
+            }
             _ => Ok(()),
         }
     }
@@ -160,13 +162,16 @@ impl Cgroup {
     /// Stops the world, signals everybody, and lets it go on into death.
     pub(crate) fn kill_by_freezing(&self) -> Result<(), CgroupError> {
         for _round in 0..KILL_ROUNDS {
+            if self.processes()?.is_empty() {
+                return Ok(());
+            }
             // Where freezing does not work, rounds of signals win against all but the fastest forks.
             let frozen = self.freeze().is_ok();
             self.signal_all(SIGKILL)?;
             if frozen {
                 self.thaw()?;
             }
-            if frozen || self.processes()?.is_empty() {
+            if frozen {
                 return Ok(());
             }
         }

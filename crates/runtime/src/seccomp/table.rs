@@ -70,19 +70,31 @@ pub(crate) fn table(architecture: Architecture) -> &'static Table {
     static AARCH64: OnceLock<Table> = OnceLock::new();
     static ARM: OnceLock<Table> = OnceLock::new();
     let number = |id: i32| id.unsigned_abs();
+    // The iterator of the tables ends before the last one.
     match architecture {
         Architecture::X86_64 => X86_64.get_or_init(|| {
-            x86_64::Sysno::iter().map(|call| (call.name(), number(call.id()))).collect()
+            x86_64::Sysno::iter()
+                .chain([x86_64::Sysno::last()])
+                .map(|call| (call.name(), number(call.id())))
+                .collect()
         }),
         Architecture::X86 => X86.get_or_init(|| {
-            x86::Sysno::iter().map(|call| (call.name(), number(call.id()))).collect()
+            x86::Sysno::iter()
+                .chain([x86::Sysno::last()])
+                .map(|call| (call.name(), number(call.id())))
+                .collect()
         }),
         Architecture::X32 => X32.get_or_init(|| X32_SPECIAL.into_iter().zip(X32_OWN..).collect()),
         Architecture::Aarch64 => AARCH64.get_or_init(|| {
-            aarch64::Sysno::iter().map(|call| (call.name(), number(call.id()))).collect()
+            aarch64::Sysno::iter()
+                .chain([aarch64::Sysno::last()])
+                .map(|call| (call.name(), number(call.id())))
+                .collect()
         }),
         Architecture::Arm => ARM.get_or_init(|| {
-            let common = arm::Sysno::iter().map(|call| (call.name(), number(call.id())));
+            let common = arm::Sysno::iter()
+                .chain([arm::Sysno::last()])
+                .map(|call| (call.name(), number(call.id())));
             common.chain(ARM_PRIVATE).collect()
         }),
     }

@@ -10,7 +10,7 @@ fn rule(text: &str) -> DeviceRule {
         _ => DeviceKind::All,
     };
     let mut access = 0;
-    let mut number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
     let (major, minor) = (number(words.next()), number(words.next()));
     for letter in words.next().unwrap_or("rwm").chars() {
         access |= match letter {

@@ -77,7 +77,17 @@ impl SaveStream {
 impl Images {
     /// The service over a store; `users` says which containers are made of images.
     pub fn new(store: Store, events: Events, users: ImageUsers) -> Images {
-        Images { store, events, users }
+        let images = Images { store, events, users };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // What a transfer brought that ended with the last process belongs to nobody.
+            let store = images.store.clone();
+            runtime.spawn_blocking(move || {
+                if let Err(error) = store.collect() {
+                    tracing::warn!(%error, "cannot collect what an earlier process left");
+                }
+            });
+        }
+        images
     }
 
     /// Runs work that waits for the disk on a thread that may.

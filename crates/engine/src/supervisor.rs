@@ -416,10 +416,12 @@ impl Sink for Supervisor {
 
     fn ended(&self, key: &Key, ended: Ended) {
         if let Some(id) = &key.exec {
-            if let Some(exec) = self.execs().get(id).cloned() {
+            let exec = self.execs().get(id).cloned();
+            if let Some(exec) = exec {
                 exec.seat().state = ExecState::Exited { code: ended.code };
                 exec.over.send_replace(true);
-                if let Some(container) = self.table().by_id(&key.container) {
+                let container = self.table().by_id(&key.container);
+                if let Some(container) = container {
                     let seat = container.seat();
                     let more = [("exitCode", ended.code.to_string()), ("execID", id.clone())];
                     self.publish(&seat.record, "exec_die", &more);
@@ -428,7 +430,9 @@ impl Sink for Supervisor {
             self.launcher.forget(key);
             return;
         }
-        match self.table().by_id(&key.container) {
+        // A guard in the head of a `match` or an `if let` lives as long as its arms: the table must be free in them.
+        let container = self.table().by_id(&key.container);
+        match container {
             Some(container) => self.container_ended(&container, ended),
             None => self.launcher.forget(key),
         }

@@ -35,6 +35,6 @@ pub use containers::{Containers, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
 pub use images::Images;
 pub use model::*;
-pub use open::{Engine, EngineConfig};
+pub use open::{Closing, Engine, EngineConfig};
 pub use streams::{Attachment, ExportStream, LogStream, Output, Stdin, Wait};
 pub use system::{Limits, System, SystemView, VersionView};

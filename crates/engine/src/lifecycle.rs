@@ -46,6 +46,9 @@ pub(crate) enum State {
     Starting {
         /// How the run before ended.
         last: Option<Exit>,
+        /// Whether its restart policy is what starts it.
+        #[serde(default)]
+        again: bool,
     },
     /// Its process lives.
     Running {
@@ -181,11 +184,11 @@ impl State {
     /// The state in Docker's words.
     pub(crate) fn status(&self) -> Status {
         match self {
-            State::Created { .. } | State::Starting { last: None } => Status::Created,
-            State::Starting { last: Some(_) } | State::Exited { .. } => Status::Exited,
+            State::Starting { again: true, .. } | State::Restarting { .. } => Status::Restarting,
+            State::Created { .. } | State::Starting { last: None, .. } => Status::Created,
+            State::Starting { last: Some(_), .. } | State::Exited { .. } => Status::Exited,
             State::Running { .. } => Status::Running,
             State::Paused { .. } => Status::Paused,
-            State::Restarting { .. } => Status::Restarting,
             State::Removing { .. } => Status::Removing,
             State::Dead { .. } => Status::Dead,
         }
@@ -208,7 +211,7 @@ impl State {
     pub(crate) fn last_exit(&self) -> Option<&Exit> {
         match self {
             State::Created { failed: last }
-            | State::Starting { last }
+            | State::Starting { last, .. }
             | State::Removing { last }
             | State::Dead { last } => last.as_ref(),
             State::Restarting { last: exit } | State::Exited { exit } => Some(exit),
@@ -226,21 +229,23 @@ impl State {
 pub(crate) fn step(state: &State, event: Event) -> Result<(State, &'static [Effect]), Refused> {
     use Effect as E;
     match (state, event) {
-        (State::Created { .. }, Event::Start) => Ok((State::Starting { last: None }, &[E::Launch])),
+        (State::Created { .. }, Event::Start) => {
+            Ok((State::Starting { last: None, again: false }, &[E::Launch]))
+        }
         (State::Exited { exit }, Event::Start) => {
-            Ok((State::Starting { last: Some(exit.clone()) }, &[E::Save, E::Launch]))
+            Ok((State::Starting { last: Some(exit.clone()), again: false }, &[E::Save, E::Launch]))
         }
         (State::Restarting { last }, Event::RestartDue) => {
-            Ok((State::Starting { last: Some(last.clone()) }, &[E::Save, E::Launch]))
+            Ok((State::Starting { last: Some(last.clone()), again: true }, &[E::Save, E::Launch]))
         }
         (State::Starting { .. }, Event::Launched { pid }) => {
             Ok((State::Running { pid }, &[E::Publish("start")]))
         }
-        (State::Starting { last: None }, Event::LaunchFailed { exit }) => Ok((
+        (State::Starting { last: None, .. }, Event::LaunchFailed { exit }) => Ok((
             State::Created { failed: Some(exit) },
             &[E::Release, E::Save, E::Publish("die"), E::WakeExit, E::AutoRemove],
         )),
-        (State::Starting { last: Some(_) }, Event::LaunchFailed { exit }) => Ok((
+        (State::Starting { last: Some(_), .. }, Event::LaunchFailed { exit }) => Ok((
             State::Exited { exit },
             &[E::Release, E::Save, E::Publish("die"), E::WakeExit, E::AutoRemove],
         )),

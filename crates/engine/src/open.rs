@@ -39,9 +39,28 @@ pub struct Engine {
     pub system: System,
     /// Events.
     pub events: Events,
+    closing: Closing,
+}
+
+/// What is left to do when the services are no longer needed.
+#[derive(Debug, Clone)]
+pub struct Closing {
+    launcher: Arc<MonitorLauncher>,
+}
+
+impl Closing {
+    /// Lets the monitor end if it has nothing to look after; containers that run go on with it.
+    pub fn close(self) {
+        self.launcher.close();
+    }
 }
 
 impl Engine {
+    /// What is left to do at the end; to be kept by whoever takes the engine apart.
+    pub fn closing(&self) -> Closing {
+        self.closing.clone()
+    }
+
     /// Opens the data root, takes over what runs, and starts what should.
     pub async fn open(config: EngineConfig) -> Result<Engine, Fault> {
         let runtime = Handle::current();
@@ -76,7 +95,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
-    Ok(Engine { containers, images, system, events })
+    Ok(Engine { containers, images, system, events, closing: Closing { launcher } })
 }
 
 /// What a supervisor is made of.

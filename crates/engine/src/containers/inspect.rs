@@ -64,9 +64,10 @@ impl Containers {
 pub(super) fn state_view(record: &Record) -> StateView {
     let none = Exit { code: 0, oom_killed: false, at: record.created, error: String::new() };
     let exit = match &record.state {
-        // While it starts or runs, the past is past.
-        State::Starting { .. } | State::Running { .. } | State::Paused { .. } => &none,
+        // While it runs, the past is past.
+        State::Running { .. } | State::Paused { .. } => &none,
         State::Created { .. }
+        | State::Starting { .. }
         | State::Restarting { .. }
         | State::Exited { .. }
         | State::Removing { .. }

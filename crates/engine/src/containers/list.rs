@@ -171,13 +171,13 @@ fn describe(record: &Record, now: Timestamp) -> String {
     match &record.state {
         State::Running { .. } => format!("Up {}", human(since(record.started_at))),
         State::Paused { .. } => format!("Up {} (Paused)", human(since(record.started_at))),
-        State::Restarting { .. } => {
+        State::Restarting { .. } | State::Starting { again: true, .. } => {
             format!("Restarting ({code}) {} ago", human(since(record.finished_at)))
         }
         State::Removing { .. } => "Removal In Progress".to_owned(),
         State::Dead { .. } => "Dead".to_owned(),
-        State::Created { .. } | State::Starting { last: None } => "Created".to_owned(),
-        State::Exited { .. } | State::Starting { last: Some(_) } => {
+        State::Created { .. } | State::Starting { last: None, .. } => "Created".to_owned(),
+        State::Exited { .. } | State::Starting { last: Some(_), .. } => {
             format!("Exited ({code}) {} ago", human(since(record.finished_at)))
         }
     }

@@ -141,6 +141,14 @@ impl MonitorLauncher {
             .map_err(|error| Fault::io("cannot start a thread", error))
     }
 
+    /// Lets the monitor end if it has no processes.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.last += 1;
+        // One that is gone has ended.
+        state.client.shutdown(state.last).ok();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -371,6 +379,13 @@ impl MonitorLauncher {
         state.last += 1;
         // A dead monitor has no readers.
         state.client.detach(state.last, &process_key(key), number).ok();
+    }
+}
+
+impl Drop for MonitorLauncher {
+    fn drop(&mut self) {
+        // Wakes the thread that listens.
+        self.state().client.disconnect();
     }
 }
 

@@ -1,0 +1,75 @@
+//! The engine with real containers of a tiny image: real store, real monitor, real kernel. Acts; needs root.
+//!
+//! This program has several roles, as the product has: it is the test runner, the monitor (`monitor …`), and a daemon that
+//! is killed (`daemon …`). So it has a main of its own that speaks as much of the test runner's language as is needed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "without the standard harness the lints do not see that this is a test"
+)]
+
+mod house;
+mod lifecycle;
+mod refusals;
+mod streams;
+
+use std::process::ExitCode;
+
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
+    ("a_container_runs_and_leaves_its_log", lifecycle::a_container_runs_and_leaves_its_log),
+    ("auto_remove_leaves_nothing", lifecycle::auto_remove_leaves_nothing),
+    ("stop_kill_and_exit_codes", lifecycle::stop_kill_and_exit_codes),
+    ("restart_policies_start_it_again", lifecycle::restart_policies_start_it_again),
+    ("pause_and_unpause", lifecycle::pause_and_unpause),
+    ("names_are_taken_and_given_back", lifecycle::names_are_taken_and_given_back),
+    ("a_daemon_finds_what_runs", lifecycle::a_daemon_finds_what_runs),
+    ("a_thousand_are_created_at_once", lifecycle::a_thousand_are_created_at_once),
+    ("volumes_keep_and_are_filled", lifecycle::volumes_keep_and_are_filled),
+    ("attach_before_start_hears_everything", streams::attach_before_start_hears_everything),
+    ("input_reaches_the_process_and_ends", streams::input_reaches_the_process_and_ends),
+    ("a_terminal_has_a_size", streams::a_terminal_has_a_size),
+    ("exec_runs_beside", streams::exec_runs_beside),
+    ("logs_are_followed", streams::logs_are_followed),
+    ("export_is_the_whole_root", streams::export_is_the_whole_root),
+    ("commands_that_cannot_start_say_why", refusals::commands_that_cannot_start_say_why),
+    ("requests_that_cannot_be_leave_nothing", refusals::requests_that_cannot_be_leave_nothing),
+    ("states_forbid_what_they_must", refusals::states_forbid_what_they_must),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next().as_ref().and_then(|word| word.to_str()) {
+        Some("monitor") => naru_monitor::serve(arguments),
+        _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
+    }
+}
+
+fn run(arguments: &[String]) -> ExitCode {
+    let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+    if has("--list") {
+        for (name, _) in TESTS.iter().filter(|_| !has("--ignored")) {
+            println!("{name}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let exact = has("--exact");
+    let chosen = TESTS.iter().filter(|(name, _)| {
+        wanted.is_none_or(
+            |wanted| if exact { name == wanted } else { name.contains(wanted.as_str()) },
+        )
+    });
+    let mut failed = false;
+    for (name, test) in chosen {
+        let passed = std::panic::catch_unwind(test).is_ok();
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        failed |= !passed;
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

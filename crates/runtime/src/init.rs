@@ -134,8 +134,8 @@ fn container(plan: &Plan, entry: &Entry, side: &InitSide) -> Result<u8, StartErr
     if let Some(name) = &plan.domainname {
         namespace::set_domain_name(name).attempt(|| format!("set the domain name `{name}`"))?;
     }
-    if let Some(value) = plan.process.oom_score_adj {
-        set_oom_score(value, side)?;
+    if plan.maps.is_none() {
+        set_own_oom_score(&plan.process, side)?;
     }
     set_sysctls(plan)?;
     if !plan.runtime_hooks.is_empty() {
@@ -192,9 +192,7 @@ fn further(
     for file in cgroup_join {
         join_cgroup(file, 0)?;
     }
-    if let Some(value) = plan.process.oom_score_adj {
-        set_oom_score(value, side)?;
-    }
+    set_own_oom_score(&plan.process, side)?;
     let label = lockdown::Label::open(&plan.process)?;
     let own_binary = lockdown::OwnBinary::open();
     let user = if plan.user_namespace { flags::USER } else { 0 };
@@ -266,18 +264,28 @@ fn enter_namespaces(joined: &[(Namespace, OwnedFd)], new: u64) -> Result<(), Sta
     Ok(())
 }
 
-/// Lowering needs a capability that a daemon may not have; the container can live without.
-fn set_oom_score(value: i32, side: &InitSide) -> Result<(), StartError> {
-    let file = "/proc/self/oom_score_adj";
-    match write_proc(Path::new(file), &value.to_string()) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            side.warning(&format!(
-                "oom_score_adj {value} was not set: lowering it is not permitted to this process"
-            ));
-            Ok(())
+/// Sets it for a process given as its directory under `/proc`. Lowering needs a capability that a daemon may not have;
+/// the container can live without, and the user is told.
+pub(crate) fn set_oom_score(process: &Path, value: i32) -> Result<Option<String>, StartError> {
+    let file = process.join("oom_score_adj");
+    match write_proc(&file, &value.to_string()) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Some(format!(
+            "oom_score_adj {value} was not set: lowering it is not permitted to this process"
+        ))),
+        result => {
+            result.attempt(|| format!("write `{value}` to `{}`", file.display()))?;
+            Ok(None)
         }
-        result => result.attempt(|| format!("write `{value}` to `{file}`")),
     }
+}
+
+fn set_own_oom_score(process: &ProcessPlan, side: &InitSide) -> Result<(), StartError> {
+    if let Some(value) = process.oom_score_adj
+        && let Some(warning) = set_oom_score(Path::new("/proc/self"), value)?
+    {
+        side.warning(&warning);
+    }
+    Ok(())
 }
 
 fn set_sysctls(plan: &Plan) -> Result<(), StartError> {

@@ -163,7 +163,7 @@ pub fn launch(plan: &Plan, stdio: Option<ChildStdio>) -> Result<Launching, Start
     visit
         .end()
         .map_err(|error| StartError::other(format!("cannot leave a joined namespace: {error}")))?;
-    let launching = Launching {
+    let mut launching = Launching {
         pid: child.pid,
         pidfd: child.pidfd,
         handshake: CallerSide(caller_end),
@@ -178,6 +178,11 @@ pub fn launch(plan: &Plan, stdio: Option<ChildStdio>) -> Result<Launching, Start
             .map_err(|error| StartError::other(format!("cannot map users and groups: {error}")))?;
         for file in &entry.cgroup_join {
             init::join_cgroup(file, launching.pid)?;
+        }
+        // Files of a process that must not be looked into belong to the host's root, so it cannot do this itself.
+        if let Some(value) = plan.process.oom_score_adj {
+            let process = PathBuf::from(format!("/proc/{}", launching.pid));
+            launching.warnings.extend(init::set_oom_score(&process, value)?);
         }
         launching.tell(FromCaller::MapsWritten)?;
     }

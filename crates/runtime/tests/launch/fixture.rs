@@ -2,8 +2,8 @@
 
 use naru_oci::runtime::Spec;
 use naru_runtime::{
-    ChildStdio, ExecOptions, Host, Launching, PlanOptions, Progress, Root, StartError, launch,
-    launch_exec, plan, plan_exec,
+    ChildStdio, ExecOptions, Host, Launching, Plan, PlanOptions, Progress, Root, StartError,
+    launch, launch_exec, plan, plan_exec,
 };
 use serde_json::{Value, json};
 use std::fs::File;
@@ -111,14 +111,17 @@ impl Fixture {
         self
     }
 
-    /// Starts it; the test follows.
-    pub(crate) fn launch(&self, stdio: Option<ChildStdio>) -> Result<Launching, StartError> {
+    /// The plan, as it travels to the monitor.
+    pub(crate) fn plan(&self) -> Result<Plan, StartError> {
         let spec: Spec = serde_json::from_value(self.spec.clone()).unwrap();
         let plan = plan(&spec, &self.options, &Host::probe().unwrap())
             .map_err(|error| StartError::other(error.to_string()))?;
-        // As it travels to the monitor.
-        let plan = serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap();
-        launch(&plan, stdio)
+        Ok(serde_json::from_str(&serde_json::to_string(&plan).unwrap()).unwrap())
+    }
+
+    /// Starts it; the test follows.
+    pub(crate) fn launch(&self, stdio: Option<ChildStdio>) -> Result<Launching, StartError> {
+        launch(&self.plan()?, stdio)
     }
 
     /// Runs it to its end.

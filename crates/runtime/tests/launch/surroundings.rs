@@ -235,6 +235,47 @@ fn a_user_namespace_maps_users() {
 }
 
 #[test]
+fn a_user_namespace_of_another_container_is_joined() {
+    let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
+    let first = Fixture::new("cat /proc/self/oom_score_adj; echo ready; sleep 100")
+        .set("/linux/uidMappings", map.clone())
+        .set("/linux/gidMappings", map)
+        .set("/process/oomScoreAdj", json!(77))
+        .set("/linux/namespaces/-", json!({"type": "user"}));
+    for name in ["upper", "work"] {
+        let path = first.dir.path().join(name);
+        std::os::unix::fs::chown(path, Some(100_000), Some(100_000)).unwrap();
+    }
+    let mut first = first.start();
+    first.wait_for_line("77");
+    first.wait_for_line("ready");
+    let path = |kind: &str| format!("/proc/{}/ns/{kind}", first.pid);
+    let second = Fixture::new(
+        "id -u; cat /proc/self/uid_map | tr -s ' '; readlink /proc/self/ns/user; hostname",
+    );
+    let root = naru_runtime::Root::Directory(second.lower());
+    let mut second = second
+        .set(
+            "/linux/namespaces",
+            json!([{"type": "mount"}, {"type": "uts"}, {"type": "ipc"},
+             {"type": "user", "path": path("user")}, {"type": "pid", "path": path("pid")},
+             {"type": "network", "path": path("net")}]),
+        )
+        .with(|options| options.root = root);
+    second.spec["mounts"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|mount| mount["destination"] != "/sys/fs/cgroup");
+    // Who is mapped there must find its way to the root.
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(second.dir.path(), open).unwrap();
+    std::os::unix::fs::chown(second.lower(), Some(100_000), Some(100_000)).unwrap();
+    let out = second.stdout();
+    let user = std::fs::read_link(path("user")).unwrap();
+    assert_eq!(out, format!("0\n 0 100000 65536\n{}\nbox\n", user.display()));
+}
+
+#[test]
 fn owners_of_a_bind_can_be_shifted() {
     let host = tempfile::tempdir().unwrap();
     std::fs::write(host.path().join("file"), "").unwrap();

@@ -1,6 +1,207 @@
-//! Placeholder until the limits engineer lands it. Acts.
+//! `cargo xtask vm-test`: the limits tests on a kernel with nothing but the unified cgroup hierarchy. Acts.
+//!
+//! ```text
+//! test programs, busybox, modules ──▶ initramfs ──▶ qemu ──▶ /init: mounts, modules, tests ──▶ serial console ──▶ verdict
+//! ```
+//!
+//! Debian's cloud kernel (6.1, older than what most developers run) boots under emulation in some seconds; the test
+//! programs are static, so they run on it as they are. Each test that the programs list must be reported as passed.
 
-/// Not there yet.
-pub fn run(_args: &[String]) -> Result<(), String> {
-    Err("vm-test is not there yet".to_owned())
+mod cpio;
+mod machine;
+mod modules;
+mod verdict;
+
+use crate::shell;
+use cpio::Archive;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A test program and the tests that are run from it.
+struct Suite {
+    package: &'static str,
+    /// What the names of its tests begin with.
+    prefixes: &'static [&'static str],
+    /// Tests that must be among them: the promises, by name.
+    named: &'static [&'static str],
+}
+
+const SUITES: [Suite; 1] = [Suite {
+    package: "naru-runtime",
+    prefixes: &["cgroup::tests::", "seccomp::tests::a_process_under_the_filter_gets_the_errno"],
+    named: &[
+        "cgroup::tests::limits::more_memory_than_the_limit_is_death",
+        "cgroup::tests::limits::no_more_processes_than_the_limit",
+        "cgroup::tests::limits::processor_time_is_counted_and_held_back",
+        "cgroup::tests::limits::processors_and_memory_nodes_can_be_chosen",
+        "cgroup::tests::limits::the_speed_of_a_disk_is_limited_and_its_use_counted",
+        "cgroup::tests::limits::limits_of_a_live_container_are_changed",
+        "cgroup::tests::life::frozen_processes_stand_still",
+        "cgroup::tests::life::processes_that_multiply_are_all_killed",
+        "cgroup::tests::life::a_process_can_be_cloned_into_the_unified_hierarchy",
+        "cgroup::tests::devices::only_the_devices_that_are_allowed_can_be_used",
+        "seccomp::tests::a_process_under_the_filter_gets_the_errno",
+    ],
+}];
+
+/// The modules that are loaded: a disk, its scheduler with weights, and overlays.
+const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "bfq", "overlay"];
+
+/// Runs it. With names as arguments only the tests whose names contain one of them are run.
+pub fn run(args: &[String]) -> Result<(), String> {
+    let started = Instant::now();
+    let kernel = modules::newest_cloud_kernel()?;
+    let mut archive = base(&kernel)?;
+    let mut expected = Vec::new();
+    let mut commands = String::new();
+    for suite in &SUITES {
+        let program = build(suite.package)?;
+        let tests = select(&list(&program)?, suite, args)?;
+        archive.file(&format!("tests/{}", suite.package), 0o755, &slim(&program)?)?;
+        // One name a line: the command line of the kernel would not hold them all.
+        archive.file(
+            &format!("tests/{}.list", suite.package),
+            0o644,
+            tests.join("\n").as_bytes(),
+        )?;
+        commands.push_str(&format!("run_suite {}\n", suite.package));
+        expected.extend(tests);
+    }
+    archive.file("init", 0o755, init_script(&kernel.loading_order, &commands).as_bytes())?;
+    let dir = scratch()?;
+    let result = machine::boot(&kernel, &archive.finish()?, &dir);
+    let removed = std::fs::remove_dir_all(&dir);
+    let output = result?;
+    removed.map_err(|error| format!("cannot remove `{}`: {error}", dir.display()))?;
+    let report = verdict::judge(&output, &expected)?;
+    shell::say(&format!(
+        "vm-test: {report} on {} with the unified hierarchy alone, in {} s",
+        kernel.release,
+        started.elapsed().as_secs()
+    ));
+    Ok(())
+}
+
+/// The tests of a suite that are to be run.
+fn select(listed: &[String], suite: &Suite, args: &[String]) -> Result<Vec<String>, String> {
+    if let Some(missing) = suite.named.iter().find(|name| !listed.iter().any(|test| test == *name))
+    {
+        return Err(format!("`{}` has no test `{missing}` any more", suite.package));
+    }
+    let tests: Vec<String> = listed
+        .iter()
+        .filter(|name| suite.prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .filter(|name| args.is_empty() || args.iter().any(|part| name.contains(part.as_str())))
+        .cloned()
+        .collect();
+    if tests.is_empty() {
+        return Err(format!("`{}` has no test of that name", suite.package));
+    }
+    Ok(tests)
+}
+
+/// What the machine needs beside the tests.
+fn base(kernel: &modules::Kernel) -> Result<Archive, String> {
+    let mut archive = Archive::new();
+    for directory in ["bin", "dev", "proc", "sys", "tmp", "modules", "tests"] {
+        archive.directory(directory)?;
+    }
+    let busybox = std::fs::read("/bin/busybox")
+        .map_err(|error| format!("cannot read `/bin/busybox` (Debian: busybox-static): {error}"))?;
+    archive.file("bin/busybox", 0o755, &busybox)?;
+    archive.link("bin/sh", "busybox")?;
+    for (name, path) in &kernel.loading_order {
+        let module = std::fs::read(path)
+            .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        archive.file(&format!("modules/{name}"), 0o644, &module)?;
+    }
+    Ok(archive)
+}
+
+fn init_script(modules: &[(String, PathBuf)], commands: &str) -> String {
+    let loads: String = modules
+        .iter()
+        .map(|(name, _)| {
+            format!("insmod /modules/{name} || echo '{} load {name}'\n", verdict::FAILURE)
+        })
+        .collect();
+    format!(
+        r#"#!/bin/sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || echo '{failure} mount cgroup2'
+{loads}
+echo bfq > /sys/block/vda/queue/scheduler
+# Each test runs in a process of its own, so that one that dies takes no other along.
+run_suite() {{
+    for name in $(cat /tests/$1.list); do
+        if RUST_BACKTRACE=0 TMPDIR=/tmp /tests/$1 --exact "$name" > /tmp/output 2>&1 && grep -q '1 passed' /tmp/output; then
+            echo "{passed} $name"
+        else
+            cat /tmp/output
+            echo "{failed} $name"
+        fi
+    done
+}}
+{commands}
+left=$(find /sys/fs/cgroup -mindepth 1 -type d)
+if [ -n "$left" ]; then echo "{failure} cgroups are left: $left"; fi
+echo "{end}"
+poweroff -f
+"#,
+        failure = verdict::FAILURE,
+        passed = verdict::PASSED,
+        failed = verdict::FAILED,
+        end = verdict::END,
+    )
+}
+
+/// Builds the test program of a package and finds it.
+fn build(package: &str) -> Result<PathBuf, String> {
+    shell::say(&format!("building the tests of {package}"));
+    let messages = shell::output(
+        "cargo",
+        &["test", "--quiet", "--package", package, "--lib", "--no-run", "--message-format=json"],
+    )?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message.pointer("/profile/test").is_some_and(|test| test == true))
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .ok_or_else(|| format!("cargo built no test program for `{package}`"))
+}
+
+fn list(program: &Path) -> Result<Vec<String>, String> {
+    let text = shell::output(&program.to_string_lossy(), &["--list", "--format", "terse"])?;
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+/// The program without what only debuggers read: less to unpack for a slow machine.
+fn slim(program: &Path) -> Result<Vec<u8>, String> {
+    let dir = scratch()?;
+    let slim = dir.join("program");
+    let stripped = shell::output(
+        "strip",
+        &["--strip-all", "-o", &slim.to_string_lossy(), &program.to_string_lossy()],
+    );
+    let source = if stripped.is_ok() { slim } else { program.to_owned() };
+    let bytes = std::fs::read(&source)
+        .map_err(|error| format!("cannot read `{}`: {error}", source.display()))?;
+    std::fs::remove_dir_all(&dir)
+        .map_err(|error| format!("cannot remove `{}`: {error}", dir.display()))?;
+    Ok(bytes)
+}
+
+/// A fresh directory that the caller removes.
+fn scratch() -> Result<PathBuf, String> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let dir = std::env::temp_dir().join(format!("naru-vm-test-{}-{number}", std::process::id()));
+    std::fs::create_dir(&dir)
+        .map_err(|error| format!("cannot make `{}`: {error}", dir.display()))?;
+    Ok(dir)
 }

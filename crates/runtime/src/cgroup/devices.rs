@@ -222,6 +222,12 @@ pub(crate) fn program(rules: &[DeviceRule]) -> Vec<[u8; 8]> {
         instruction(LOAD_WORD, MINOR_REGISTER, 1, 8, 0),
     ];
     for rule in rules.iter().rev() {
+        // What comes further down, it overrules. The verifier wants no jump behind the end.
+        if rule.is_about_everything() {
+            program.push(instruction(MOVE_CONSTANT, 0, 0, 0, u32::from(rule.allow)));
+            program.push(instruction(EXIT, 0, 0, 0, 0));
+            return program;
+        }
         let decide: Vec<[u8; 8]> = if rule.allow {
             vec![
                 instruction(
@@ -259,10 +265,6 @@ pub(crate) fn program(rules: &[DeviceRule]) -> Vec<[u8; 8]> {
             program.push(instruction(JUMP_NOT_EQUAL, register, 0, skip, value));
         }
         program.extend(decide);
-        // Everything further down is decided by a rule about everything.
-        if rule.is_about_everything() {
-            return program;
-        }
     }
     program.push(instruction(MOVE_CONSTANT, 0, 0, 0, 1));
     program.push(instruction(EXIT, 0, 0, 0, 0));

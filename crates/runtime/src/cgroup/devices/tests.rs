@@ -60,6 +60,11 @@ fn allowed_by(policy: &Policy, kind: DeviceKind, major: u32, minor: u32, access:
 fn run(program: &[[u8; 8]], kind: DeviceKind, major: u32, minor: u32, access: u8) -> bool {
     let kind = if kind == DeviceKind::Block { 1 } else { 2 };
     let context = [u32::from(access) << 16 | kind, major, minor];
+    for (at, [opcode, _, o0, o1, ..]) in program.iter().enumerate() {
+        let target = at + 1 + usize::try_from(i16::from_ne_bytes([*o0, *o1])).unwrap();
+        assert!(!matches!(*opcode, JUMP_EQUAL | JUMP_NOT_EQUAL) || target < program.len());
+    }
+    assert_eq!(program.last().unwrap()[0], EXIT);
     let mut registers = [0_u32; 11];
     let mut at = 0_usize;
     loop {

@@ -17,12 +17,12 @@ fn the_host_binary_cannot_be_written_through_proc() {
     let attack =
         "while :; do for p in /proc/[0-9]*; do (echo hacked > $p/exe) 2>/dev/null; done; done";
     daemon
-        .naru(&["run", "-d", "--name", "c", "--network", "none", "evil", "sh", "-c", attack])
+        .naru(&["run", "-d", "--name", "c1", "--network", "none", "evil", "sh", "-c", attack])
         .ok();
     for _ in 0..20 {
-        daemon.naru(&["exec", "c", "/bin/again"]);
-        daemon.naru(&["exec", "c", "/proc/self/exe"]);
-        daemon.naru(&["exec", "c", "true"]);
+        daemon.naru(&["exec", "c1", "/bin/again"]);
+        daemon.naru(&["exec", "c1", "/proc/self/exe"]);
+        daemon.naru(&["exec", "c1", "true"]);
     }
     daemon.naru(&["run", "--rm", "--network", "none", "evil", "/bin/again"]);
     daemon.naru(&["run", "--rm", "--network", "none", "evil", "/proc/self/exe"]);
@@ -39,7 +39,7 @@ fn no_descriptor_leads_to_the_host() {
     let marker = daemon.dir().join("only-on-the-host");
     std::fs::write(&marker, "x").unwrap();
     let inside = format!("ls -d ../../../../..{0} .{0} {0} 2>/dev/null", marker.display());
-    daemon.naru(&["run", "-d", "--name", "c", "--network", "none", "evil", "sleep", "100"]).ok();
+    daemon.naru(&["run", "-d", "--name", "c1", "--network", "none", "evil", "sleep", "100"]).ok();
     for number in 3..24 {
         let place = format!("/proc/self/fd/{number}");
         let done = daemon.naru(&[
@@ -55,7 +55,7 @@ fn no_descriptor_leads_to_the_host() {
             &inside,
         ]);
         assert!(!done.stdout.contains("only-on-the-host"), "run -w {place}: {}", done.stdout);
-        let done = daemon.naru(&["exec", "-w", &place, "c", "sh", "-c", &inside]);
+        let done = daemon.naru(&["exec", "-w", &place, "c1", "sh", "-c", &inside]);
         assert!(!done.stdout.contains("only-on-the-host"), "exec -w {place}: {}", done.stdout);
     }
 }

@@ -241,13 +241,13 @@ fn limits_hold() {
 fn no_descriptor_of_ours_is_inside() {
     let daemon = daemon();
     assert_eq!(inside(&daemon, &[], "ls /proc/self/fd | tr '\\n' ' '"), "0 1 2 3");
-    daemon.naru(&["run", "-d", "--name", "c", "--network", "none", "box", "sleep", "100"]).ok();
+    daemon.naru(&["run", "-d", "--name", "c1", "--network", "none", "box", "sleep", "100"]).ok();
     assert_eq!(
-        daemon.naru(&["exec", "c", "sh", "-c", "ls /proc/1/fd | tr '\\n' ' '"]).ok().text(),
+        daemon.naru(&["exec", "c1", "sh", "-c", "ls /proc/1/fd | tr '\\n' ' '"]).ok().text(),
         "0 1 2"
     );
     assert_eq!(
-        daemon.naru(&["exec", "c", "sh", "-c", "ls /proc/self/fd | tr '\\n' ' '"]).ok().text(),
+        daemon.naru(&["exec", "c1", "sh", "-c", "ls /proc/self/fd | tr '\\n' ' '"]).ok().text(),
         "0 1 2 3"
     );
 }
@@ -303,7 +303,7 @@ fn exec_runs_beside_the_first_process() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--network",
             "none",
             "-e",
@@ -313,9 +313,9 @@ fn exec_runs_beside_the_first_process() {
             "100",
         ])
         .ok();
-    assert_eq!(daemon.naru(&["exec", "c", "sh", "-c", "echo $A; exit 0"]).ok().text(), "1");
-    assert_eq!(daemon.naru(&["exec", "c", "sh", "-c", "exit 9"]).code, 9);
-    assert_eq!(daemon.naru_with_input(&["exec", "-i", "c", "cat"], b"in").ok().stdout, "in");
+    assert_eq!(daemon.naru(&["exec", "c1", "sh", "-c", "echo $A; exit 0"]).ok().text(), "1");
+    assert_eq!(daemon.naru(&["exec", "c1", "sh", "-c", "exit 9"]).code, 9);
+    assert_eq!(daemon.naru_with_input(&["exec", "-i", "c1", "cat"], b"in").ok().stdout, "in");
     assert_eq!(
         daemon
             .naru(&[
@@ -326,7 +326,7 @@ fn exec_runs_beside_the_first_process() {
                 "/tmp",
                 "-e",
                 "B=2",
-                "c",
+                "c1",
                 "sh",
                 "-c",
                 "id -u; pwd; echo $B"
@@ -335,11 +335,11 @@ fn exec_runs_beside_the_first_process() {
             .text(),
         "1000\n/tmp\n2"
     );
-    daemon.naru(&["exec", "c", "nonsense"]).fails(127, "executable file not found");
-    daemon.naru(&["exec", "c", "/etc/passwd"]).fails(126, "permission denied");
-    daemon.naru(&["exec", "-d", "c", "touch", "/made"]).ok();
+    daemon.naru(&["exec", "c1", "nonsense"]).fails(127, "executable file not found");
+    daemon.naru(&["exec", "c1", "/etc/passwd"]).fails(126, "permission denied");
+    daemon.naru(&["exec", "-d", "c1", "touch", "/made"]).ok();
     let made = until(Duration::from_secs(5), || {
-        (daemon.naru(&["exec", "c", "test", "-e", "/made"]).code == 0).then_some(())
+        (daemon.naru(&["exec", "c1", "test", "-e", "/made"]).code == 0).then_some(())
     });
     assert!(made.is_some());
 }
@@ -352,7 +352,7 @@ fn restart_policies_are_kept() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--restart",
             "on-failure:2",
             "--network",
@@ -362,16 +362,16 @@ fn restart_policies_are_kept() {
         ])
         .ok();
     let count = until(Duration::from_secs(20), || {
-        let state = daemon.naru(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "c"]);
+        let state = daemon.naru(&["inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "c1"]);
         (state.text() == "exited 2").then_some(())
     });
-    assert!(count.is_some(), "{}", daemon.naru(&["inspect", "c"]).stdout);
+    assert!(count.is_some(), "{}", daemon.naru(&["inspect", "c1"]).stdout);
 }
 
 #[test]
 fn namespaces_are_shared_on_request() {
     let daemon = daemon();
-    daemon.naru(&["run", "-d", "--name", "a", "--network", "none", "box", "sleep", "100"]).ok();
+    daemon.naru(&["run", "-d", "--name", "a1", "--network", "none", "box", "sleep", "100"]).ok();
     let link = |options: &[&str], kind: &str| {
         let mut args = vec!["run", "--rm"];
         args.extend_from_slice(options);
@@ -381,7 +381,7 @@ fn namespaces_are_shared_on_request() {
     };
     let of_a = |kind: &str| {
         daemon
-            .naru(&["exec", "a", "readlink", &format!("/proc/1/ns/{kind}")])
+            .naru(&["exec", "a1", "readlink", &format!("/proc/1/ns/{kind}")])
             .ok()
             .text()
             .to_owned()
@@ -389,9 +389,9 @@ fn namespaces_are_shared_on_request() {
     let host = |kind: &str| {
         std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().to_string_lossy().into_owned()
     };
-    assert_eq!(link(&["--network", "container:a"], "net"), of_a("net"));
-    assert_eq!(link(&["--network", "none", "--ipc", "container:a"], "ipc"), of_a("ipc"));
-    assert_eq!(link(&["--network", "none", "--pid", "container:a"], "pid"), of_a("pid"));
+    assert_eq!(link(&["--network", "container:a1"], "net"), of_a("net"));
+    assert_eq!(link(&["--network", "none", "--ipc", "container:a1"], "ipc"), of_a("ipc"));
+    assert_eq!(link(&["--network", "none", "--pid", "container:a1"], "pid"), of_a("pid"));
     assert_eq!(link(&["--network", "host"], "net"), host("net"));
     assert_eq!(link(&["--network", "none", "--pid", "host"], "pid"), host("pid"));
     assert_eq!(link(&["--network", "none", "--uts", "host"], "uts"), host("uts"));
@@ -406,7 +406,7 @@ fn logs_can_be_cut_and_followed() {
             "run",
             "-d",
             "--name",
-            "c",
+            "c1",
             "--network",
             "none",
             "box",
@@ -415,12 +415,12 @@ fn logs_can_be_cut_and_followed() {
             "seq 1 5; sleep 0.3; echo last >&2",
         ])
         .ok();
-    let (mut follower, lines) = daemon.follow(&["logs", "-f", "c"]);
+    let (mut follower, lines) = daemon.follow(&["logs", "-f", "c1"]);
     let seen: Vec<String> = lines.collect();
     follower.wait().unwrap();
     assert_eq!(seen, ["1", "2", "3", "4", "5"]);
-    assert_eq!(daemon.naru(&["logs", "--tail", "2", "c"]).ok().stdout, "5\n");
-    let stamped = daemon.naru(&["logs", "-t", "--tail", "all", "c"]).ok();
+    assert_eq!(daemon.naru(&["logs", "--tail", "2", "c1"]).ok().stdout, "5\n");
+    let stamped = daemon.naru(&["logs", "-t", "--tail", "all", "c1"]).ok();
     assert!(
         stamped.stdout.lines().all(|line| line.contains('T') && line.contains("Z ")),
         "{}",

@@ -1,5 +1,6 @@
-//! What the new process does until it executes the command. Acts, in the order of the plan; each step says what it
-//! attempted when it fails.
+//! What the new process does until it executes the command. Acts: in the order of the plan.
+//!
+//! Each step says what it attempted when it fails.
 //!
 //! Until `pivot_root` the host's files are in sight, so whatever must be trusted is opened before: the settings under
 //! `/proc/sys`, the null device for masks. Everything inside the container's root is reached through a descriptor of

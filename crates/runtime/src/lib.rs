@@ -1,6 +1,6 @@
-//! The namespace runtime: an OCI runtime specification becomes a plan, and the plan becomes a process.
+//! The namespace runtime: an OCI runtime specification becomes a plan, and the plan a process.
 //!
-//! Acts, in `launch` and `init`; pure in [`plan`]. The way of a container:
+//! Acts: in `launch` and `init`. Pure: in [`plan()`]. The way of a container:
 //!
 //! ```text
 //! Spec ──plan()──▶ Plan ──launch()──▶ clone3 ──▶ init: cgroups, namespaces, mounts, pivot_root, credentials ──▶ exec

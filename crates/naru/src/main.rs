@@ -16,16 +16,9 @@ fn main() -> ExitCode {
     naru_kernel::memory::limit_arenas(2);
     match Role::of(std::env::args_os().collect()) {
         Role::Monitor(args) => naru_monitor::serve(args),
-        Role::Oci(args) => oci(&args),
+        Role::Oci(args) => naru_runtime::oci_command(args),
         Role::Daemon(args) => daemon::main(args),
         Role::Hello => hello::main(),
         Role::Client(args) => naru_cli::main(args, naru_cli::Hooks { start_daemon: &background::start }).into(),
     }
-}
-
-/// The OCI runtime command line is not wired yet, and says so.
-fn oci(args: &[std::ffi::OsString]) -> ExitCode {
-    let first = args.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    daemon::say(&format!("error: `naru oci {first}` is not supported yet\nhint: use runc or crun as the OCI runtime until it is"));
-    ExitCode::FAILURE
 }

@@ -1,4 +1,4 @@
-//! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew.
+//! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
 use super::{ROOT, container, find, flags, image};
 use std::io::Write;

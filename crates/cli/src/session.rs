@@ -186,6 +186,35 @@ impl Session {
         }
     }
 
+    /// Waits for something after the streams have ended. Signals still go to the container; when it is not there to take
+    /// one, the one is for us.
+    pub async fn outlast<T>(
+        &self,
+        client: &Client,
+        signals: &mut Signals,
+        awaited: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, Failed> {
+        let mut awaited = pin!(awaited);
+        loop {
+            let (name, number) = tokio::select! {
+                done = &mut awaited => return done,
+                caught = signals.next() => match caught {
+                    Caught::Resized => continue,
+                    Caught::Signal(name, number) => (name, number),
+                },
+            };
+            let taken = match &self.target {
+                Target::Container(id) if !self.tty => {
+                    client.kill_container(id, Some(name)).await.is_ok()
+                }
+                Target::Container(_) | Target::Exec(_) => false,
+            };
+            if !taken {
+                return Err(Failed::silent(ExitStatus(128_u8.saturating_add(number))));
+            }
+        }
+    }
+
     /// Tells the process how large our terminal is.
     pub async fn resize(&self, client: &Client) {
         let Some((rows, columns)) = terminal::size() else { return };

@@ -65,7 +65,7 @@ pub(super) fn attach(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed>
         if ended == Ended::Detached {
             return Ok(ExitStatus::SUCCESS);
         }
-        run::ended(waiting).await
+        session.outlast(client, &mut signals, run::ended(waiting)).await
     })
 }
 
@@ -125,6 +125,6 @@ pub(super) fn start(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         if ended == Ended::Detached {
             return Ok(ExitStatus::SUCCESS);
         }
-        run::ended(waiting).await
+        session.outlast(client, &mut signals, run::ended(waiting)).await
     })
 }

@@ -94,7 +94,7 @@ async fn attached(
         return Ok(ExitStatus::SUCCESS);
     }
     drop(raw);
-    ended(waiting).await
+    session.outlast(client, &mut signals, ended(waiting)).await
 }
 
 /// How the container ended.

@@ -30,7 +30,9 @@ pub(super) fn load(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
         Some(path) => Source::open(path)?,
     };
     app.talk(async |client| {
-        let lines = client.load_images(Content::reader(archive), flags.switch("quiet")).await?;
+        // Progress is for people; a pipe gets the result only, as in docker.
+        let quiet = flags.switch("quiet") || !printer::stdout_is_terminal();
+        let lines = client.load_images(Content::reader(archive), quiet).await?;
         show(lines).await?;
         Ok(ExitStatus::SUCCESS)
     })
@@ -60,11 +62,14 @@ pub(super) fn import(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed>
 
 /// Prints progress as it comes; an error in it is ours.
 async fn show(mut lines: Lines) -> Result<(), Failed> {
+    let terminal = printer::stdout_is_terminal();
+    let mut board = progress::Board::default();
     while let Some(line) = lines.next::<ProgressLine>().await? {
         if let Some(error) = line.error.as_deref().filter(|error| !error.is_empty()) {
             return Err(Fault::new(Kind::InvalidInput, error).into());
         }
-        if let Some(text) = progress::show(&line) {
+        let text = if terminal { board.update(&line) } else { progress::show(&line) };
+        if let Some(text) = text {
             printer::out(&text)?;
         }
     }

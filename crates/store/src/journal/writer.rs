@@ -17,10 +17,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What sled may keep of its pages; readers are served from our own rows.
-const CACHE: u64 = 4 << 20;
-/// Above this a value gets a file of its own. sled moves values of a quarter segment (128 KiB) into files that it
-/// never syncs; a page holds several rows, so the limit stays well below.
-const LARGEST_ROW: usize = 24 << 10;
+const CACHE: u64 = 2 << 20;
+/// The unit in which sled writes its log.
+const SEGMENT: usize = 1 << 20;
+/// A value above this gets a file of its own. sled moves a page above a quarter segment into a file that it never syncs,
+/// and a page has up to twenty rows (it splits above sixteen, and takes up to four more when it is merged).
+const LARGEST_ROW: usize = SEGMENT / 4 / 20 - 2048;
 /// The first byte of a row whose value is in a file. Versions of rows never get there.
 const SPILLED: u8 = 0xff;
 /// Left free so that removals, which free space, can still be written.
@@ -75,8 +77,11 @@ impl Database {
                 }
             }
         }
-        let config =
-            sled::Config::new().path(&directory).cache_capacity(CACHE).flush_every_ms(None);
+        let config = sled::Config::new()
+            .path(&directory)
+            .cache_capacity(CACHE)
+            .flush_every_ms(None)
+            .segment_size(SEGMENT);
         // sled asserts on some damages instead of returning an error.
         let opened = quietly(|| {
             let tree = open_unlocked(&config)?;

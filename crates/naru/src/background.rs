@@ -13,7 +13,10 @@ pub fn start(socket: &Path) -> Result<(), Fault> {
     let exec_root = socket.parent().unwrap_or(Path::new("/run/naru"));
     std::fs::create_dir_all(exec_root)
         .during(|| format!("cannot make the directory `{}` for the daemon", exec_root.display()))
-        .map_err(|fault| fault.with_hint("run as root, or name a running daemon with `-H unix:///path/to/socket`"))?;
+        .map_err(|fault| {
+            fault
+                .with_hint("run as root, or name a running daemon with `-H unix:///path/to/socket`")
+        })?;
     let log_path = exec_root.join("daemon.log");
     let log = std::fs::File::options()
         .create(true)

@@ -43,10 +43,16 @@ impl Config {
             None => (PathBuf::from(DEFAULT_CONFIG_FILE), false),
         };
         let text = match std::fs::read_to_string(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => "{}".to_owned(),
-            read => read.during(|| format!("cannot read the configuration file `{}`", path.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
+                "{}".to_owned()
+            }
+            read => {
+                read.during(|| format!("cannot read the configuration file `{}`", path.display()))?
+            }
         };
-        let file = file::File::parse(&text).map_err(|fault| fault.context(format!("unable to configure the daemon with file {}", path.display())))?;
+        let file = file::File::parse(&text).map_err(|fault| {
+            fault.context(format!("unable to configure the daemon with file {}", path.display()))
+        })?;
         merge(flags, file)
     }
 }
@@ -78,21 +84,35 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         }
         Err(Fault::invalid(format!("{what} `{}` is not an absolute path", path.display())))
     };
-    let data_root = absolute(flags.data_root.or(file.data_root).unwrap_or_else(|| DEFAULT_DATA_ROOT.into()), "data root")?;
-    let exec_root = absolute(flags.exec_root.or(file.exec_root).unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()), "exec root")?;
+    let data_root = absolute(
+        flags.data_root.or(file.data_root).unwrap_or_else(|| DEFAULT_DATA_ROOT.into()),
+        "data root",
+    )?;
+    let exec_root = absolute(
+        flags.exec_root.or(file.exec_root).unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()),
+        "exec root",
+    )?;
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
-    let mut sockets = hosts.iter().map(|host| socket_of(host)).collect::<Result<Vec<_>, Fault>>()?;
+    let mut sockets =
+        hosts.iter().map(|host| socket_of(host)).collect::<Result<Vec<_>, Fault>>()?;
     if sockets.is_empty() {
         sockets.push(exec_root.join(SOCKET_NAME));
     }
     let debug = flags.debug || file.debug.unwrap_or(false);
-    let log_level = flags.log_level.or(file.log_level).unwrap_or_else(|| if debug { "debug" } else { "info" }.to_owned());
+    let log_level = flags
+        .log_level
+        .or(file.log_level)
+        .unwrap_or_else(|| if debug { "debug" } else { "info" }.to_owned());
     if !["debug", "info", "warn", "error", "fatal"].contains(&log_level.as_str()) {
-        return Err(Fault::invalid(format!("unable to parse logging level: {log_level}")).with_hint("use debug, info, warn, error or fatal"));
+        return Err(Fault::invalid(format!("unable to parse logging level: {log_level}"))
+            .with_hint("use debug, info, warn, error or fatal"));
     }
     Ok(Config {
-        pidfile: absolute(flags.pidfile.or(file.pidfile).unwrap_or_else(|| exec_root.join(PIDFILE_NAME)), "pidfile")?,
+        pidfile: absolute(
+            flags.pidfile.or(file.pidfile).unwrap_or_else(|| exec_root.join(PIDFILE_NAME)),
+            "pidfile",
+        )?,
         data_root,
         exec_root,
         sockets,
@@ -107,20 +127,27 @@ fn socket_of(host: &str) -> Result<PathBuf, Fault> {
     if let Some(path) = host.strip_prefix("unix://") {
         let path = Path::new(path);
         if !path.is_absolute() {
-            return Err(Fault::invalid(format!("`{host}` does not name an absolute path")).with_hint("write unix:///path/to/socket"));
+            return Err(Fault::invalid(format!("`{host}` does not name an absolute path"))
+                .with_hint("write unix:///path/to/socket"));
         }
         if path.as_os_str().len() > 107 {
-            return Err(Fault::invalid(format!("the path in `{host}` is longer than the 107 bytes a unix socket can have")));
+            return Err(Fault::invalid(format!(
+                "the path in `{host}` is longer than the 107 bytes a unix socket can have"
+            )));
         }
         return Ok(path.to_owned());
     }
     let hint = "listen on unix:///path and reach it from elsewhere through the system's ssh";
     for scheme in ["tcp://", "fd://", "npipe://"] {
         if host.starts_with(scheme) {
-            return Err(Fault::unsupported(format!("listening on `{scheme}` addresses is not supported yet: `{host}`")).with_hint(hint));
+            return Err(Fault::unsupported(format!(
+                "listening on `{scheme}` addresses is not supported yet: `{host}`"
+            ))
+            .with_hint(hint));
         }
     }
-    Err(Fault::invalid(format!("invalid bind address `{host}`")).with_hint("write unix:///path/to/socket"))
+    Err(Fault::invalid(format!("invalid bind address `{host}`"))
+        .with_hint("write unix:///path/to/socket"))
 }
 
 #[cfg(test)]
@@ -129,7 +156,8 @@ mod tests {
     use clap::Parser as _;
 
     fn check(flags: &[&str], file: &str) -> Result<Config, String> {
-        let flags = Flags::try_parse_from([&["naru daemon"], flags].concat()).map_err(|error| error.to_string())?;
+        let flags = Flags::try_parse_from([&["naru daemon"], flags].concat())
+            .map_err(|error| error.to_string())?;
         let file = file::File::parse(file).map_err(|fault| fault.message().to_owned())?;
         merge(flags, file).map_err(|fault| fault.message().to_owned())
     }
@@ -153,7 +181,11 @@ mod tests {
     #[test]
     fn wrong_settings_are_named() {
         for (flags, file, message) in [
-            (&["--data-root", "/a"][..], r#"{"data-root":"/b"}"#, "both as a flag and in the configuration file: data-root"),
+            (
+                &["--data-root", "/a"][..],
+                r#"{"data-root":"/b"}"#,
+                "both as a flag and in the configuration file: data-root",
+            ),
             (&[], r#"{"data-rot":"/b"}"#, "don't match any configuration option: data-rot"),
             (&[], r#"{"iptables":false}"#, "iptables"),
             (&[], "[]", "not a JSON object"),

@@ -34,14 +34,19 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 /// Says something on standard error.
-#[expect(clippy::print_stderr, reason = "the daemon's last words, also when logging is not set up yet")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the daemon's last words, also when logging is not set up yet"
+)]
 pub fn say(line: &str) {
     eprintln!("{line}");
 }
 
 fn run(config: Config) -> Result<(), Fault> {
     if config.background {
-        rustix::process::setsid().map_err(std::io::Error::from).during(|| "cannot leave the caller's session".to_owned())?;
+        rustix::process::setsid()
+            .map_err(std::io::Error::from)
+            .during(|| "cannot leave the caller's session".to_owned())?;
     }
     logging::install(&config.log_level);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -72,7 +77,8 @@ async fn serve(config: Config) -> Result<(), Fault> {
     .await?;
     // Signals are taken before anybody is told that we are ready.
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
-    let mut interrupt = signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
     let (sockets, listeners) = Sockets::bind(&config.sockets, config.group.as_deref())?;
     for path in &config.sockets {
         tracing::info!(socket = %path.display(), "listening");

@@ -10,9 +10,18 @@ pub fn install(level: &str) {
         "error" | "fatal" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
-    let filter = tracing_subscriber::EnvFilter::builder().with_default_directive(level.into()).parse_lossy("sled=warn,hyper=warn");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    let installed = if std::env::var_os("JOURNAL_STREAM").is_some() { builder.without_time().try_init() } else { builder.try_init() };
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(level.into())
+        .parse_lossy("sled=warn,hyper=warn");
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    let installed = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.without_time().try_init()
+    } else {
+        builder.try_init()
+    };
     // A subscriber can only be there already in a test that starts two daemons in one process; the first one serves both.
     installed.ok();
 }

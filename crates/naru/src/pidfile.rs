@@ -10,15 +10,20 @@ pub struct Pidfile(PathBuf);
 impl Pidfile {
     /// Writes our process id; refuses while the process named there lives and is a daemon of ours.
     pub fn write(path: &Path) -> Result<Pidfile, Fault> {
-        if let Some(other) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
+        if let Some(other) =
+            std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<u32>().ok())
             && other != std::process::id()
             && is_daemon(other)
         {
             return Err(Fault::conflict(format!("process with PID {other} is still running"))
-                .with_hint(format!("end it, or choose another file with --pidfile instead of `{}`", path.display())));
+                .with_hint(format!(
+                    "end it, or choose another file with --pidfile instead of `{}`",
+                    path.display()
+                )));
         }
         if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir).during(|| format!("cannot make the directory `{}`", dir.display()))?;
+            std::fs::create_dir_all(dir)
+                .during(|| format!("cannot make the directory `{}`", dir.display()))?;
         }
         naru_kernel::fs::write_atomic(path, std::process::id().to_string().as_bytes(), 0o644)
             .during(|| format!("cannot write the pid file `{}`", path.display()))?;
@@ -29,7 +34,9 @@ impl Pidfile {
 impl Drop for Pidfile {
     fn drop(&mut self) {
         // A newer daemon may have put its own id there.
-        if std::fs::read_to_string(&self.0).is_ok_and(|text| text.trim() == std::process::id().to_string()) {
+        if std::fs::read_to_string(&self.0)
+            .is_ok_and(|text| text.trim() == std::process::id().to_string())
+        {
             std::fs::remove_file(&self.0).ok();
         }
     }

@@ -22,7 +22,8 @@ impl Role {
     /// Decides from the program's name and the first word. A link called `docker` is always the client, and one called
     /// `naru-oci` always the runtime, because callers such as podman can name a program but no first word.
     pub fn of(args: Vec<OsString>) -> Role {
-        let name = args.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_owned();
+        let name =
+            args.first().map(Path::new).and_then(Path::file_name).unwrap_or_default().to_owned();
         let rest = |skip: usize| args.iter().skip(skip).cloned().collect::<Vec<_>>();
         if name == "docker" {
             return Role::Client(args);

@@ -15,13 +15,17 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds every path. The file of a daemon that is gone is replaced; one that answers is not.
-    pub fn bind(paths: &[PathBuf], group: Option<&str>) -> Result<(Sockets, Vec<Listening>), Fault> {
+    pub fn bind(
+        paths: &[PathBuf],
+        group: Option<&str>,
+    ) -> Result<(Sockets, Vec<Listening>), Fault> {
         let gid = group_id(group)?;
         let mut sockets = Sockets { paths: Vec::new() };
         let mut listeners = Vec::new();
         for path in paths {
             if let Some(dir) = path.parent() {
-                std::fs::create_dir_all(dir).during(|| format!("cannot make the directory `{}`", dir.display()))?;
+                std::fs::create_dir_all(dir)
+                    .during(|| format!("cannot make the directory `{}`", dir.display()))?;
             }
             listeners.push(bind_unix(path)?);
             if gid.is_some() {
@@ -51,7 +55,9 @@ fn group_id(name: Option<&str>) -> Result<Option<u32>, Fault> {
     let text = std::fs::read_to_string("/etc/group").unwrap_or_default();
     let found = text.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next() == Some(wanted)).then(|| fields.nth(1).and_then(|number| number.parse().ok())).flatten()
+        (fields.next() == Some(wanted))
+            .then(|| fields.nth(1).and_then(|number| number.parse().ok()))
+            .flatten()
     });
     match (found, name) {
         (Some(number), _) => Ok(Some(number)),

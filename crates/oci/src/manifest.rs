@@ -106,7 +106,7 @@ pub enum ManifestOrIndex {
     /// One image.
     Manifest(Box<Manifest>),
     /// Several, by platform.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// Why bytes are not a manifest.
@@ -177,7 +177,7 @@ impl ManifestOrIndex {
                 .map(|manifest| ManifestOrIndex::Manifest(Box::new(manifest)))
                 .map_err(ParseManifestError::Json),
             ManifestKind::Index => serde_json::from_slice(bytes)
-                .map(ManifestOrIndex::Index)
+                .map(|index| ManifestOrIndex::Index(Box::new(index)))
                 .map_err(ParseManifestError::Json),
         }
     }

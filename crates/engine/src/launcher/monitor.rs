@@ -6,6 +6,9 @@
 //!             └─ monitor dies ─▶ asked again of the next one; processes are adopted by it with their listeners
 //! ```
 
+mod words;
+
+use self::words::{ended, key_of, no_process, process_key, refused};
 use super::cgroups::Cgroups;
 use super::tap::{Ends, Lane, Tap};
 use super::{Ended, Found, Job, Key, Launcher, Listener, Sink};
@@ -13,9 +16,7 @@ use crate::model::Timestamp;
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_kernel::{pidfd, pty};
 use naru_monitor::client::{Attachment, Client, ClientError, Handles, Message};
-use naru_monitor::protocol::{
-    AttachSpec, Exit, ExitStatus, LogSpec, Position, ProcessKey, ProcessSpec, Refusal,
-};
+use naru_monitor::protocol::{AttachSpec, Exit, LogSpec, Position, ProcessSpec, Refusal};
 use naru_oci::runtime::LinuxResources;
 use naru_runtime::{ExecPlan, Plan, cgroup};
 use std::collections::HashMap;
@@ -478,38 +479,6 @@ fn attachment(tap: &Tap, (stdout, stderr): Ends, position: Position) -> Attachme
         stderr: stderr.as_ref().map(|_| position),
     };
     Attachment { spec, stdout, stderr }
-}
-
-fn process_key(key: &Key) -> ProcessKey {
-    ProcessKey { container: key.container.clone(), exec: key.exec.clone() }
-}
-
-fn key_of(key: &ProcessKey) -> Key {
-    Key { container: key.container.clone(), exec: key.exec.clone() }
-}
-
-fn ended(exit: Exit) -> Ended {
-    Ended {
-        code: i64::from(exit.status.code()),
-        unknown: exit.status == ExitStatus::Unknown,
-        at: Timestamp(exit.at),
-    }
-}
-
-fn refused(refusal: Refusal, message: String) -> Fault {
-    let kind = match refusal {
-        Refusal::CommandNotFound => Kind::CommandNotFound,
-        Refusal::CommandNotExecutable => Kind::CommandNotExecutable,
-        Refusal::BadUser | Refusal::BadWorkdir | Refusal::InvalidInput => Kind::InvalidInput,
-        Refusal::NotFound => Kind::NotFound,
-        Refusal::AlreadyExists | Refusal::Conflict => Kind::Conflict,
-        Refusal::Other => Kind::Internal,
-    };
-    Fault::new(kind, message)
-}
-
-fn no_process(key: &Key) -> Fault {
-    Fault::not_found(format!("container {} has no such process", key.container))
 }
 
 impl Launcher for MonitorLauncher {

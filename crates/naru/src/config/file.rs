@@ -24,17 +24,20 @@ pub struct File {
     pub group: Option<String>,
 }
 
-const KNOWN: &[&str] = &["data-root", "exec-root", "hosts", "pidfile", "log-level", "debug", "group"];
+const KNOWN: &[&str] =
+    &["data-root", "exec-root", "hosts", "pidfile", "log-level", "debug", "group"];
 
 impl File {
     /// Reads the text of a configuration file.
     pub fn parse(text: &str) -> Result<File, Fault> {
-        let value: serde_json::Value = serde_json::from_str(text)
-            .map_err(|error| Fault::invalid(format!("the configuration file is not valid JSON: {error}")))?;
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
+            Fault::invalid(format!("the configuration file is not valid JSON: {error}"))
+        })?;
         let Some(object) = value.as_object() else {
             return Err(Fault::invalid("the configuration file is not a JSON object"));
         };
-        let unknown: Vec<&str> = object.keys().map(String::as_str).filter(|key| !KNOWN.contains(key)).collect();
+        let unknown: Vec<&str> =
+            object.keys().map(String::as_str).filter(|key| !KNOWN.contains(key)).collect();
         if !unknown.is_empty() {
             return Err(Fault::invalid(format!(
                 "the following directives don't match any configuration option: {}",
@@ -42,6 +45,8 @@ impl File {
             ))
             .with_hint(format!("remove them; the options are {}", KNOWN.join(", "))));
         }
-        serde_json::from_value(value).map_err(|error| Fault::invalid(format!("the configuration file has a value of the wrong type: {error}")))
+        serde_json::from_value(value).map_err(|error| {
+            Fault::invalid(format!("the configuration file has a value of the wrong type: {error}"))
+        })
     }
 }

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 /// `naru daemon [options]`.
 #[derive(Debug, clap::Parser)]
-#[command(name = "naru daemon", about = "Run the host daemon: Docker's Engine API, images and containers", disable_version_flag = true)]
+#[command(
+    name = "naru daemon",
+    about = "Run the host daemon: Docker's Engine API, images and containers",
+    disable_version_flag = true
+)]
 pub struct Flags {
     /// Where images and containers are kept (default /var/lib/naru).
     #[arg(long, value_name = "DIR")]

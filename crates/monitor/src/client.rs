@@ -24,6 +24,7 @@ use naru_runtime::{ExecPlan, Plan};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -346,6 +347,41 @@ impl Client {
         self.send(request, Request::Upgrade, &[(Role::Program, program)])
     }
 
+    /// Says hello, and if the monitor runs another file than `program`, lets it go on as that one; whether it did. To be
+    /// called right after connecting, before anybody else receives. A monitor that cannot be replaced goes on as it is,
+    /// and says why in the second value.
+    pub fn renew(&self, program: &Path) -> Result<(bool, Option<String>), ClientError> {
+        self.hello(1)?;
+        let pid = self.expect_welcome()?;
+        let same = same_file(&PathBuf::from(format!("/proc/{pid}/exe")), program);
+        if same.map_err(ClientError::Receive)? {
+            return Ok((false, None));
+        }
+        let file = std::fs::File::open(program)
+            .map_err(|source| ClientError::Spawn { program: program.to_owned(), source })?;
+        self.upgrade(2, file.as_fd())?;
+        loop {
+            match self.receive()? {
+                Message::Failed { request: 2, message, .. } => return Ok((false, Some(message))),
+                Message::Done { request: 2 } => break,
+                Message::Gone => return Err(gone()),
+                _ => {}
+            }
+        }
+        self.expect_welcome()?;
+        Ok((true, None))
+    }
+
+    fn expect_welcome(&self) -> Result<u32, ClientError> {
+        loop {
+            match self.receive()? {
+                Message::Welcome { pid, .. } => return Ok(pid),
+                Message::Gone => return Err(gone()),
+                _ => {}
+            }
+        }
+    }
+
     /// Ends the monitor if it has no processes; answered by `Done` or `Failed`.
     pub fn shutdown(&self, request: u64) -> Result<(), ClientError> {
         self.send(request, Request::Shutdown, &[])
@@ -444,6 +480,15 @@ impl Drop for Client {
             child.try_wait().ok();
         }
     }
+}
+
+fn gone() -> ClientError {
+    ClientError::Receive(io::ErrorKind::ConnectionReset.into())
+}
+
+fn same_file(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (std::fs::metadata(one)?, std::fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
 }
 
 fn push_attachments<'a>(fds: &mut Vec<(Role, BorrowedFd<'a>)>, attachments: &'a [Attachment]) {

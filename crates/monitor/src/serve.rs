@@ -34,6 +34,9 @@ use std::time::{Duration, Instant};
 /// A monitor with no daemon and no processes ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How long a listing waits for starts that an earlier daemon asked for.
+const LISTING_WAIT: Duration = Duration::from_secs(5);
+
 /// How long an upgrade waits for starts that are under way.
 const UPGRADE_WAIT: Duration = Duration::from_secs(5);
 
@@ -169,7 +172,14 @@ struct Monitor<'a> {
     warnings: Vec<String>,
     idle_since: Instant,
     upgrade: Option<upgrade::Wanted>,
+    listing: Option<Listing>,
     over: bool,
+}
+
+/// A listing that waits for starts which an earlier daemon asked for: what comes of them belongs into it.
+struct Listing {
+    request: u64,
+    deadline: Instant,
 }
 
 /// Prepares the process itself; for both ways of beginning.
@@ -269,6 +279,7 @@ impl<'a> Monitor<'a> {
             warnings: Vec::new(),
             idle_since: Instant::now(),
             upgrade: None,
+            listing: None,
             over: false,
         })
     }
@@ -382,6 +393,7 @@ impl<'a> Monitor<'a> {
             connection.close(&self.epoll);
         }
         self.generation += 1;
+        self.listing = None;
         self.idle_since = Instant::now();
         self.write_exit_records();
     }
@@ -428,6 +440,9 @@ impl<'a> Monitor<'a> {
         if let Some(upgrade) = &self.upgrade {
             earlier(upgrade.deadline);
         }
+        if let Some(listing) = &self.listing {
+            earlier(listing.deadline);
+        }
         for slot in self.slots.iter().flatten() {
             if let Some(deadline) = slot.process.deadline {
                 earlier(deadline);
@@ -448,6 +463,7 @@ impl<'a> Monitor<'a> {
         for at in due.into_iter().filter_map(|at| u32::try_from(at).ok()) {
             self.stop_waiting(at);
         }
+        self.finish_listing(now);
         self.try_upgrade(now);
     }
 

@@ -163,9 +163,16 @@ impl Monitor<'_> {
         // Nothing more comes; whoever closes it next must not leave the watch behind.
         self.epoll.remove(start.launching.handshake()).ok();
         slot.process.warnings = start.launching.finish().1;
-        let request = if start.generation == self.generation { start.request } else { 0 };
+        let request = if start.generation == self.generation {
+            Some(start.request)
+        } else {
+            // Another daemon than the one that asked: it learns of it by its listing.
+            self.listing.as_ref().map(|listing| listing.request)
+        };
         // The daemon has its copies before anything else can go wrong.
-        self.show(request, at);
+        if let Some(request) = request {
+            self.show(request, at);
+        }
         for (spec, fds) in start.attachments {
             self.give_attachment(at, spec, fds);
         }
@@ -189,7 +196,7 @@ impl Monitor<'_> {
     }
 
     /// A start has failed. The daemon hears of it when the process is gone, so that it can clean up behind it.
-    fn fail_start(&mut self, at: u32, error: StartError) {
+    pub(super) fn fail_start(&mut self, at: u32, error: StartError) {
         let Some(slot) = self.slots.get_mut(index(at)).and_then(Option::as_mut) else { return };
         let Some(start) = &mut slot.start else { return };
         start.failed = Some(error);

@@ -170,3 +170,23 @@ pub fn nonsense_is_refused() {
     daemon.shell("a", "exit 2");
     assert_eq!(daemon.exit_of("a"), ExitStatus::Code(2));
 }
+
+pub fn starts_of_a_dead_daemon_are_listed() {
+    let mut daemon = Daemon::new();
+    for round in 0..20 {
+        let name = format!("s{round}");
+        let spec = daemon.spec(&name);
+        let command = ["/bin/sleep", "100"].map(str::to_owned).to_vec();
+        daemon.ask(&spec, &FakePlan { command, ..FakePlan::default() }, &[]);
+        // The answer goes to nobody.
+        daemon.replace_daemon();
+        assert!(daemon.handles.contains_key(&ProcessKey::container(name)), "{round}");
+    }
+    let spec = daemon.spec("hung");
+    let command = ["/bin/sleep", "100"].map(str::to_owned).to_vec();
+    daemon.ask(&spec, &FakePlan { command, hang: true, ..FakePlan::default() }, &[]);
+    let started = Instant::now();
+    daemon.replace_daemon();
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(daemon.handles.len(), 20);
+}

@@ -36,6 +36,7 @@ const TESTS: &[Test] = &[
     ("descendants_do_not_hold_up_an_exit", ends::descendants_do_not_hold_up_an_exit),
     ("a_hung_start_blocks_nobody", ends::a_hung_start_blocks_nobody),
     ("failed_starts_say_why", ends::failed_starts_say_why),
+    ("starts_of_a_dead_daemon_are_listed", ends::starts_of_a_dead_daemon_are_listed),
     ("orphans_are_reaped", ends::orphans_are_reaped),
     ("an_idle_monitor_sleeps_and_ends", ends::an_idle_monitor_sleeps_and_ends),
     ("nonsense_is_refused", ends::nonsense_is_refused),

@@ -80,7 +80,7 @@ impl MonitorLauncher {
             .map_err(|error| Fault::io("cannot become the parent of orphans", error))?;
         let cgroups = Cgroups::probe()?;
         let (client, listed) = match Client::connect(socket) {
-            Ok(client) => match list(&client) {
+            Ok(client) => match renew(&client, exe).and_then(|()| list(&client)) {
                 Ok(listed) => (client, listed),
                 Err(error) => {
                     let fault = Fault::from(error);
@@ -394,6 +394,18 @@ fn spawn(exe: &Path, socket: &Path) -> Result<Client, Fault> {
     let client = Client::spawn(exe, socket)?;
     client.hello(1)?;
     Ok(client)
+}
+
+/// A daemon of another version brings its own monitor: the one there was goes on as our binary, with all its children.
+fn renew(client: &Client, exe: &Path) -> Result<(), ClientError> {
+    let (renewed, refused) = client.renew(exe)?;
+    if renewed {
+        tracing::info!("the monitor goes on as the daemon's binary");
+    }
+    if let Some(message) = refused {
+        tracing::warn!("the monitor goes on with an older binary: {message}");
+    }
+    Ok(())
 }
 
 /// Says hello and asks for everything.

@@ -135,6 +135,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
+    #[expect(clippy::zombie_processes, reason = "the test reaps it by its descriptor")]
     fn check(script: &str, expected: Ended) {
         let child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
         let pidfd = open(child.id()).unwrap();

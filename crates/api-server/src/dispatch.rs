@@ -1,6 +1,6 @@
 //! Acts: from a request to the one service that answers it.
 
-use crate::body::{self, Presence};
+use crate::body::{self, Presence, Unread};
 use crate::connection::Handler;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
@@ -8,8 +8,10 @@ use crate::{containers, events, images, networks, refuse, system};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
+use naru_api_types::error_body::PLAIN_REFUSALS;
 use naru_api_types::volume::{VolumeListResponse, VolumePruneResponse};
 use naru_api_types::{ApiVersion, Query, Route};
 use naru_engine::{Containers, Engine, Events, Images, System};
@@ -41,11 +43,16 @@ pub(crate) struct Call {
     pub(crate) version: ApiVersion,
     pub(crate) query: Query,
     headers: HeaderMap,
-    body: Incoming,
+    body: Unread,
     patience: Duration,
 }
 
 impl Call {
+    /// Whether the client wants every refusal as a status.
+    pub(crate) fn plain_refusals(&self) -> bool {
+        self.headers.contains_key(PLAIN_REFUSALS)
+    }
+
     /// The whole body as JSON.
     pub(crate) async fn json<T: DeserializeOwned + Default>(
         self,
@@ -61,7 +68,7 @@ impl Call {
     }
 
     /// The body as it comes.
-    pub(crate) fn into_body(self) -> Incoming {
+    pub(crate) fn into_body(self) -> Unread {
         self.body
     }
 }
@@ -91,6 +98,26 @@ impl Handler for Api {
 
 async fn answer(api: Api, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let (parts, body) = request.into_parts();
+    let (body, mut left) = Unread::new(body);
+    let patience = api.patience;
+    let result = routed(api, parts, body).await;
+    // Whoever reads the body may hold it a moment longer than it took to fail.
+    let left = match &result {
+        Ok(_) => left.try_recv().ok(),
+        Err(_) => tokio::time::timeout(HOLD, left).await.ok().and_then(Result::ok),
+    };
+    if let Some(body) = left {
+        body::drain(body, patience.min(DRAIN)).await;
+    }
+    result
+}
+
+/// How long a failed request may hold its body.
+const HOLD: Duration = Duration::from_millis(100);
+/// How long each piece of an unwanted body may take.
+const DRAIN: Duration = Duration::from_secs(2);
+
+async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> {
     let (version, route) = Route::parse(parts.method.as_str(), parts.uri.path())?;
     let call = Call {
         version: version.unwrap_or(ApiVersion::MAX),

@@ -82,6 +82,19 @@ impl Hijack {
         }
     }
 
+    /// Tells of a failure where output was expected, as clients show it.
+    pub(crate) fn failed(message: &str, tty: bool, names_frames: bool) -> Hijack {
+        let line = Bytes::from(format!("{message}\r\n"));
+        let output = stream::iter([(naru_engine::StreamKind::Stdout, line)]);
+        Hijack {
+            output: output.boxed(),
+            stdin: None,
+            framed: !tty,
+            names_frames,
+            detach_keys: DetachKeys::none(),
+        }
+    }
+
     /// The head of the answer.
     pub(crate) fn head(&self, upgrade: bool) -> String {
         let media_type =

@@ -72,11 +72,16 @@ impl Handler for Fake {
                 "/_ping" => reply::ping(true),
                 "/json" => {
                     let (parts, incoming) = request.into_parts();
+                    let (unread, mut left) = body::Unread::new(incoming);
                     let read = async {
-                        let bytes = body::whole(incoming, OPTIONS.patience).await?;
+                        let bytes = body::whole(unread, OPTIONS.patience).await?;
                         body::parse::<Value>(&parts.headers, &bytes, body::Presence::Required)
                     };
-                    match read.await {
+                    let read = read.await;
+                    if let Ok(rest) = left.try_recv() {
+                        body::drain(rest, OPTIONS.patience).await;
+                    }
+                    match read {
                         Ok(value) => reply::ok(&value),
                         Err(refusal) => reply::refusal(&refusal),
                     }

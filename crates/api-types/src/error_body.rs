@@ -3,6 +3,10 @@
 use naru_errdefs::{Fault, Kind, one_line};
 use serde::{Deserialize, Serialize};
 
+/// The request header of a client that wants every refusal as a status with this body. Without it, an exec that cannot
+/// be started answers as the reference daemon does: with an upgrade, and the reason as output.
+pub const PLAIN_REFUSALS: &str = "naru-plain-refusals";
+
 /// The body of an answer with a status of 400 and more: the message all clients know, and two fields of ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {

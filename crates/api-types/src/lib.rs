@@ -4,6 +4,8 @@
 //! daemon clients were made for (`null` is the zero value, a command may be a string or a list); writing keeps every
 //! field that clients expect, including `null` and zero values, and maps are sorted.
 
+#[cfg(test)]
+mod golden;
 mod wire;
 
 pub mod container;

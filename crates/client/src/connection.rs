@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use naru_api_types::error_body::PLAIN_REFUSALS;
 use naru_api_types::{ErrorBody, Query, Route};
 use naru_errdefs::{Fault, Kind};
 use serde::Serialize;
@@ -136,6 +137,7 @@ impl Client {
         let headers = request.headers_mut();
         headers.insert(http::header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
         headers.insert(http::header::UPGRADE, http::HeaderValue::from_static("tcp"));
+        headers.insert(PLAIN_REFUSALS, http::HeaderValue::from_static("1"));
         let mut sender = self.sender().await?;
         sender.ready().await.map_err(|error| lost(&self.endpoint, error))?;
         let response =

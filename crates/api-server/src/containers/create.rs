@@ -17,7 +17,13 @@ pub(crate) async fn create(containers: &Containers, call: Call) -> Result<Reply,
     let name = call.query.text("name").map(str::to_owned);
     check_platform(call.query.text("platform"))?;
     let value: Value = call.json(Presence::Required).await?;
-    if value.is_null() {
+    let says_nothing = |value: &Value| match value {
+        Value::Object(body) => {
+            body.keys().all(|key| matches!(key.as_str(), "HostConfig" | "NetworkingConfig"))
+        }
+        other => other.is_null(),
+    };
+    if says_nothing(&value) {
         return Err(Fault::invalid("config cannot be empty in order to create a container").into());
     }
     refuse::create(&value)?;

@@ -6,11 +6,14 @@ use crate::convert::{container as view, create as convert};
 use crate::detach_keys::DetachKeys;
 use crate::dispatch::Call;
 use crate::error::Refusal;
+use crate::hijack::Hijack;
 use crate::reply::{self, Reply};
 use http::StatusCode;
+use naru_api_types::ApiVersion;
 use naru_api_types::container::{ExecCreateRequest, ExecStartRequest};
 use naru_api_types::progress::IdResponse;
 use naru_engine::{Containers, ExecStart};
+use naru_errdefs::{Kind, one_line};
 
 pub(crate) async fn create(
     containers: &Containers,
@@ -24,14 +27,30 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn start(containers: &Containers, id: &str, call: Call) -> Result<Reply, Refusal> {
-    let version = call.version;
+    let (version, plain) = (call.version, call.plain_refusals());
     let body: ExecStartRequest = call.json(Presence::Optional).await?;
     let start =
         ExecStart { detach: body.detach, console_size: convert::console(body.console_size)? };
-    match containers.exec_start(id, start).await? {
-        Some(attachment) => Ok(attach::hijack(attachment, DetachKeys::parse("")?, version)),
-        None => Ok(reply::empty(StatusCode::OK)),
+    let keys = DetachKeys::parse("")?;
+    match containers.exec_start(id, start).await {
+        Ok(Some(attachment)) => Ok(attach::hijack(attachment, keys, version)),
+        Ok(None) => Ok(reply::empty(StatusCode::OK)),
+        Err(fault) if plain || body.detach || !is_about_the_command(fault.kind()) => {
+            Err(fault.into())
+        }
+        Err(fault) => {
+            // The reference daemon starts the process after the upgrade and tells of a failure there: clients print
+            // it and take the exit code from an inspection. A status would be all they show of a refusal.
+            let tty = containers.exec_inspect(id).await?.request.tty;
+            let named = version >= ApiVersion::v1(42);
+            Ok(Reply::Hijack(Hijack::failed(&one_line(&fault), tty, named)))
+        }
     }
+}
+
+/// Whether the exec was found and could have been started, had it been another command.
+fn is_about_the_command(kind: Kind) -> bool {
+    !matches!(kind, Kind::NotFound | Kind::Conflict | Kind::Unsupported | Kind::Unavailable)
 }
 
 pub(crate) async fn inspect(containers: &Containers, id: &str) -> Result<Reply, Refusal> {

@@ -3,11 +3,11 @@
 //! Acts: the work is done on threads that may wait for the disk; between them and the tasks are channels with a bound,
 //! so who reads slowly is waited for, and who goes away ends the work.
 
-use super::{Images, ImportRequest, ProgressStream, SaveFormat, SaveStream};
+use super::{Images, ImportRequest, ProgressStream, SaveFormat, SaveStream, document};
 use bytes::{Bytes, BytesMut};
 use naru_errdefs::Fault;
 use naru_oci::{Platform, Reference};
-use naru_store::Store;
+use naru_store::{Image, Store};
 use naru_transfer::{Import, Progress, Source};
 use std::io::{self, Write};
 use std::mem;
@@ -127,28 +127,29 @@ impl Images {
     }
 }
 
-/// Whether every name means something.
+/// Whether every name means something, and all of it is there: an answer that has begun can only be broken off.
 fn known(store: &Store, names: &[String]) -> Result<(), Fault> {
-    let mut all = None;
+    let all = store.images.list()?;
     for name in names {
-        let Err(error) = store.images.resolve(name) else { continue };
         // A repository without a tag means all its tags.
         let repository = name
             .parse::<Reference>()
             .ok()
             .filter(|name| name.tag().is_none() && name.digest().is_none())
             .map(|name| name.familiar_name());
-        if all.is_none() {
-            all = Some(store.images.list()?);
+        let mut images: Vec<&Image> = Vec::new();
+        if let Some(repository) = repository {
+            let is_in =
+                |image: &&Image| image.names.iter().any(|name| name.familiar_name() == repository);
+            images.extend(all.iter().filter(is_in));
         }
-        let is_repository = repository.is_some_and(|repository| {
-            all.iter()
-                .flatten()
-                .flat_map(|image| &image.names)
-                .any(|name| name.familiar_name() == repository)
-        });
-        if !is_repository {
-            return Err(error.into());
+        let resolved;
+        if images.is_empty() {
+            resolved = store.images.resolve(name)?;
+            images.push(&resolved);
+        }
+        for image in images {
+            document::is_whole(store, &image.record)?;
         }
     }
     Ok(())

@@ -181,8 +181,8 @@ pub struct ImagesUsage {
 /// One thing that is wrong with the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What is wrong.
+    /// What is wrong; and why it could not be repaired, when that was asked for.
     pub message: String,
-    /// What was done about it, or why nothing was; absent when nothing was asked for.
+    /// How it was repaired.
     pub repair: Option<String>,
 }

@@ -271,6 +271,30 @@ async fn damage_is_found_and_layers_are_unpacked_again() {
 }
 
 #[tokio::test]
+async fn an_image_that_lacks_a_part_is_not_saved_and_comes_back_by_a_load() {
+    let house = House::new();
+    house.load(archive("x", "one")).await.unwrap();
+    let blobs = house.images.store.content.list().unwrap();
+    let largest = blobs.iter().max_by_key(|blob| blob.size).unwrap();
+    let path = house.images.store.content.path(&largest.digest).unwrap();
+    std::fs::remove_file(path).unwrap();
+    let error = house.saved(&["x"], SaveFormat::Docker).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DataLoss);
+    assert!(error.message().contains(&largest.digest.to_string()), "{}", error.message());
+    let findings = house.images.verify(true).await.unwrap();
+    let repaired: Vec<bool> = findings.iter().map(|finding| finding.repair.is_some()).collect();
+    assert_eq!(repaired, [true, false], "{findings:?}");
+    assert!(
+        findings[1]
+            .message
+            .ends_with("(not repaired: load the image again to bring the blob back)")
+    );
+    house.load(archive("x", "one")).await.unwrap();
+    assert_eq!(house.images.verify(false).await.unwrap(), []);
+    house.saved(&["x"], SaveFormat::Docker).await.unwrap();
+}
+
+#[tokio::test]
 async fn names_that_mean_nothing_are_refused_as_docker_refuses_them() {
     let house = House::new();
     house.load(archive("x", "one")).await.unwrap();

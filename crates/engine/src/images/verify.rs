@@ -19,12 +19,15 @@ impl Images {
             let how = Verify { repair, unpack: &unpack, is_mounted: &is_mounted };
             let mut findings = Vec::new();
             store.verify(&how, &mut |finding| {
-                findings.push(Finding {
-                    message: finding.message,
-                    repair: finding.repair.map(|repair| match repair {
-                        Repair::Done(done) => done,
-                        Repair::Failed(why) => format!("not repaired: {why}"),
-                    }),
+                findings.push(match finding.repair {
+                    None => Finding { message: finding.message, repair: None },
+                    Some(Repair::Done(done)) => {
+                        Finding { message: finding.message, repair: Some(done) }
+                    }
+                    Some(Repair::Failed(why)) => Finding {
+                        message: format!("{} (not repaired: {why})", finding.message),
+                        repair: None,
+                    },
                 });
             })?;
             if repair {

@@ -49,7 +49,8 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
         .join("\n");
     if doc.is_empty() && !is_test {
         breaches.push("docs: no module doc (`//!`) at the top".to_owned());
-    } else if path.starts_with("crates/") && !is_test && !doc.is_empty() && !says_what_it_does(&doc) {
+    } else if path.starts_with("crates/") && !is_test && !doc.is_empty() && !says_what_it_does(&doc)
+    {
         breaches.push("docs: the module doc says neither `Pure` nor `Acts`".to_owned());
     }
     for (number, line) in text.lines().enumerate() {
@@ -75,7 +76,8 @@ fn check_file(path: &str, text: &str) -> Vec<String> {
 }
 
 fn says_what_it_does(doc: &str) -> bool {
-    doc.split(|c: char| !c.is_alphanumeric()).any(|word| matches!(word, "Pure" | "pure" | "Acts" | "acts"))
+    doc.split(|c: char| !c.is_alphanumeric())
+        .any(|word| matches!(word, "Pure" | "pure" | "Acts" | "acts"))
 }
 
 /// The public type that a line declares, if it declares one.

@@ -14,7 +14,7 @@ mod hierarchies;
 mod life;
 mod limits;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The hierarchies of the host, and the host without its unified one where v1 has the controllers.
 fn hosts() -> Vec<Hierarchies> {

@@ -166,10 +166,11 @@ fn memory_in_use_cannot_be_taken_away() {
     for host in hosts() {
         let mut guarded =
             Guarded::new(&host, r#"{"memory": {"limit": 134217728, "swap": 134217728}}"#);
-        // A string of 32 MiB in the memory of the shell: nothing that could be written out.
-        let running =
-            guarded.run("x=$(head -c 33554432 /dev/zero | tr '\\0' x); echo full; sleep 60; :");
-        assert_eq!(running.line(), "full");
+        // A buffer of 32 MiB, full and waiting to be written: nothing that the kernel could take back.
+        let _running = guarded.run("dd if=/dev/zero bs=33554432 count=1 2>/dev/null | sleep 600");
+        eventually("the buffer is full", || {
+            guarded.cgroup.stats().unwrap().memory.unwrap().usage > 24 << 20
+        });
         let json = r#"{"memory": {"limit": 8388608, "swap": 8388608, "checkBeforeUpdate": true}}"#;
         let error = guarded.cgroup.update(&resources(json)).unwrap_err();
         assert!(error.to_string().contains("in use already"), "{error}");

@@ -51,6 +51,8 @@ pub(crate) struct Seat {
     pub(crate) starter: Option<oneshot::Sender<Result<(), Fault>>>,
     /// The planned start of its restart policy.
     pub(crate) planned: Option<AbortHandle>,
+    /// Whether it stays although it would go when it ends: it is being stopped only to be started again.
+    pub(crate) kept: bool,
     /// Who attached before it was started.
     pub(crate) listeners: Vec<Listener>,
     /// What is given back after a run. The next start and the removal wait for it.
@@ -82,6 +84,7 @@ impl Container {
                 waiters: Vec::new(),
                 starter: None,
                 planned: None,
+                kept: false,
                 listeners: Vec::new(),
                 cleanup: None,
                 execs: BTreeMap::new(),

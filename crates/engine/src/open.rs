@@ -4,7 +4,7 @@ use crate::images::ImageUser;
 use crate::launcher::{Launcher, MonitorLauncher, Sink};
 use crate::places::Places;
 use crate::seccomp::Filters;
-use crate::storage::{DiskStorage, Storage};
+use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
 use crate::{Containers, Events, Images, System, recovery};
 use naru_errdefs::{Fault, ResultExt};
@@ -72,11 +72,14 @@ impl Engine {
 }
 
 fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
-    // The store first: it holds the lock that keeps a second daemon away from everything else.
+    let places = Places::at(&config.data_root, &config.exec_root);
+    put_aside_if_free(&places)?;
+    // The store holds the lock that keeps a second daemon away from everything that follows.
     let store = Store::open(&config.data_root)?;
-    let places = Places::open(&config.data_root, &config.exec_root)?;
+    places.prepare()?;
     let launcher = MonitorLauncher::open(&config.exe, &places.monitor_socket(), runtime.clone())?;
     let storage = DiskStorage::new(store.clone(), places.clone(), config.exe.clone());
+    put_back(&storage, &places)?;
     let host = Host::probe().during(|| "cannot learn what this host can do".to_owned())?;
     let events = Events::default();
     let parts = Parts {
@@ -96,6 +99,18 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
     Ok(Engine { containers, images, system, events, closing: Closing { launcher } })
+}
+
+/// Saves what opening the store would sweep. Where there is no store yet, or another daemon has it, opening says so.
+fn put_aside_if_free(places: &Places) -> Result<(), Fault> {
+    let root = places.data_root();
+    if !root.join("version").exists() {
+        return Ok(());
+    }
+    match naru_kernel::fs::Lock::acquire(&root.join("lock")) {
+        Ok(_lock) => put_aside(places),
+        Err(_held) => Ok(()),
+    }
 }
 
 /// What a supervisor is made of.

@@ -37,23 +37,24 @@ fn make(path: &Path, mode: u32) -> Result<(), Fault> {
 }
 
 impl Places {
-    /// The places under these two roots. They are made when they are missing.
-    pub(crate) fn open(data_root: &Path, exec_root: &Path) -> Result<Places, Fault> {
-        let places = Places { data_root: data_root.to_owned(), exec_root: exec_root.to_owned() };
-        make(data_root, 0o711)?;
-        make(exec_root, 0o711)?;
-        make(&data_root.join("containers"), 0o710)?;
-        make(&data_root.join("volumes"), 0o701)?;
-        // What was written before the host was started anew means nothing now.
+    /// The places under these two roots. Nothing is made yet.
+    pub(crate) fn at(data_root: &Path, exec_root: &Path) -> Places {
+        Places { data_root: data_root.to_owned(), exec_root: exec_root.to_owned() }
+    }
+
+    /// Makes what is missing, and clears away what an earlier boot of the host has left under the exec root.
+    pub(crate) fn prepare(&self) -> Result<(), Fault> {
+        make(&self.exec_root, 0o711)?;
+        make(&self.data_root.join("containers"), 0o710)?;
+        make(&self.data_root.join("volumes"), 0o701)?;
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let mark = exec_root.join("boot");
+        let mark = self.exec_root.join("boot");
         if fs::read_to_string(&mark).unwrap_or_default() != boot {
-            remove_tree(&exec_root.join("containers"))?;
+            remove_tree(&self.exec_root.join("containers"))?;
             naru_kernel::fs::write_replace(&mark, boot.as_bytes(), 0o600)
                 .during(|| format!("cannot write `{}`", mark.display()))?;
         }
-        make(&exec_root.join("containers"), 0o700)?;
-        Ok(places)
+        make(&self.exec_root.join("containers"), 0o700)
     }
 
     /// The data root.
@@ -128,8 +129,13 @@ impl Places {
         let mut ids = Vec::new();
         for root in [&self.data_root, &self.exec_root] {
             let dir = root.join("containers");
-            let entries =
-                fs::read_dir(&dir).during(|| format!("cannot read `{}`", dir.display()))?;
+            let entries = match fs::read_dir(&dir) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    return Err(Fault::io(format!("cannot read `{}`", dir.display()), error));
+                }
+            };
             for entry in entries {
                 let entry = entry.during(|| format!("cannot read `{}`", dir.display()))?;
                 if let Ok(id) = entry.file_name().into_string() {

@@ -4,6 +4,7 @@ use crate::lifecycle::State;
 use crate::model::{ContainerConfig, HostConfig, MountPoint, Timestamp};
 use naru_oci::{ChainId, ImageId};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// What is stored of a container. A field that a later version adds has a default, so that every version reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,10 @@ pub(crate) struct Record {
     pub(crate) restart_count: u32,
     /// Whether somebody asked for the last end.
     pub(crate) stopped_by_hand: bool,
+    /// For one that goes when it ends: where its writable directory and the overlay's own are. The store may not
+    /// have written them down yet when the daemon is killed.
+    #[serde(default)]
+    pub(crate) directories: Option<(PathBuf, PathBuf)>,
 }
 
 impl Record {

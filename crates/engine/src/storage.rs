@@ -2,7 +2,7 @@
 
 mod disk;
 
-pub(crate) use disk::DiskStorage;
+pub(crate) use disk::{DiskStorage, put_aside, put_back};
 
 use crate::record::Record;
 use naru_errdefs::Fault;
@@ -54,7 +54,7 @@ pub(crate) trait Storage: Debug + Send + Sync {
     fn forget(&self, record: &Record) -> Result<(), Fault>;
 
     /// Makes a container's writable snapshot.
-    fn prepare(&self, record: &Record) -> Result<Root, Fault>;
+    fn prepare(&self, record: &Record) -> Result<OverlayPaths, Fault>;
 
     /// A container's snapshot, to be mounted.
     fn root(&self, record: &Record) -> Result<Root, Fault>;

@@ -155,7 +155,8 @@ impl Supervisor {
                     }
                 }
                 Effect::AutoRemove => {
-                    if seat.record.host.auto_remove && seat.step(Event::Remove).is_ok() {
+                    let goes = seat.record.host.auto_remove && !seat.kept;
+                    if goes && seat.step(Event::Remove).is_ok() {
                         self.vanish(container, seat);
                         cleanup.destroy = true;
                     }

@@ -115,6 +115,7 @@ mod tests {
             finished_at: None,
             restart_count: 0,
             stopped_by_hand: false,
+            directories: None,
         })));
     }
 

@@ -38,7 +38,7 @@ impl Containers {
 
         let id = new_id()?;
         let name = take_name(inner, name, &id)?;
-        let record = Record {
+        let mut record = Record {
             id: id.clone(),
             name: name.clone(),
             created: Timestamp::now(),
@@ -53,13 +53,14 @@ impl Containers {
             finished_at: None,
             restart_count: 0,
             stopped_by_hand: false,
+            directories: None,
         };
         let made = if record.is_ephemeral() {
             // Nothing of it has to outlive the host, so nothing waits for the disk.
-            make(inner, &record)
+            make(inner, &mut record)
         } else {
-            let record = record.clone();
-            inner.blocking(move |inner| make(inner, &record)).await
+            let mut record = record.clone();
+            inner.blocking(move |inner| make(inner, &mut record)).await
         };
         if let Err(fault) = made {
             inner.table().free_name(&name, &id);
@@ -91,12 +92,17 @@ fn take_name(inner: &Supervisor, name: Option<String>, id: &str) -> Result<Strin
 }
 
 /// Directories, snapshot, volumes, and the record last: without it, the rest is swept.
-fn make(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+fn make(inner: &Supervisor, record: &mut Record) -> Result<(), Fault> {
     let made = inner
         .places
         .make(&record.id)
-        .and_then(|()| inner.storage.prepare(record).map(drop))
-        .and_then(|()| volumes::fill(inner, record))
+        .and_then(|()| inner.storage.prepare(record))
+        .and_then(|paths| {
+            if record.is_ephemeral() {
+                record.directories = Some((paths.upper, paths.work));
+            }
+            volumes::fill(inner, record)
+        })
         .and_then(|()| inner.storage.put(record));
     if made.is_err() {
         let undone = inner

@@ -82,6 +82,14 @@ fn is_vanishing(record: &Record) -> bool {
     matches!(record.state, State::Removing { .. }) && record.is_ephemeral()
 }
 
+/// A command in one line: arguments with a space are quoted, the program is not.
+fn line(words: &[String]) -> String {
+    let shown = words.iter().enumerate().map(|(place, word)| {
+        if place > 0 && word.contains(' ') { format!("'{word}'") } else { word.clone() }
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
 fn summary(
     record: Record,
     now_means: Option<ImageId>,
@@ -91,7 +99,7 @@ fn summary(
     ContainerSummary {
         image: if same { record.config.image.clone() } else { record.image.to_string() },
         image_id: record.image,
-        command: merge::command(&record.config).join(" "),
+        command: line(&merge::command(&record.config)),
         created: record.created,
         state: inspect::status_of(&record),
         status: describe(&record, Timestamp::now()),

@@ -44,16 +44,13 @@ impl Containers {
     pub async fn restart(&self, name: &str, options: StopOptions) -> Result<(), Fault> {
         let container = self.inner.find(name)?;
         // An automatic removal between the two would make the second fail with a puzzle.
-        let auto_remove = {
-            let mut seat = container.seat();
-            std::mem::replace(&mut seat.record.host.auto_remove, false)
-        };
+        container.seat().kept = true;
         let restarted = match self.stop(&container.id, options).await {
             Err(fault) if fault.kind() != Kind::NotModified => Err(fault),
             Ok(()) | Err(_) => self.start(&container.id).await,
         };
         let mut seat = container.seat();
-        seat.record.host.auto_remove = auto_remove;
+        seat.kept = false;
         if restarted.is_ok() {
             self.inner.publish(&seat.record, "restart", &[]);
         }

@@ -11,7 +11,7 @@ use naru_store::{OverlayMount, Store, StoreError, Table};
 use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The longest image config that is read.
@@ -30,6 +30,53 @@ pub(crate) struct DiskStorage {
     /// What the embedded image is made of.
     exe: PathBuf,
     configs: Mutex<HashMap<ImageId, Image>>,
+}
+
+/// Puts the directories of containers that go when they end aside, before a store is opened that may not have heard of
+/// them: such rows are written a moment later than they are acknowledged. A mount that is made of them does not mind.
+pub(crate) fn put_aside(places: &Places) -> Result<(), Fault> {
+    for record in ephemeral_records(places)? {
+        let Some((upper, work)) = &record.directories else { continue };
+        for (name, from) in [("upper", upper), ("work", work)] {
+            let to = places.container(&record.id).join(name);
+            // What is there already was put aside by a daemon that was killed before it could put it back.
+            if from.exists() && !to.exists() {
+                move_directory(from, &to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts the directories back where the open store has, or now makes, their place.
+pub(crate) fn put_back(storage: &DiskStorage, places: &Places) -> Result<(), Fault> {
+    for mut record in ephemeral_records(places)? {
+        let aside = |name: &str| places.container(&record.id).join(name);
+        let (upper, work) = (aside("upper"), aside("work"));
+        if !upper.exists() && !work.exists() {
+            continue;
+        }
+        let paths = match storage.paths(&record) {
+            Ok(paths) => paths,
+            Err(fault) if fault.kind() == Kind::NotFound => storage.prepare(&record)?,
+            Err(fault) => return Err(fault),
+        };
+        record.directories = Some((paths.upper.clone(), paths.work.clone()));
+        storage.put(&record)?;
+        for (from, to) in [(&upper, &paths.upper), (&work, &paths.work)] {
+            if from.exists() {
+                // Nothing was written there yet.
+                crate::places::remove_tree(to)?;
+                move_directory(from, to)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn move_directory(from: &Path, to: &Path) -> Result<(), Fault> {
+    fs::rename(from, to)
+        .during(|| format!("cannot move `{}` to `{}`", from.display(), to.display()))
 }
 
 impl DiskStorage {
@@ -55,26 +102,6 @@ impl DiskStorage {
         Ok(self.store.images.resolve(text)?)
     }
 
-    fn ephemeral(&self) -> Result<Vec<Record>, Fault> {
-        let mut records = Vec::new();
-        for id in self.places.ids()? {
-            let path = self.places.ephemeral_record(&id);
-            let bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(Fault::io(format!("cannot read `{}`", path.display()), error));
-                }
-            };
-            match serde_json::from_slice::<Record>(&bytes) {
-                Ok(record) => records.push(record),
-                // It was being written when the daemon was killed; `create` had not answered.
-                Err(error) => tracing::info!("`{}` is half a record: {error}", path.display()),
-            }
-        }
-        Ok(records)
-    }
-
     fn put_ephemeral(&self, record: &Record) -> Result<(), Fault> {
         let path = self.places.ephemeral_record(&record.id);
         let bytes = serde_json::to_vec(record)
@@ -85,6 +112,27 @@ impl DiskStorage {
             .and_then(|()| fs::rename(&part, &path))
             .during(|| format!("cannot write `{}`", path.display()))
     }
+}
+
+/// The records of containers that go when they end.
+pub(crate) fn ephemeral_records(places: &Places) -> Result<Vec<Record>, Fault> {
+    let mut records = Vec::new();
+    for id in places.ids()? {
+        let path = places.ephemeral_record(&id);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => {
+                return Err(Fault::io(format!("cannot read `{}`", path.display()), error));
+            }
+        };
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) => records.push(record),
+            // It was being written when the daemon was killed; `create` had not answered.
+            Err(error) => tracing::info!("`{}` is half a record: {error}", path.display()),
+        }
+    }
+    Ok(records)
 }
 
 fn key(id: &str) -> String {
@@ -139,7 +187,7 @@ impl Storage for DiskStorage {
     fn records(&self) -> Result<Vec<Record>, Fault> {
         let mut records: Vec<Record> =
             self.records.list()?.into_iter().map(|(_, record)| record).collect();
-        records.extend(self.ephemeral()?);
+        records.extend(ephemeral_records(&self.places)?);
         Ok(records)
     }
 
@@ -164,14 +212,14 @@ impl Storage for DiskStorage {
         Ok(())
     }
 
-    fn prepare(&self, record: &Record) -> Result<Root, Fault> {
+    fn prepare(&self, record: &Record) -> Result<OverlayPaths, Fault> {
         let key = key(&record.id);
         let mount = if record.is_ephemeral() {
             self.store.snapshots.prepare_volatile(&key, record.chain)?
         } else {
             self.store.snapshots.prepare(&key, record.chain)?
         };
-        Ok(root(mount, record.is_ephemeral()))
+        Ok(absolute(&mount))
     }
 
     fn root(&self, record: &Record) -> Result<Root, Fault> {
@@ -189,12 +237,7 @@ impl Storage for DiskStorage {
 
     fn paths(&self, record: &Record) -> Result<OverlayPaths, Fault> {
         let mount = self.store.snapshots.mount(&key(&record.id))?;
-        let absolute = |path: &PathBuf| mount.base.join(path);
-        Ok(OverlayPaths {
-            lower: mount.lower.iter().map(absolute).collect(),
-            upper: absolute(&mount.upper),
-            work: absolute(&mount.work),
-        })
+        Ok(absolute(&mount))
     }
 
     fn remove(&self, record: &Record) -> Result<(), Fault> {
@@ -235,6 +278,15 @@ impl Storage for DiskStorage {
             next = layer.parent;
         }
         Ok((writable, all))
+    }
+}
+
+fn absolute(mount: &OverlayMount) -> OverlayPaths {
+    let absolute = |path: &PathBuf| mount.base.join(path);
+    OverlayPaths {
+        lower: mount.lower.iter().map(absolute).collect(),
+        upper: absolute(&mount.upper),
+        work: absolute(&mount.work),
     }
 }
 

@@ -13,6 +13,7 @@
 )]
 
 mod house;
+mod kills;
 mod lifecycle;
 mod refusals;
 mod streams;
@@ -37,6 +38,12 @@ const TESTS: &[Test] = &[
     ("exec_runs_beside", streams::exec_runs_beside),
     ("logs_are_followed", streams::logs_are_followed),
     ("export_is_the_whole_root", streams::export_is_the_whole_root),
+    ("killed_monitors_lose_nothing", kills::killed_monitors_lose_nothing),
+    ("killed_daemons_lose_nothing", kills::killed_daemons_lose_nothing),
+    (
+        "a_daemon_killed_anywhere_leaves_nothing_half_done",
+        kills::a_daemon_killed_anywhere_leaves_nothing_half_done,
+    ),
     ("commands_that_cannot_start_say_why", refusals::commands_that_cannot_start_say_why),
     ("requests_that_cannot_be_leave_nothing", refusals::requests_that_cannot_be_leave_nothing),
     ("states_forbid_what_they_must", refusals::states_forbid_what_they_must),
@@ -46,6 +53,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => naru_monitor::serve(arguments),
+        Some("daemon") => kills::daemon(arguments),
         _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
     }
 }

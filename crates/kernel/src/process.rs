@@ -21,6 +21,24 @@ pub fn set_name(name: &std::ffi::CStr) -> io::Result<()> {
     Ok(rustix::thread::set_name(name)?)
 }
 
+/// What `ps` shows as the name and the command line, as far as the room of the old command line goes. For a process that
+/// goes on as something else without executing a program. To be called while `/proc` is the host's.
+pub fn set_title(title: &std::ffi::CStr) -> io::Result<()> {
+    set_name(title)?;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The fields after the name; the first of them is number 3 in proc(5), the command line's bounds are 48 and 49.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut bounds = fields.split_ascii_whitespace().skip(45).map_while(|field| field.parse().ok());
+    let (Some(start), Some(end)) = (bounds.next(), bounds.next()) else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let room = usize::try_from(u64::saturating_sub(end, start)).map_err(io::Error::other)?;
+    let mut line = title.to_bytes().to_vec();
+    line.resize(room, 0);
+    let memory = std::fs::OpenOptions::new().write(true).open("/proc/self/mem")?;
+    std::os::unix::fs::FileExt::write_all_at(&memory, &line, start)
+}
+
 /// The mode bits that new files do not get.
 pub fn set_umask(mask: u32) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
@@ -142,4 +160,18 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
 /// The number of an open descriptor, for a program that will inherit it.
 pub fn number_of(fd: impl AsFd) -> RawFd {
     fd.as_fd().as_raw_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_is_what_others_see() {
+        let line = || std::fs::read("/proc/self/cmdline").unwrap();
+        let length = line().len();
+        set_title(c"some title").unwrap();
+        assert!(line().starts_with(b"some title\0\0"));
+        assert_eq!(line().len(), length);
+    }
 }

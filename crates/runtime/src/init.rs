@@ -116,6 +116,10 @@ fn guarded(
 
 fn container(plan: &Plan, entry: &Entry, side: &InitSide) -> Result<u8, StartError> {
     credentials::set_umask(0);
+    if plan.init {
+        // It stays, and would show the command line of its parent inside. Without the right to, it does.
+        naru_kernel::process::set_title(c"naru-init").ok();
+    }
     if plan.maps.is_some() {
         side.wait_for(FromCaller::MapsWritten)?;
         become_root()?;

@@ -4,12 +4,12 @@
 //! request: the answer to an attach is `101` or, for clients that ask for no upgrade, `200` without length and
 //! encoding, which no HTTP library writes.
 
-use crate::hijack::Hijack;
+use crate::hijack::{Asked, Hijack};
 use crate::reply::{self, Reply};
 use crate::serve::ServeOptions;
 use axum::body::Body;
 use futures_util::future::BoxFuture;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -38,9 +38,9 @@ pub(crate) async fn run<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (taken, mut take) = mpsc::channel::<(Hijack, bool)>(1);
+    let (taken, mut take) = mpsc::channel::<(Hijack, Asked)>(1);
     let service = service_fn(move |request: Request<Incoming>| -> Answer {
-        let upgrade = request.headers().contains_key(header::UPGRADE);
+        let asked = Asked::of(request.headers());
         let (answer, taken) = (handler.call(request), taken.clone());
         Box::pin(async move {
             match answer.await {
@@ -50,7 +50,7 @@ pub(crate) async fn run<S>(
                 }
                 Reply::Hijack(hijack) => {
                     // The receiver lives as long as this future; it takes the socket and drops us.
-                    drop(taken.send((hijack, upgrade)).await);
+                    drop(taken.send((hijack, asked)).await);
                     std::future::pending().await
                 }
             }
@@ -79,8 +79,8 @@ pub(crate) async fn run<S>(
         }
     };
     let parts = connection.into_parts();
-    let (hijack, upgrade) = hijacked;
-    let carry = hijack.run(parts.io.into_inner(), parts.read_buf, upgrade);
+    let (hijack, asked) = hijacked;
+    let carry = hijack.run(parts.io.into_inner(), parts.read_buf, asked);
     tokio::select! {
         result = carry => {
             if let Err(error) = result {

@@ -15,15 +15,45 @@ use crate::detach_keys::DetachKeys;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
+use http::{HeaderMap, header};
 use naru_api_types::frame::{self, StreamKind};
 use naru_engine::{Attachment, Stdin};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Cursor};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Bytes of input read at once.
 const INPUT: usize = 32 * 1024;
+
+/// How long output is held back for clients that lose what comes together with the head of the answer.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Clients that read the head through a buffer and then go on without it. With a slow daemon that is seldom seen.
+const LOSES_EARLY_OUTPUT: [&str; 2] = ["docker-sdk-python", "docker-compose/1."];
+
+/// How a client asked for the stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    /// Whether with an `Upgrade` header.
+    pub(crate) upgrade: bool,
+    /// Whether it loses output that comes together with the head.
+    pub(crate) slow_reader: bool,
+}
+
+impl Asked {
+    /// By the headers of the request.
+    pub(crate) fn of(headers: &HeaderMap) -> Asked {
+        let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Asked {
+            upgrade: headers.contains_key(header::UPGRADE),
+            slow_reader: agent.is_some_and(|agent| {
+                LOSES_EARLY_OUTPUT.iter().any(|client| agent.contains(client))
+            }),
+        }
+    }
+}
 
 /// Pieces of output with the stream they belong to.
 pub(crate) type Output = BoxStream<'static, (naru_engine::StreamKind, Bytes)>;
@@ -104,7 +134,7 @@ impl Hijack {
         } else {
             "HTTP/1.1 200 OK\r\n"
         };
-        let mut headers = http::HeaderMap::new();
+        let mut headers = HeaderMap::new();
         crate::reply::common_headers(&mut headers);
         let mut head = format!("{start}Content-Type: {media_type}\r\n");
         for (name, value) in &headers {
@@ -115,15 +145,18 @@ impl Hijack {
     }
 
     /// Carries the streams until both ends are done. `early` is what the client sent behind its request.
-    pub(crate) async fn run<S>(self, stream: S, early: Bytes, upgrade: bool) -> io::Result<()>
+    pub(crate) async fn run<S>(self, stream: S, early: Bytes, asked: Asked) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send,
     {
-        let head = self.head(upgrade);
+        let head = self.head(asked.upgrade);
         let (read, mut write) = tokio::io::split(stream);
         let read = Cursor::new(early).chain(read);
         write.write_all(head.as_bytes()).await?;
         write.flush().await?;
+        if asked.slow_reader {
+            tokio::time::sleep(PAUSE).await;
+        }
         let result = {
             let input = carry_input(read, self.stdin, self.detach_keys);
             let output = carry_output(self.output, &mut write, self.framed);

@@ -26,6 +26,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     }
     shell::run("cargo", &["build", "--release", "--package", "naru"])?;
     check_binary()?;
+    // Made once, before the tests' own time limits run.
+    shell::say("a Debian root for the tests that need one");
+    integration_tests::debian::root_tar();
     let binary = release_binary();
     tests(&["--workspace"], &binary.to_string_lossy())?;
     vm_test::run(&[])

@@ -20,14 +20,31 @@ use std::time::Instant;
 /// A test program and the tests that are run from it.
 struct Suite {
     package: &'static str,
+    /// How cargo calls the program.
+    target: &'static [&'static str],
+    /// How it is called in the machine.
+    name: &'static str,
     /// What the names of its tests begin with.
     prefixes: &'static [&'static str],
     /// Tests that must be among them: the promises, by name.
     named: &'static [&'static str],
 }
 
-const SUITES: [Suite; 1] = [Suite {
+const SUITES: [Suite; 2] = [LIMITS, CONTAINERS];
+
+/// Whole containers: what a kernel that is some years older does with them.
+const CONTAINERS: Suite = Suite {
     package: "naru-runtime",
+    target: &["--test", "launch"],
+    name: "launch",
+    prefixes: &[""],
+    named: &[],
+};
+
+const LIMITS: Suite = Suite {
+    package: "naru-runtime",
+    target: &["--lib"],
+    name: "limits",
     prefixes: &["cgroup::tests::", "seccomp::tests::a_process_under_the_filter_gets_the_errno"],
     named: &[
         "cgroup::tests::limits::more_memory_than_the_limit_is_death",
@@ -42,7 +59,7 @@ const SUITES: [Suite; 1] = [Suite {
         "cgroup::tests::devices::only_the_devices_that_are_allowed_can_be_used",
         "seccomp::tests::a_process_under_the_filter_gets_the_errno",
     ],
-}];
+};
 
 /// The modules that are loaded: a disk, its scheduler with weights, and overlays.
 const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "bfq", "overlay"];
@@ -55,17 +72,16 @@ pub fn run(args: &[String]) -> Result<(), String> {
     let mut expected = Vec::new();
     let mut commands = String::new();
     for suite in &SUITES {
-        let program = build(suite.package)?;
+        let program = build(suite)?;
         let tests = select(&list(&program)?, suite, args)?;
-        archive.file(&format!("tests/{}", suite.package), 0o755, &slim(&program)?)?;
+        archive.file(&format!("tests/{}", suite.name), 0o755, &slim(&program)?)?;
         // One name a line: the command line of the kernel would not hold them all.
-        archive.file(
-            &format!("tests/{}.list", suite.package),
-            0o644,
-            tests.join("\n").as_bytes(),
-        )?;
-        commands.push_str(&format!("run_suite {}\n", suite.package));
+        archive.file(&format!("tests/{}.list", suite.name), 0o644, tests.join("\n").as_bytes())?;
+        commands.push_str(&format!("run_suite {}\n", suite.name));
         expected.extend(tests);
+    }
+    if expected.is_empty() {
+        return Err("there is no test of that name".to_owned());
     }
     archive.file("init", 0o755, init_script(&kernel.loading_order, &commands).as_bytes())?;
     let dir = scratch()?;
@@ -94,9 +110,6 @@ fn select(listed: &[String], suite: &Suite, args: &[String]) -> Result<Vec<Strin
         .filter(|name| args.is_empty() || args.iter().any(|part| name.contains(part.as_str())))
         .cloned()
         .collect();
-    if tests.is_empty() {
-        return Err(format!("`{}` has no test of that name", suite.package));
-    }
     Ok(tests)
 }
 
@@ -129,6 +142,11 @@ fn init_script(modules: &[(String, PathBuf)], commands: &str) -> String {
         r#"#!/bin/sh
 export PATH=/bin
 /bin/busybox --install -s /bin
+# The first root of a kernel cannot be left by pivot_root, so the machine moves to another one at once.
+if [ ! -e /moved ]; then
+    mkdir /next && mount -t tmpfs tmpfs /next && cp -a /bin /dev /proc /sys /tmp /modules /tests /init /next && touch /next/moved
+    exec switch_root /next /init
+fi
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -160,12 +178,13 @@ poweroff -f
 }
 
 /// Builds the test program of a package and finds it.
-fn build(package: &str) -> Result<PathBuf, String> {
-    shell::say(&format!("building the tests of {package}"));
-    let messages = shell::output(
-        "cargo",
-        &["test", "--quiet", "--package", package, "--lib", "--no-run", "--message-format=json"],
-    )?;
+fn build(suite: &Suite) -> Result<PathBuf, String> {
+    let package = suite.package;
+    shell::say(&format!("building `{}` of {package}", suite.name));
+    let mut arguments = vec!["test", "--quiet", "--package", package];
+    arguments.extend(suite.target);
+    arguments.extend(["--no-run", "--message-format=json"]);
+    let messages = shell::output("cargo", &arguments)?;
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -29,7 +29,8 @@ use naru_transfer::Progress;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Who is asked which containers are made of images.
 pub type ImageUsers = Arc<dyn Fn() -> Vec<ImageUser> + Send + Sync>;
@@ -40,6 +41,10 @@ pub struct Images {
     store: Store,
     events: Events,
     users: ImageUsers,
+    /// Archives that may be in work.
+    turns: Arc<Semaphore>,
+    /// How long the sender of an archive may be silent.
+    patience: Duration,
 }
 
 impl fmt::Debug for Images {
@@ -77,7 +82,13 @@ impl SaveStream {
 impl Images {
     /// The service over a store; `users` says which containers are made of images.
     pub fn new(store: Store, events: Events, users: ImageUsers) -> Images {
-        let images = Images { store, events, users };
+        let images = Images {
+            store,
+            events,
+            users,
+            turns: Arc::new(Semaphore::new(archive::AT_ONCE)),
+            patience: archive::PATIENCE,
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // What a transfer brought that ended with the last process belongs to nobody.
             let store = images.store.clone();

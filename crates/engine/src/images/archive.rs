@@ -9,10 +9,19 @@ use naru_errdefs::Fault;
 use naru_oci::{Platform, Reference};
 use naru_store::{Image, Store};
 use naru_transfer::{Import, Progress, Source};
+use std::future::Future;
 use std::io::{self, Write};
 use std::mem;
-use tokio::io::AsyncRead;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::{Instant, Sleep};
 use tokio_util::io::SyncIoBridge;
 
 /// Lines of progress that may wait to be read.
@@ -20,13 +29,17 @@ const LINES: usize = 64;
 /// Bytes of one piece of an archive, and how many pieces may wait to be read.
 const PIECE: usize = 256 << 10;
 const PIECES: usize = 4;
+/// How long the other side may be silent. A thread waits with it, and there are not many.
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+/// Archives in work at once; further ones wait. Fewer than the threads that may wait for the disk.
+pub(super) const AT_ONCE: usize = 16;
 
 impl Images {
     /// Takes in the images of an archive.
     pub fn load(&self, archive: impl AsyncRead + Send + Unpin + 'static) -> ProgressStream {
         let images = self.clone();
         self.with_progress(move |report| {
-            let archive = SyncIoBridge::new(archive);
+            let archive = SyncIoBridge::new(Patient::new(archive, images.patience));
             let source = Source::Stream(Box::new(archive));
             let loaded = naru_transfer::load(&images.store, source, report)
                 .map_err(|error| images.clean_up(error))?;
@@ -47,7 +60,7 @@ impl Images {
     ) -> ProgressStream {
         let images = self.clone();
         self.with_progress(move |report| {
-            let archive = SyncIoBridge::new(archive);
+            let archive = SyncIoBridge::new(Patient::new(archive, images.patience));
             let platform = request.platform.as_deref().map(str::parse::<Platform>).transpose()?;
             let import = Import {
                 reference: request.reference.map(Reference::or_latest),
@@ -76,8 +89,8 @@ impl Images {
             SaveFormat::Docker => naru_transfer::SaveFormat::Docker,
             SaveFormat::Oci => naru_transfer::SaveFormat::Oci,
         };
-        tokio::task::spawn_blocking(move || {
-            let mut output = Pieces { sender: sender.clone(), piece: BytesMut::new() };
+        self.in_turn(move || {
+            let mut output = Pieces { sender: Sender::new(sender), piece: BytesMut::new() };
             let saved =
                 naru_transfer::save(&images.store, &names, format, &mut output).and_then(|()| {
                     output.flush().map_err(|error| Fault::io("cannot send the archive", error))
@@ -91,7 +104,7 @@ impl Images {
                     }
                 }
                 // Whoever went away does not hear it.
-                Err(error) => drop(sender.blocking_send(Err(error))),
+                Err(error) => drop(output.sender.send(Err(error))),
             }
         });
         Ok(SaveStream { receiver })
@@ -103,14 +116,28 @@ impl Images {
         work: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<(), Fault> + Send + 'static,
     ) -> ProgressStream {
         let (sender, receiver) = mpsc::channel(LINES);
-        tokio::task::spawn_blocking(move || {
+        self.in_turn(move || {
+            let sender = Sender::new(sender);
             // Work goes on when nobody listens any more: the images may be wanted all the same.
-            let report = |progress| drop(sender.blocking_send(Ok(progress)));
+            let report = |progress| drop(sender.send(Ok(progress)));
             if let Err(error) = work(&report) {
-                drop(sender.blocking_send(Err(error)));
+                drop(sender.send(Err(error)));
             }
         });
         ProgressStream { receiver }
+    }
+
+    /// Runs work on a thread that may wait, when it is its turn.
+    fn in_turn(&self, work: impl FnOnce() + Send + 'static) {
+        let turns = Arc::clone(&self.turns);
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let Ok(turn) = turns.acquire_owned().await else { return };
+            tokio::task::spawn_blocking(move || {
+                work();
+                drop(turn);
+            });
+        });
     }
 
     /// Takes away what a failed transfer brought; a failure of that rides along in the log of the next collection.
@@ -155,9 +182,45 @@ fn known(store: &Store, names: &[String]) -> Result<(), Fault> {
     Ok(())
 }
 
+/// The sending end of a channel, for threads. It gives up on a reader that is silent for too long.
+struct Sender<T> {
+    sender: mpsc::Sender<T>,
+    runtime: Handle,
+    is_gone: AtomicBool,
+}
+
+/// The reader went away, or is silent.
+#[derive(Debug)]
+struct Gone;
+
+impl<T> Sender<T> {
+    fn new(sender: mpsc::Sender<T>) -> Sender<T> {
+        Sender { sender, runtime: Handle::current(), is_gone: AtomicBool::new(false) }
+    }
+
+    fn send(&self, item: T) -> Result<(), Gone> {
+        if self.is_gone.load(Ordering::Relaxed) {
+            return Err(Gone);
+        }
+        let sent = match self.sender.try_send(item) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => false,
+            Err(TrySendError::Full(item)) => self
+                .runtime
+                .block_on(async { tokio::time::timeout(PATIENCE, self.sender.send(item)).await })
+                .is_ok_and(|sent| sent.is_ok()),
+        };
+        if sent {
+            return Ok(());
+        }
+        self.is_gone.store(true, Ordering::Relaxed);
+        Err(Gone)
+    }
+}
+
 /// Cuts what is written into pieces and sends them.
 struct Pieces {
-    sender: mpsc::Sender<Result<Bytes, Fault>>,
+    sender: Sender<Result<Bytes, Fault>>,
     piece: BytesMut,
 }
 
@@ -175,6 +238,42 @@ impl Write for Pieces {
             return Ok(());
         }
         let piece = mem::take(&mut self.piece).freeze();
-        self.sender.blocking_send(Ok(piece)).map_err(|_gone| io::ErrorKind::BrokenPipe.into())
+        self.sender.send(Ok(piece)).map_err(|Gone| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// A reader that fails when the other side is silent for too long.
+struct Patient<R> {
+    inner: R,
+    alarm: Pin<Box<Sleep>>,
+    patience: Duration,
+}
+
+impl<R> Patient<R> {
+    /// Within a runtime.
+    fn new(inner: R, patience: Duration) -> Patient<R> {
+        Patient { inner, alarm: Box::pin(tokio::time::sleep(patience)), patience }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Patient<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.inner).poll_read(context, buffer);
+        if read.is_ready() {
+            let alarm = Instant::now() + self.patience;
+            self.alarm.as_mut().reset(alarm);
+            return read;
+        }
+        match self.alarm.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("nothing came for {} seconds", self.patience.as_secs()),
+            ))),
+            Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -205,7 +205,7 @@ async fn who_goes_away_while_an_archive_is_saved_ends_the_work() {
     drop(stream);
     // The lease of the work ends with it: then everything can be removed.
     house.images.remove("x", RemoveImageOptions::default()).await.unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
     while house.content() != (0, 0, 0) {
         assert!(std::time::Instant::now() < deadline, "{:?}", house.content());
         let store = house.images.store.clone();
@@ -306,4 +306,31 @@ async fn names_that_mean_nothing_are_refused_as_docker_refuses_them() {
     assert_eq!(error.message(), "refusing to create a tag with a digest reference");
     assert_eq!(house.images.tag("x", "Y").await.unwrap_err().kind(), Kind::InvalidInput);
     assert_eq!(house.images.tag("nobody", "y").await.unwrap_err().kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn half_an_archive_and_then_silence_is_given_up() {
+    let mut house = House::new();
+    house.images.patience = Duration::from_millis(100);
+    let (mut client, server) = tokio::io::duplex(1 << 20);
+    let whole = archive("x", "one");
+    tokio::io::AsyncWriteExt::write_all(&mut client, &whole[..whole.len() / 2]).await.unwrap();
+    let error = told(house.images.load(server)).await.unwrap_err();
+    assert!(naru_errdefs::one_line(&error).contains("nothing came for 0 seconds"), "{error:?}");
+    drop(client);
+    assert_eq!(house.content(), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn many_archives_wait_their_turn() {
+    let house = House::new();
+    let mut streams = Vec::new();
+    for number in 0..40 {
+        streams.push(house.images.load(Cursor::new(archive(&format!("x:{number}"), "one"))));
+    }
+    for stream in streams {
+        told(stream).await.unwrap();
+    }
+    assert_eq!(house.names(ImageFilter::default()).await.len(), 40);
+    assert_eq!(house.images.verify(false).await.unwrap(), []);
 }

@@ -1,18 +1,15 @@
 //! The daemon's own log, on standard error. Acts: installs the process-wide subscriber.
 
-use tracing_subscriber::filter::LevelFilter;
-
 /// Logs from this level on; systemd adds the time itself when it reads our standard error.
 pub fn install(level: &str) {
     let level = match level {
-        "debug" => LevelFilter::DEBUG,
-        "warn" => LevelFilter::WARN,
-        "error" | "fatal" => LevelFilter::ERROR,
-        _ => LevelFilter::INFO,
+        "debug" => "debug",
+        "warn" => "warn",
+        "error" | "fatal" => "error",
+        _ => "info",
     };
     let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(level.into())
-        .parse_lossy("sled=warn,hyper=warn");
+        .parse_lossy(format!("{level},sled=warn,hyper=warn"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -115,7 +115,7 @@ const BASE: Command = Command {
 
 static GLOBAL: &[Flag] = &[
     list("host", "list", "Daemon socket to connect to (unix:///path)").short('H'),
-    switch("debug", "Enable debug mode").short('D'),
+    switch("debug", "Enable debug mode").short('D').no_effect(),
     value(
         "log-level",
         "string",

@@ -5,7 +5,7 @@ use crate::opts::keys::Watch;
 use crate::{printer, terminal};
 use naru_api_types::frame::{Splitter, StreamKind};
 use naru_client::{Client, Hijacked, HijackedReader, HijackedWriter};
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
 use std::io;
 use std::pin::pin;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -70,8 +70,8 @@ impl Signals {
     pub fn catch(session: &Session) -> Result<Signals, Fault> {
         let failed = |error: io::Error| Fault::io("cannot catch signals", error);
         let wanted: &[_] = match (session.tty, session.proxy_signals) {
-            (true, _) => ENDING,
-            (false, true) => PROXIED,
+            (_, true) => PROXIED,
+            (true, false) => ENDING,
             (false, false) => &[],
         };
         let mut list = Vec::with_capacity(wanted.len());
@@ -173,16 +173,28 @@ impl Session {
         loop {
             match signals.next().await {
                 Caught::Resized => self.resize(client).await,
-                Caught::Signal(_, number) if self.tty => {
-                    return Failed::silent(ExitStatus(128_u8.saturating_add(number)));
-                }
-                Caught::Signal(name, _) => {
-                    if let Target::Container(id) = &self.target {
-                        // It may have ended just now; its status tells.
-                        client.kill_container(id, Some(name)).await.ok();
+                Caught::Signal(name, number) => {
+                    // A container that ended just now is about to say so by closing its output.
+                    if matches!(self.pass_on(client, name).await, Passed::Nobody) {
+                        return Failed::silent(ExitStatus(128_u8.saturating_add(number)));
                     }
                 }
             }
+        }
+    }
+
+    async fn pass_on(&self, client: &Client, signal: &str) -> Passed {
+        match &self.target {
+            Target::Container(id) if self.proxy_signals => {
+                match client.kill_container(id, Some(signal)).await {
+                    Ok(()) => Passed::Taken,
+                    Err(fault) if matches!(fault.kind(), Kind::NotFound | Kind::Conflict) => {
+                        Passed::TooLate
+                    }
+                    Err(_) => Passed::Nobody,
+                }
+            }
+            Target::Container(_) | Target::Exec(_) => Passed::Nobody,
         }
     }
 
@@ -203,13 +215,7 @@ impl Session {
                     Caught::Signal(name, number) => (name, number),
                 },
             };
-            let taken = match &self.target {
-                Target::Container(id) if !self.tty => {
-                    client.kill_container(id, Some(name)).await.is_ok()
-                }
-                Target::Container(_) | Target::Exec(_) => false,
-            };
-            if !taken {
+            if self.pass_on(client, name).await != Passed::Taken {
                 return Err(Failed::silent(ExitStatus(128_u8.saturating_add(number))));
             }
         }
@@ -232,6 +238,17 @@ impl Session {
         }
         Ok(None)
     }
+}
+
+/// What became of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// The container has it.
+    Taken,
+    /// The container has ended.
+    TooLate,
+    /// There is nobody to give it to.
+    Nobody,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,6 +47,8 @@ fn exit_codes_are_the_docker_cli_s() {
         "exec up true",
         "exec up false",
         "exec up sh -c 'exit 3'",
+        "exec up nosuch",
+        "exec up /etc",
         "exec -u nobody-here up true",
         "exec nosuch true",
         "exec down true",
@@ -228,28 +230,45 @@ fn the_keys_detach_and_attach_comes_back() {
 #[test]
 fn the_terminal_is_restored_when_a_signal_ends_the_client() {
     let daemon = daemon();
+    daemon.naru(&["run", "-dit", "--name", "tt", "--network", "none", "box", "sh"]).ok();
+    let host = daemon.host();
     let script = format!(
-        "{} -H {} run -it --name tt --network none box sh; echo ended $?; stty -a | grep -c ' icanon'",
+        "{} -H {host} attach tt; echo ended $?; stty -a | grep -c ' icanon'",
         integration_tests::binary().display(),
-        daemon.host()
     );
     let mut terminal = Terminal::start(std::process::Command::new("/bin/sh").args(["-c", &script]));
     terminal.send("echo $((60+1))\n");
     terminal.expect("61");
-    let host = daemon.host();
-    let client = integration_tests::daemon::processes()
+    let (client, _) = integration_tests::daemon::processes()
         .into_iter()
-        .find(|(_, words)| {
-            words.contains(&host)
-                && words.iter().any(|word| word == "-it")
-                && words.len() <= 12
-                && !words.iter().any(|word| word == "-c")
-        })
+        .find(|(_, words)| words.contains(&host) && words.iter().any(|word| word == "attach"))
         .unwrap();
-    signal(client.0, rustix::process::Signal::TERM);
+    signal(client, rustix::process::Signal::TERM);
     terminal.expect("ended 143");
     terminal.expect("\n1");
     assert_eq!(terminal.wait(), 0);
+    assert_eq!(daemon.naru(&["inspect", "-f", "{{.State.Running}}", "tt"]).text(), "true");
+}
+
+#[test]
+fn a_signal_reaches_a_container_with_a_terminal_too() {
+    let daemon = daemon();
+    let terminal = Terminal::start(&mut daemon.command(&on_box(&[
+        "-it",
+        "box",
+        "sh",
+        "-c",
+        "trap 'echo got; exit 9' TERM; echo ready; while :; do sleep 0.1; done",
+    ])));
+    terminal.expect("ready");
+    let host = daemon.host();
+    let (client, _) = integration_tests::daemon::processes()
+        .into_iter()
+        .find(|(_, words)| words.contains(&host) && words.iter().any(|word| word == "-it"))
+        .unwrap();
+    signal(client, rustix::process::Signal::TERM);
+    terminal.expect("got");
+    assert_eq!(terminal.wait(), 9);
 }
 
 #[test]

@@ -43,7 +43,8 @@ pub(super) fn attach(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed>
             tty: container.config.tty,
             stdin,
             detach_keys: keys,
-            proxy_signals: flags.switch("sig-proxy"),
+            // On a terminal the keys are signals enough, as in docker.
+            proxy_signals: flags.switch("sig-proxy") && !container.config.tty,
         };
         let mut signals = Signals::catch(&session)?;
         let query = Query::new()
@@ -94,7 +95,8 @@ pub(super) fn start(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
             tty: container.config.tty,
             stdin,
             detach_keys: keys,
-            proxy_signals: flags.switch("sig-proxy"),
+            // On a terminal the keys are signals enough, as in docker.
+            proxy_signals: flags.switch("sig-proxy") && !container.config.tty,
         };
         let mut signals = Signals::catch(&session)?;
         let condition = if container.host_config.auto_remove {

@@ -9,7 +9,7 @@ use crate::session::{Ended, Session, Signals, Target};
 use crate::terminal;
 use naru_api_types::StrSlice;
 use naru_api_types::container::{ExecCreateRequest, ExecStartRequest};
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
 
 pub(super) fn exec(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let detach = flags.switch("detach");
@@ -65,10 +65,14 @@ pub(super) fn exec(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     })
 }
 
-/// A command that is missing or cannot be executed has its own status; everything else is 1, as in docker.
+/// A command that is missing has a status of its own, as has one that cannot be started for another reason. Where there
+/// was nothing to start it in, it is 1, as in docker.
 fn not_started(fault: Fault) -> Failed {
     let status = match exit::of_start_failure(fault.kind(), &naru_errdefs::one_line(&fault)) {
-        ExitStatus::NOT_RUN => ExitStatus::FAILURE,
+        ExitStatus::NOT_RUN => match fault.kind() {
+            Kind::NotFound | Kind::Conflict | Kind::Unavailable => ExitStatus::FAILURE,
+            _ => ExitStatus::NOT_EXECUTABLE,
+        },
         status => status,
     };
     Failed::with_status(fault, status)

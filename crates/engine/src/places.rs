@@ -4,6 +4,7 @@
 //! <data root>/containers/<id>/<id>-json.log[.1, .2]     what it wrote
 //!                            /hostname, hosts, resolv.conf
 //! <data root>/volumes/<name>/_data                      a volume
+//!                       /unfinished                 its container is not recorded yet
 //! <exec root>/containers/<id>/record.json               the record of a container that goes when it ends
 //!                            /exit.json                 an exit that no daemon was there to hear of
 //!                            /shm                       shared memory that other containers may join
@@ -11,6 +12,7 @@
 //! ```
 
 use naru_errdefs::{Fault, ResultExt};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -104,7 +106,31 @@ impl Places {
 
     /// A volume's directory.
     pub(crate) fn volume(&self, name: &str) -> PathBuf {
-        self.data_root.join("volumes").join(name).join("_data")
+        self.volume_place(name).join("_data")
+    }
+
+    /// What a volume's directory is in.
+    pub(crate) fn volume_place(&self, name: &str) -> PathBuf {
+        self.data_root.join("volumes").join(name)
+    }
+
+    /// The mark of a volume whose container is not recorded yet.
+    pub(crate) fn volume_mark(&self, name: &str) -> PathBuf {
+        self.volume_place(name).join("unfinished")
+    }
+
+    /// Removes volumes that were being made when the daemon was killed. `used` are those that containers have.
+    pub(crate) fn sweep_volumes(&self, used: &BTreeSet<String>) -> Result<(), Fault> {
+        let dir = self.data_root.join("volumes");
+        let entries = fs::read_dir(&dir).during(|| format!("cannot read `{}`", dir.display()))?;
+        for entry in entries {
+            let entry = entry.during(|| format!("cannot read `{}`", dir.display()))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if self.volume_mark(&name).exists() && !used.contains(&name) {
+                self.remove_volume(&name)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes the directories of a new container.
@@ -121,7 +147,7 @@ impl Places {
 
     /// Removes a volume.
     pub(crate) fn remove_volume(&self, name: &str) -> Result<(), Fault> {
-        remove_tree(&self.data_root.join("volumes").join(name))
+        remove_tree(&self.volume_place(name))
     }
 
     /// The IDs that have a directory under either root.

@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::restart_policy;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, Kind, one_line};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Fills the table, and handles what happened while no daemon was there.
@@ -32,8 +32,10 @@ pub(crate) fn recover(supervisor: &Supervisor) -> Result<(), Fault> {
         containers.into_iter().map(|found| (found.key.container.clone(), found)).collect();
 
     let mut ids = Vec::with_capacity(records.len());
+    let mut volumes = BTreeSet::new();
     for record in records {
         ids.push(record.id.clone());
+        volumes.extend(record.mounts.iter().filter_map(|point| point.name.clone()));
         let found = found.remove(&record.id);
         take_over(supervisor, record, found);
     }
@@ -48,6 +50,7 @@ pub(crate) fn recover(supervisor: &Supervisor) -> Result<(), Fault> {
     for found in execs {
         take_over_exec(supervisor, found);
     }
+    supervisor.places.sweep_volumes(&volumes)?;
     supervisor.storage.sweep(&ids)
 }
 

@@ -381,6 +381,12 @@ impl Sink for Supervisor {
                     phase.run += 1;
                     phase.up = true;
                 });
+                // Who attached while it was starting hears it from here on.
+                for listener in std::mem::take(&mut seat.listeners) {
+                    if let Err(fault) = self.launcher.attach(key, listener) {
+                        tracing::warn!(container = container.id, "{}", one_line(&fault));
+                    }
+                }
                 self.carry_out(&container, &mut seat, effects, None);
             }
             Err(refused) => {

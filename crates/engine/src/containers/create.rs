@@ -93,23 +93,15 @@ fn take_name(inner: &Supervisor, name: Option<String>, id: &str) -> Result<Strin
 
 /// Directories, snapshot, volumes, and the record last: without it, the rest is swept.
 fn make(inner: &Supervisor, record: &mut Record) -> Result<(), Fault> {
-    let made = inner
-        .places
-        .make(&record.id)
-        .and_then(|()| inner.storage.prepare(record))
-        .and_then(|paths| {
-            if record.is_ephemeral() {
-                record.directories = Some((paths.upper, paths.work));
-            }
-            volumes::fill(inner, record)
-        })
-        .and_then(|()| inner.storage.put(record));
+    let mut volumes = Vec::new();
+    let made = make_all(inner, record, &mut volumes);
     if made.is_err() {
         let undone = inner
             .storage
-            .remove(record)
+            .forget(record)
+            .and_then(|()| inner.storage.remove(record))
             .and_then(|()| inner.places.remove(&record.id))
-            .and_then(|()| volumes::remove_anonymous(inner, record));
+            .and_then(|()| volumes::undo(inner, &volumes));
         if let Err(fault) = undone {
             tracing::warn!(
                 container = record.id,
@@ -119,6 +111,21 @@ fn make(inner: &Supervisor, record: &mut Record) -> Result<(), Fault> {
         }
     }
     made
+}
+
+fn make_all(
+    inner: &Supervisor,
+    record: &mut Record,
+    volumes: &mut Vec<String>,
+) -> Result<(), Fault> {
+    inner.places.make(&record.id)?;
+    let paths = inner.storage.prepare(record)?;
+    if record.is_ephemeral() {
+        record.directories = Some((paths.upper, paths.work));
+    }
+    volumes::fill(inner, record, volumes)?;
+    inner.storage.put(record)?;
+    volumes::finish(inner, volumes)
 }
 
 fn warnings(

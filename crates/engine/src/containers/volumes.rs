@@ -22,53 +22,60 @@ pub(super) fn place(places: &Places, points: &mut [MountPoint]) -> Result<(), Fa
     Ok(())
 }
 
-/// Makes the volumes that are not there yet, with what the image has at their places.
-pub(super) fn fill(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+/// Makes the volumes that are not there yet, with what the image has at their places. What was made is marked until
+/// [`finish`], so that a crash before the container's record leaves none behind.
+pub(super) fn fill(
+    inner: &Supervisor,
+    record: &Record,
+    made: &mut Vec<String>,
+) -> Result<(), Fault> {
     for point in record.mounts.iter().filter(|point| point.kind == MountKind::Volume) {
-        let path = Path::new(&point.source);
+        let (Some(name), path) = (&point.name, Path::new(&point.source)) else { continue };
         if path.is_dir() {
             continue;
         }
-        let parent = path.parent().unwrap_or(path);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o701)
-            .create(parent)
-            .during(|| format!("cannot make the directory of volume `{}`", parent.display()))?;
-        let made = fs::DirBuilder::new()
-            .mode(0o755)
-            .create(path)
-            .during(|| format!("cannot make the directory of volume `{}`", path.display()))
-            .and_then(|()| {
-                if point.options.iter().any(|option| option == "nocopy") {
-                    Ok(())
-                } else {
-                    copy_up(inner, record, point)
-                }
-            });
-        if let Err(fault) = made {
-            // A half-filled volume would be taken for a filled one.
-            crate::places::remove_tree(parent)?;
-            return Err(fault);
+        made.push(name.clone());
+        let failed = |what: &Path| format!("cannot make volume `{name}` at `{}`", what.display());
+        let place = inner.places.volume_place(name);
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o701).create(&place).during(|| failed(&place))?;
+        let mark = inner.places.volume_mark(name);
+        fs::File::create(&mark).during(|| failed(&mark))?;
+        let part = place.join("part");
+        crate::places::remove_tree(&part)?;
+        fs::DirBuilder::new().mode(0o755).create(&part).during(|| failed(&part))?;
+        if !point.options.iter().any(|option| option == "nocopy") {
+            copy_up(inner, record, point, &part)?;
         }
+        // Whole or not at all: half a volume would be taken for a filled one.
+        fs::rename(&part, path).during(|| failed(path))?;
     }
     Ok(())
 }
 
-/// Copies what the image has at the place of a volume into it, owners and modes included.
-fn copy_up(inner: &Supervisor, record: &Record, point: &MountPoint) -> Result<(), Fault> {
+/// The container's record is there: its volumes stay.
+pub(super) fn finish(inner: &Supervisor, made: &[String]) -> Result<(), Fault> {
+    for name in made {
+        let mark = inner.places.volume_mark(name);
+        fs::remove_file(&mark).during(|| format!("cannot remove `{}`", mark.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes what [`fill`] has made.
+pub(super) fn undo(inner: &Supervisor, made: &[String]) -> Result<(), Fault> {
+    made.iter().try_for_each(|name| inner.places.remove_volume(name))
+}
+
+/// Copies what the image has at the place of a volume, owners and modes included.
+fn copy_up(
+    inner: &Supervisor,
+    record: &Record,
+    point: &MountPoint,
+    target: &Path,
+) -> Result<(), Fault> {
     let Some(root) = inner.mount_quietly(record)? else { return Ok(()) };
-    crate::tree::copy(&root, &point.destination, Path::new(&point.source)).map_err(|fault| {
+    crate::tree::copy(&root, &point.destination, target).map_err(|fault| {
         fault.context(format!("cannot fill the volume at `{}`", point.destination))
     })
-}
-
-/// Removes the volumes that were made for this container alone.
-pub(super) fn remove_anonymous(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
-    for point in record.mounts.iter().filter(|point| point.anonymous) {
-        if let Some(name) = &point.name {
-            inner.places.remove_volume(name)?;
-        }
-    }
-    Ok(())
 }

@@ -17,13 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Cgroups {
     host: Hierarchies,
+    support: Support,
     known: Mutex<HashMap<String, Cgroup>>,
 }
 
 impl Cgroups {
     /// Learns what the host has.
     pub(super) fn probe() -> Result<Cgroups, Fault> {
-        Ok(Cgroups { host: Hierarchies::probe()?, known: Mutex::default() })
+        let host = Hierarchies::probe()?;
+        let support = host.support();
+        Ok(Cgroups { host, support, known: Mutex::default() })
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Cgroup>> {
@@ -128,6 +131,6 @@ impl Cgroups {
     }
 
     pub(super) fn support(&self) -> Support {
-        self.host.support()
+        self.support
     }
 }

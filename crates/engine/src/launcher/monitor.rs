@@ -8,7 +8,7 @@
 
 mod words;
 
-use self::words::{ended, key_of, no_process, process_key, refused};
+use self::words::{attachment, ended, key_of, no_process, process_key, refused, resume};
 use super::cgroups::Cgroups;
 use super::tap::{Ends, Lane, Tap};
 use super::{Ended, Found, Job, Key, Launcher, Listener, Sink};
@@ -457,40 +457,6 @@ fn target_of(processes: &HashMap<Key, Process>, key: &Key) -> Option<OwnedFd> {
     key.exec.as_ref()?;
     let container = Key { container: key.container.clone(), exec: None };
     processes.get(&container)?.handles.pidfd.try_clone().ok()
-}
-
-fn resume(taps: &[Tap]) -> Result<Vec<Attachment>, Fault> {
-    let failed = |error| Fault::io("cannot make a pipe for output", error);
-    let lane = |lane: &Option<Arc<Lane>>| -> Result<(Option<Position>, Option<OwnedFd>), Fault> {
-        match lane {
-            None => Ok((None, None)),
-            Some(lane) => {
-                let (position, end) = lane.resume().map_err(failed)?;
-                Ok((Some(position.map_or(Position::Now, Position::At)), Some(end)))
-            }
-        }
-    };
-    taps.iter()
-        .map(|tap| {
-            let (stdout_position, stdout) = lane(&tap.stdout)?;
-            let (stderr_position, stderr) = lane(&tap.stderr)?;
-            let spec = AttachSpec {
-                attachment: tap.number,
-                stdout: stdout_position,
-                stderr: stderr_position,
-            };
-            Ok(Attachment { spec, stdout, stderr })
-        })
-        .collect()
-}
-
-fn attachment(tap: &Tap, (stdout, stderr): Ends, position: Position) -> Attachment {
-    let spec = AttachSpec {
-        attachment: tap.number,
-        stdout: stdout.as_ref().map(|_| position),
-        stderr: stderr.as_ref().map(|_| position),
-    };
-    Attachment { spec, stdout, stderr }
 }
 
 impl Launcher for MonitorLauncher {

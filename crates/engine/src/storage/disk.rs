@@ -10,7 +10,7 @@ use naru_runtime::Root;
 use naru_store::{OverlayMount, Store, StoreError, Table};
 use std::collections::HashMap;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -106,11 +106,16 @@ impl DiskStorage {
         let path = self.places.ephemeral_record(&record.id);
         let bytes = serde_json::to_vec(record)
             .map_err(|error| Fault::internal("cannot encode a record").with_source(error))?;
-        let part = path.with_extension("part");
-        fs::File::create(&part)
-            .and_then(|mut file| file.write_all(&bytes))
-            .and_then(|()| fs::rename(&part, &path))
-            .during(|| format!("cannot write `{}`", path.display()))
+        let write = |file: io::Result<fs::File>| file.and_then(|mut file| file.write_all(&bytes));
+        // The first time nobody was told of it yet: half a record is no record.
+        match write(fs::File::create_new(&path)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let part = path.with_extension("part");
+                write(fs::File::create(&part)).and_then(|()| fs::rename(&part, &path))
+            }
+            written => written,
+        }
+        .during(|| format!("cannot write `{}`", path.display()))
     }
 }
 
@@ -224,7 +229,7 @@ impl Storage for DiskStorage {
 
     fn root(&self, record: &Record) -> Result<Root, Fault> {
         let mount = self.store.snapshots.mount(&key(&record.id))?;
-        if record.is_ephemeral() {
+        if record.is_ephemeral() && record.started_at.is_some() {
             // The mark of a mount that was not flushed keeps the kernel from mounting the same directory again; here
             // nothing of it was meant to outlive a crash.
             let mark = mount.base.join(&mount.work).join("work/incompat");

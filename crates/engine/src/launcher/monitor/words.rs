@@ -1,9 +1,13 @@
-//! The monitor's words and the engine's. Pure.
+//! The monitor's words and the engine's. Pure, but for the pipes that a resumed attachment needs.
 
+use super::super::tap::{Ends, Lane, Tap};
 use super::super::{Ended, Key};
 use crate::model::Timestamp;
 use naru_errdefs::{Fault, Kind};
-use naru_monitor::protocol::{Exit, ExitStatus, ProcessKey, Refusal};
+use naru_monitor::client::Attachment;
+use naru_monitor::protocol::{AttachSpec, Exit, ExitStatus, Position, ProcessKey, Refusal};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 pub(super) fn process_key(key: &Key) -> ProcessKey {
     ProcessKey { container: key.container.clone(), exec: key.exec.clone() }
@@ -35,4 +39,38 @@ pub(super) fn refused(refusal: Refusal, message: String) -> Fault {
 
 pub(super) fn no_process(key: &Key) -> Fault {
     Fault::not_found(format!("container {} has no such process", key.container))
+}
+
+pub(super) fn resume(taps: &[Tap]) -> Result<Vec<Attachment>, Fault> {
+    let failed = |error| Fault::io("cannot make a pipe for output", error);
+    let lane = |lane: &Option<Arc<Lane>>| -> Result<(Option<Position>, Option<OwnedFd>), Fault> {
+        match lane {
+            None => Ok((None, None)),
+            Some(lane) => {
+                let (position, end) = lane.resume().map_err(failed)?;
+                Ok((Some(position.map_or(Position::Now, Position::At)), Some(end)))
+            }
+        }
+    };
+    taps.iter()
+        .map(|tap| {
+            let (stdout_position, stdout) = lane(&tap.stdout)?;
+            let (stderr_position, stderr) = lane(&tap.stderr)?;
+            let spec = AttachSpec {
+                attachment: tap.number,
+                stdout: stdout_position,
+                stderr: stderr_position,
+            };
+            Ok(Attachment { spec, stdout, stderr })
+        })
+        .collect()
+}
+
+pub(super) fn attachment(tap: &Tap, (stdout, stderr): Ends, position: Position) -> Attachment {
+    let spec = AttachSpec {
+        attachment: tap.number,
+        stdout: stdout.as_ref().map(|_| position),
+        stderr: stderr.as_ref().map(|_| position),
+    };
+    Attachment { spec, stdout, stderr }
 }

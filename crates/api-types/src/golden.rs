@@ -1,4 +1,4 @@
-//! What the reference daemon answers is read without loss: every field it sends is written again with the same value,
+//! Acts, in tests only. What the reference daemon answers is read without loss: every field it sends is written again with the same value,
 //! but for the ones that are named here. The files were captured from version 20.10, the create request from the
 //! client's version 28.
 

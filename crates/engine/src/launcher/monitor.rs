@@ -10,13 +10,13 @@ mod words;
 
 use self::words::{attachment, ended, key_of, no_process, process_key, refused, resume};
 use super::cgroups::Cgroups;
-use super::tap::{Ends, Lane, Tap};
+use super::tap::{Ends, Tap};
 use super::{Ended, Found, Job, Key, Launcher, Listener, Sink};
 use crate::model::Timestamp;
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_kernel::{pidfd, pty};
 use naru_monitor::client::{Attachment, Client, ClientError, Handles, Message};
-use naru_monitor::protocol::{AttachSpec, Exit, LogSpec, Position, ProcessSpec, Refusal};
+use naru_monitor::protocol::{Exit, LogSpec, Position, ProcessSpec, Refusal};
 use naru_oci::runtime::LinuxResources;
 use naru_runtime::{ExecPlan, Plan, cgroup};
 use std::collections::HashMap;

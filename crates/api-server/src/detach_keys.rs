@@ -1,7 +1,9 @@
-//! Pure: the key sequence that ends an attachment and leaves the container running.
+//! Pure (but for what is remembered): the key sequence that ends an attachment and leaves the container running.
 
 use bytes::{Bytes, BytesMut};
 use naru_errdefs::Fault;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Watches the input of a terminal for the sequence.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,6 +71,33 @@ impl DetachKeys {
             }
         }
         (out.freeze(), false)
+    }
+}
+
+/// The sequences that execs were made with, until they are started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExecKeys(Arc<Mutex<BTreeMap<String, DetachKeys>>>);
+
+/// How many execs with a sequence of their own may wait for their start.
+const WAITING: usize = 1024;
+
+impl ExecKeys {
+    /// Remembers the sequence of an exec, unless it is the usual one.
+    pub(crate) fn remember(&self, id: &str, keys: DetachKeys) {
+        if DetachKeys::parse("").is_ok_and(|usual| usual == keys) {
+            return;
+        }
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= WAITING {
+            map.pop_first();
+        }
+        map.insert(id.to_owned(), keys);
+    }
+
+    /// The sequence of an exec that is started.
+    pub(crate) fn take(&self, id: &str) -> Result<DetachKeys, Fault> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.remove(id).map_or_else(|| DetachKeys::parse(""), Ok)
     }
 }
 

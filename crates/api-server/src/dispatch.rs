@@ -2,6 +2,7 @@
 
 use crate::body::{self, Presence, Unread};
 use crate::connection::Handler;
+use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
 use crate::{containers, events, images, networks, refuse, system};
@@ -27,6 +28,7 @@ pub struct Api {
     images: Images,
     system: System,
     events: Events,
+    exec_keys: ExecKeys,
     patience: Duration,
 }
 
@@ -34,7 +36,7 @@ impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
         let Engine { containers, images, system, events, .. } = engine;
-        Api { containers, images, system, events, patience }
+        Api { containers, images, system, events, exec_keys: ExecKeys::default(), patience }
     }
 }
 
@@ -131,7 +133,7 @@ async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> 
 
 /// One arm a route, each to the one service that it needs.
 async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
-    let Api { containers, images, system, events, .. } = api;
+    let Api { containers, images, system, events, exec_keys, .. } = api;
     match route {
         Route::Ping => Ok(reply::ping(true)),
         Route::PingHead => Ok(reply::ping(false)),
@@ -179,8 +181,12 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         Route::ContainerRemove { name } => {
             containers::control::remove(&containers, &name, call).await
         }
-        Route::ContainerExec { name } => containers::exec::create(&containers, &name, call).await,
-        Route::ExecStart { name } => containers::exec::start(&containers, &name, call).await,
+        Route::ContainerExec { name } => {
+            containers::exec::create(&containers, &exec_keys, &name, call).await
+        }
+        Route::ExecStart { name } => {
+            containers::exec::start(&containers, &exec_keys, &name, call).await
+        }
         Route::ExecInspect { name } => containers::exec::inspect(&containers, &name).await,
         Route::ExecResize { name } => containers::exec::resize(&containers, &name, call).await,
         Route::ContainerChanges { .. } => {

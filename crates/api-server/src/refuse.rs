@@ -162,6 +162,11 @@ pub(crate) fn create(body: &Value) -> Result<(), Fault> {
         return Err(Fault::invalid("invalid JSON: the request body is not an object"));
     };
     fields("", body, KNOWN_CONFIG, CONFIG)?;
+    for name in ["HostConfig", "NetworkingConfig"] {
+        if body.get(name).is_some_and(|value| !value.is_object() && !value.is_null()) {
+            return Err(Fault::invalid(format!("invalid JSON in `{name}`: it is not an object")));
+        }
+    }
     if let Some(Value::Object(host)) = body.get("HostConfig") {
         fields("HostConfig.", host, KNOWN_HOST, HOST)?;
     }
@@ -294,6 +299,7 @@ mod tests {
             json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {}}}}),
             Some("network lan not found"),
         );
+        check(json!({"HostConfig": []}), Some("invalid JSON in `HostConfig`: it is not an object"));
         check(json!([1]), Some("invalid JSON: the request body is not an object"));
     }
 

@@ -262,7 +262,7 @@ fn inspect_shows_what_was_asked_for() {
     let show =
         |format: &str| daemon.docker(&["inspect", "-f", format, "made"]).ok().text().to_owned();
     assert_eq!(show("{{.Name}} {{.Path}} {{.Args}} {{.State.Status}}"), "/made echo [hi] created");
-    assert_eq!(show("{{.HostConfig.Memory}} {{.HostConfig.CapDrop}}"), "67108864 [CHOWN]");
+    assert_eq!(show("{{.HostConfig.Memory}} {{.HostConfig.CapDrop}}"), "67108864 [CAP_CHOWN]");
     assert_eq!(
         show("{{.HostConfig.RestartPolicy.Name}} {{.HostConfig.RestartPolicy.MaximumRetryCount}}"),
         "on-failure 3"

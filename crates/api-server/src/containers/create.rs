@@ -11,7 +11,7 @@ use naru_api_types::container::{ContainerCreateResponse, UpdateResponse};
 use naru_engine::Containers;
 use naru_errdefs::Fault;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) async fn create(containers: &Containers, call: Call) -> Result<Reply, Refusal> {
     let name = call.query.text("name").map(str::to_owned);
@@ -58,7 +58,49 @@ pub(crate) async fn update(
     Ok(reply::ok(&UpdateResponse { warnings: Some(warnings) }))
 }
 
-/// JSON of the right shape, or a refusal that says where it is not.
+/// JSON of the right shape, or a refusal that names the field that is not.
 fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
-    serde_json::from_value(value).map_err(|error| Fault::invalid(format!("invalid JSON: {error}")))
+    let error = match T::deserialize(&value) {
+        Ok(typed) => return Ok(typed),
+        Err(error) => error,
+    };
+    let field = culprit::<T>(&value).map(|field| format!(" in `{field}`")).unwrap_or_default();
+    Err(Fault::invalid(format!("invalid JSON{field}: {error}")))
+}
+
+/// The field that alone fails too, and the field of it.
+fn culprit<T: DeserializeOwned>(value: &Value) -> Option<String> {
+    let fails = |value: Value| T::deserialize(value).is_err();
+    let (name, inner) = value
+        .as_object()?
+        .iter()
+        .find(|(name, inner)| fails(json!({ *name: (*inner).clone() })))?;
+    let below = inner.as_object().into_iter().flatten();
+    let part = below
+        .map(|(part, deepest)| (part, json!({ name: { part: deepest.clone() } })))
+        .find(|(_, alone)| fails(alone.clone()));
+    Some(match part {
+        Some((part, _)) => format!("{name}.{part}"),
+        None => name.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naru_api_types::container::ContainerCreateRequest;
+
+    #[track_caller]
+    fn check(body: Value, want: &str) {
+        let refused = typed::<ContainerCreateRequest>(body).unwrap_err();
+        assert!(refused.message().starts_with(want), "{refused}");
+    }
+
+    #[test]
+    fn a_field_of_the_wrong_type_is_named() {
+        check(json!({"Image": 1}), "invalid JSON in `Image`: invalid type: integer `1`");
+        check(json!({"Image": "a", "Cmd": [1]}), "invalid JSON in `Cmd`: ");
+        check(json!({"HostConfig": {"Memory": "much"}}), "invalid JSON in `HostConfig.Memory`: ");
+        check(json!({"HostConfig": 7}), "invalid JSON in `HostConfig`: ");
+    }
 }

@@ -3,7 +3,7 @@
 use super::{attach, control};
 use crate::body::Presence;
 use crate::convert::{container as view, create as convert};
-use crate::detach_keys::DetachKeys;
+use crate::detach_keys::{DetachKeys, ExecKeys};
 use crate::dispatch::Call;
 use crate::error::Refusal;
 use crate::hijack::Hijack;
@@ -17,21 +17,28 @@ use naru_errdefs::{Kind, one_line};
 
 pub(crate) async fn create(
     containers: &Containers,
+    keys: &ExecKeys,
     name: &str,
     call: Call,
 ) -> Result<Reply, Refusal> {
     let body: ExecCreateRequest = call.json(Presence::Required).await?;
-    DetachKeys::parse(&body.detach_keys)?;
+    let own = DetachKeys::parse(&body.detach_keys)?;
     let id = containers.exec_create(name, convert::exec(body)?).await?;
+    keys.remember(&id, own);
     Ok(reply::json(StatusCode::CREATED, &IdResponse { id }))
 }
 
-pub(crate) async fn start(containers: &Containers, id: &str, call: Call) -> Result<Reply, Refusal> {
+pub(crate) async fn start(
+    containers: &Containers,
+    keys: &ExecKeys,
+    id: &str,
+    call: Call,
+) -> Result<Reply, Refusal> {
     let (version, plain) = (call.version, call.plain_refusals());
     let body: ExecStartRequest = call.json(Presence::Optional).await?;
     let start =
         ExecStart { detach: body.detach, console_size: convert::console(body.console_size)? };
-    let keys = DetachKeys::parse("")?;
+    let keys = keys.take(id)?;
     match containers.exec_start(id, start).await {
         Ok(Some(attachment)) => Ok(attach::hijack(attachment, keys, version)),
         Ok(None) => Ok(reply::empty(StatusCode::OK)),

@@ -19,7 +19,7 @@ pub(crate) async fn inspect(
     call: Call,
 ) -> Result<Reply, Refusal> {
     let view = containers.inspect(name, call.query.flag("size")).await?;
-    Ok(reply::ok(&convert::inspect(view)))
+    Ok(reply::ok(&convert::inspect(view, call.version)))
 }
 
 pub(crate) async fn prune(containers: &Containers, call: Call) -> Result<Reply, Refusal> {

@@ -2,7 +2,7 @@
 
 use super::{signed, some};
 use naru_api_types::container as api;
-use naru_api_types::{Empty, Map, StrSlice};
+use naru_api_types::{ApiVersion, Empty, Map, StrSlice};
 use naru_engine as engine;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,8 +11,12 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Before this version the limits of kernel memory were shown.
+const NO_KERNEL_MEMORY: ApiVersion = ApiVersion::v1(42);
+
 /// Everything about a container.
-pub(crate) fn inspect(view: engine::ContainerView) -> api::ContainerInspect {
+pub(crate) fn inspect(view: engine::ContainerView, version: ApiVersion) -> api::ContainerInspect {
+    let kernel_memory = (version < NO_KERNEL_MEMORY).then_some(0);
     let mut lower = view.lower_dirs.iter().map(|dir| shown(dir));
     let graph = [
         ("LowerDir", lower.by_ref().collect::<Vec<_>>().join(":")),
@@ -48,7 +52,11 @@ pub(crate) fn inspect(view: engine::ContainerView) -> api::ContainerInspect {
         size_root_fs: view.size_root_fs.map(signed),
         mounts: view.mounts.into_iter().map(mount_point).collect(),
         network_settings: network_settings(&view.id, &view.host.network_mode, running, ports),
-        host_config: host(view.host),
+        host_config: api::HostConfig {
+            kernel_memory,
+            kernel_memory_tcp: kernel_memory,
+            ..host(view.host)
+        },
         config: config(view.config),
     }
 }
@@ -379,7 +387,12 @@ pub(crate) fn stats(
     stats.blkio_stats = api::BlkioStats {
         io_service_bytes_recursive: counts(&now.io_bytes),
         io_serviced_recursive: counts(&now.io_operations),
-        ..api::BlkioStats::default()
+        io_queue_recursive: Some(Vec::new()),
+        io_service_time_recursive: Some(Vec::new()),
+        io_wait_time_recursive: Some(Vec::new()),
+        io_merged_recursive: Some(Vec::new()),
+        io_time_recursive: Some(Vec::new()),
+        sectors_recursive: Some(Vec::new()),
     };
     stats.memory_stats = api::MemoryStats {
         usage: Some(now.memory_usage),

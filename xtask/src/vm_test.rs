@@ -28,6 +28,8 @@ struct Suite {
     prefixes: &'static [&'static str],
     /// Tests that must be among them: the promises, by name.
     named: &'static [&'static str],
+    /// Tests that are left out, each for a reason that is said here.
+    except: &'static [&'static str],
 }
 
 const SUITES: [Suite; 2] = [LIMITS, CONTAINERS];
@@ -38,7 +40,20 @@ const CONTAINERS: Suite = Suite {
     target: &["--test", "launch"],
     name: "launch",
     prefixes: &[""],
-    named: &[],
+    named: &[
+        "basics::a_command_runs_as_process_one_in_its_own_root",
+        "basics::no_descriptor_of_ours_is_left",
+    ],
+    except: &[
+        // Emulation takes a hundred times as long.
+        "speed::a_launch_takes_milliseconds",
+        // Files in memory cannot have shifted owners before Linux 6.3.
+        "surroundings::owners_of_a_bind_can_be_shifted",
+        // Layers cannot be given one by one before Linux 6.8.
+        "surroundings::a_user_namespace_maps_users",
+        "surroundings::a_user_namespace_of_another_container_is_joined",
+        "surroundings::many_layers_do_not_overflow_the_options",
+    ],
 };
 
 const LIMITS: Suite = Suite {
@@ -59,6 +74,7 @@ const LIMITS: Suite = Suite {
         "cgroup::tests::devices::only_the_devices_that_are_allowed_can_be_used",
         "seccomp::tests::a_process_under_the_filter_gets_the_errno",
     ],
+    except: &[],
 };
 
 /// The modules that are loaded: a disk, its scheduler with weights, and overlays.
@@ -100,13 +116,14 @@ pub fn run(args: &[String]) -> Result<(), String> {
 
 /// The tests of a suite that are to be run.
 fn select(listed: &[String], suite: &Suite, args: &[String]) -> Result<Vec<String>, String> {
-    if let Some(missing) = suite.named.iter().find(|name| !listed.iter().any(|test| test == *name))
-    {
+    let known = || suite.named.iter().chain(suite.except);
+    if let Some(missing) = known().find(|name| !listed.iter().any(|test| test == *name)) {
         return Err(format!("`{}` has no test `{missing}` any more", suite.package));
     }
     let tests: Vec<String> = listed
         .iter()
         .filter(|name| suite.prefixes.iter().any(|prefix| name.starts_with(prefix)))
+        .filter(|name| !suite.except.contains(&name.as_str()))
         .filter(|name| args.is_empty() || args.iter().any(|part| name.contains(part.as_str())))
         .cloned()
         .collect();
@@ -116,13 +133,14 @@ fn select(listed: &[String], suite: &Suite, args: &[String]) -> Result<Vec<Strin
 /// What the machine needs beside the tests.
 fn base(kernel: &modules::Kernel) -> Result<Archive, String> {
     let mut archive = Archive::new();
-    for directory in ["bin", "dev", "proc", "sys", "tmp", "modules", "tests"] {
+    for directory in ["bin", "dev", "proc", "sys", "tmp", "etc", "modules", "tests"] {
         archive.directory(directory)?;
     }
     let busybox = std::fs::read("/bin/busybox")
         .map_err(|error| format!("cannot read `/bin/busybox` (Debian: busybox-static): {error}"))?;
     archive.file("bin/busybox", 0o755, &busybox)?;
     archive.link("bin/sh", "busybox")?;
+    archive.file("etc/passwd", 0o644, b"root:x:0:0:root:/root:/bin/sh\n")?;
     for (name, path) in &kernel.loading_order {
         let module = std::fs::read(path)
             .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
@@ -144,7 +162,7 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 # The first root of a kernel cannot be left by pivot_root, so the machine moves to another one at once.
 if [ ! -e /moved ]; then
-    mkdir /next && mount -t tmpfs tmpfs /next && cp -a /bin /dev /proc /sys /tmp /modules /tests /init /next && touch /next/moved
+    mkdir /next && mount -t tmpfs tmpfs /next && cp -a /bin /etc /dev /proc /sys /tmp /modules /tests /init /next && touch /next/moved
     exec switch_root /next /init
 fi
 mount -t proc proc /proc

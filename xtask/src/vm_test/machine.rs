@@ -10,7 +10,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// Emulation is slow, and a test machine may have much else to do.
-const PATIENCE: Duration = Duration::from_secs(420);
+const PATIENCE: Duration = Duration::from_secs(600);
 const DISK_SIZE: u64 = 64 << 20;
 
 /// Boots with `initramfs` and returns the lines of the serial console. `dir` is for files of the machine.

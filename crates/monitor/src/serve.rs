@@ -379,6 +379,8 @@ impl<'a> Monitor<'a> {
         let Ok(socket) = socket::accept(&self.listener) else { return };
         let ours = process::user_id();
         if socket::peer_uid(&socket).is_ok_and(|user| user == 0 || user == ours) {
+            // What the last daemon has sent before it died counts: it may be all that holds a container's streams.
+            while self.connection.is_some() && self.take_packet() {}
             self.hang_up();
             match Connection::new(&self.epoll, socket) {
                 Ok(connection) => self.connection = Some(connection),
@@ -409,15 +411,24 @@ impl<'a> Monitor<'a> {
         if !(event.readable || event.closed) {
             return;
         }
-        let Some(connection) = &mut self.connection else { return };
+        self.take_packet();
+    }
+
+    /// Does what one packet asks for; whether there was one.
+    fn take_packet(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
         let mut buffer = vec![0; MAX_BODY];
         match connection.receive(&mut buffer) {
             Ok(Some(packet)) => {
                 drop(buffer);
                 self.request(packet);
+                true
             }
-            Ok(None) => {}
-            Err(_) => self.hang_up(),
+            Ok(None) => false,
+            Err(_) => {
+                self.hang_up();
+                false
+            }
         }
     }
 

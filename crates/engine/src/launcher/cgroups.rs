@@ -108,7 +108,7 @@ impl Cgroups {
         let known = self.known().get(id).cloned();
         if let Some(cgroup) = known.filter(|_| !is_exec)
             && let Err(error) = cgroup
-                .kill_all()
+                .kill_by_freezing()
                 .and_then(|()| cgroup.wait_empty(std::time::Instant::now() + PATIENCE))
         {
             tracing::warn!(container = id, "{}", one_line(&Fault::from(error)));

@@ -159,8 +159,10 @@ impl Cgroup {
         self.kill_by_freezing()
     }
 
-    /// Stops the world, signals everybody, and lets it go on into death.
-    pub(crate) fn kill_by_freezing(&self) -> Result<(), CgroupError> {
+    /// Stops the world, signals everybody, and lets it go on into death. Unlike after [`Cgroup::kill_all`], the cgroup can
+    /// be used again: Linux (seen with 6.18) kills at birth whoever is cloned straight into a cgroup whose `cgroup.kill`
+    /// was ever written, because it compares with the count of kills of the parent's cgroup.
+    pub fn kill_by_freezing(&self) -> Result<(), CgroupError> {
         for _round in 0..KILL_ROUNDS {
             if self.processes()?.is_empty() {
                 return Ok(());

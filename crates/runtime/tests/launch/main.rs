@@ -8,6 +8,8 @@ mod fixture;
 #[cfg(test)]
 mod basics;
 #[cfg(test)]
+mod confined;
+#[cfg(test)]
 mod escapes;
 #[cfg(test)]
 mod filters;

@@ -42,16 +42,24 @@ pub(crate) fn recover(supervisor: &Supervisor) -> Result<(), Fault> {
     for (id, found) in found {
         tracing::warn!(container = id, "the monitor has a container without a record; removing it");
         supervisor.launcher.signal(&found.key, crate::signal::KILL).ok();
-        if let Err(fault) = supervisor.launcher.release(&id, "") {
-            tracing::warn!(container = id, "cannot remove its cgroup: {}", one_line(&fault));
-        }
+        release(supervisor, &id, "");
         supervisor.launcher.forget(&found.key);
     }
     for found in execs {
         take_over_exec(supervisor, found);
     }
+    for id in supervisor.places.ids()?.iter().filter(|id| !ids.contains(id)) {
+        release(supervisor, id, "");
+    }
     supervisor.places.sweep_volumes(&volumes)?;
     supervisor.storage.sweep(&ids)
+}
+
+/// Removes what a start that was cut in two has left.
+fn release(supervisor: &Supervisor, id: &str, parent: &str) {
+    if let Err(fault) = supervisor.launcher.release(id, parent) {
+        tracing::warn!(container = id, "cannot remove its cgroup: {}", one_line(&fault));
+    }
 }
 
 /// Starts those that their restart policies want up. Whoever fails says so in its state.
@@ -134,6 +142,7 @@ fn take_over(supervisor: &Supervisor, mut record: Record, found: Option<Found>) 
                 // Its policy decides anew.
                 record.state = State::Exited { exit: last.clone() };
             }
+            release(supervisor, &record.id, &record.host.resources.cgroup_parent);
             None
         }
     };

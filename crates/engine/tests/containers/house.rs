@@ -95,7 +95,8 @@ impl House {
         }
         let containers = self.engine().containers.clone();
         let all = naru_engine::ListFilter { all: true, ..Default::default() };
-        for row in containers.list(&all).await.unwrap() {
+        let rows = containers.list(&all).await.unwrap();
+        for row in &rows {
             let options = RemoveOptions { force: true, volumes: true };
             match containers.remove(&row.id, options).await {
                 Err(fault) if fault.kind() != naru_errdefs::Kind::NotFound => panic!("{fault:?}"),
@@ -111,6 +112,13 @@ impl House {
                 .map(|entry| entry.unwrap().file_name())
                 .collect();
             assert!(left.is_empty(), "{root}: {left:?}");
+        }
+        for row in &rows {
+            for hierarchy in ["memory", "pids", "devices", "unified", "."] {
+                let cgroup =
+                    PathBuf::from("/sys/fs/cgroup").join(hierarchy).join("naru").join(&row.id);
+                assert!(!cgroup.exists(), "{}", cgroup.display());
+            }
         }
     }
 

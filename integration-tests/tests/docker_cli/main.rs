@@ -165,7 +165,7 @@ fn attach_and_detach_leave_the_container_running() {
     terminal.expect("here=2");
     terminal.send("\x10\x11");
     terminal.expect("read escape sequence");
-    drop(terminal.wait());
+    terminal.wait();
     assert_eq!(
         daemon.docker(&["inspect", "-f", "{{.State.Status}}", "shell"]).ok().text(),
         "running"

@@ -9,7 +9,7 @@ use naru_errdefs::Fault;
 use naru_oci::{ChainId, ContainerDefaults, ImageId};
 use naru_runtime::Root;
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// An image as `create` needs it.
@@ -70,4 +70,14 @@ pub(crate) trait Storage: Debug + Send + Sync {
 
     /// Bytes in the writable layer, and in all layers.
     fn usage(&self, record: &Record) -> Result<(u64, u64), Fault>;
+}
+
+/// Lets an overlay be mounted another time. The mark of a mount that was not flushed keeps the kernel from it; but nothing
+/// of what it held was meant to outlive a crash.
+pub(crate) fn allow_another_mount(work: &Path) -> Result<(), Fault> {
+    let mark = work.join("work/incompat");
+    if mark.exists() {
+        crate::places::remove_tree(&mark)?;
+    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ use naru_kernel::{pidfd, pty};
 use naru_monitor::client::{Attachment, Client, ClientError, Handles, Message};
 use naru_monitor::protocol::{Exit, LogSpec, Position, ProcessSpec, Refusal};
 use naru_oci::runtime::LinuxResources;
-use naru_runtime::{ExecPlan, Plan, cgroup};
+use naru_runtime::{ExecPlan, Plan, Root, cgroup};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -307,6 +307,11 @@ impl MonitorLauncher {
             let Pending::Start { key, spec, plan, taps } = pending else { continue };
             // What the dead monitor has made of it must not run beside the second attempt.
             self.cgroups.kill(&key.container, key.exec.is_some());
+            if let AnyPlan::Container(plan) = &plan
+                && let Root::Overlay { base, work, volatile: true, .. } = &plan.root
+            {
+                crate::storage::allow_another_mount(&base.join(work))?;
+            }
             let attachments = resume(&taps)?;
             *last += 1;
             let target = target_of(processes, &key);

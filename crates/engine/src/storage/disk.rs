@@ -230,12 +230,7 @@ impl Storage for DiskStorage {
     fn root(&self, record: &Record) -> Result<Root, Fault> {
         let mount = self.store.snapshots.mount(&key(&record.id))?;
         if record.is_ephemeral() && record.started_at.is_some() {
-            // The mark of a mount that was not flushed keeps the kernel from mounting the same directory again; here
-            // nothing of it was meant to outlive a crash.
-            let mark = mount.base.join(&mount.work).join("work/incompat");
-            if mark.exists() {
-                crate::places::remove_tree(&mark)?;
-            }
+            super::allow_another_mount(&mount.base.join(&mount.work))?;
         }
         Ok(root(mount, record.is_ephemeral()))
     }

@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 /// Answers requests.
@@ -30,14 +30,12 @@ pub(crate) trait Handler: Send + Sync + 'static {
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// Serves one connection until its end.
-pub(crate) async fn run<S>(
-    stream: S,
+pub(crate) async fn run(
+    stream: UnixStream,
     handler: Arc<dyn Handler>,
     options: ServeOptions,
     mut stopping: watch::Receiver<bool>,
-) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) {
     let (taken, mut take) = mpsc::channel::<(Hijack, Asked)>(1);
     let service = service_fn(move |request: Request<Incoming>| -> Answer {
         let asked = Asked::of(request.headers());

@@ -21,8 +21,10 @@ use naru_engine::{Attachment, Stdin};
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Cursor};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::net::UnixStream;
 
 /// Bytes of input read at once.
 const INPUT: usize = 32 * 1024;
@@ -145,10 +147,13 @@ impl Hijack {
     }
 
     /// Carries the streams until both ends are done. `early` is what the client sent behind its request.
-    pub(crate) async fn run<S>(self, stream: S, early: Bytes, asked: Asked) -> io::Result<()>
-    where
-        S: AsyncRead + AsyncWrite + Send,
-    {
+    pub(crate) async fn run(
+        self,
+        stream: UnixStream,
+        early: Bytes,
+        asked: Asked,
+    ) -> io::Result<()> {
+        let watched = stream.as_fd().try_clone_to_owned()?;
         let head = self.head(asked.upgrade);
         let (read, mut write) = tokio::io::split(stream);
         let read = Cursor::new(early).chain(read);
@@ -161,7 +166,7 @@ impl Hijack {
             let input = carry_input(read, self.stdin, self.detach_keys);
             let output = carry_output(self.output, &mut write, self.framed);
             tokio::pin!(input, output);
-            until_done(input, output).await
+            until_done(input, output, watched).await
         };
         // The client may be gone already; that is how most attachments end.
         drop(write.shutdown().await);
@@ -173,14 +178,35 @@ impl Hijack {
 async fn until_done(
     input: impl Future<Output = Ended> + Unpin,
     mut output: impl Future<Output = io::Result<()>> + Unpin,
+    watched: OwnedFd,
 ) -> io::Result<()> {
     tokio::select! {
         biased;
         result = &mut output => result,
         ended = input => match ended {
-            Ended::Input => output.await,
+            // All its input was taken. A client that is gone, and not only done writing, is not waited for until
+            // the container says something.
+            Ended::Input => tokio::select! {
+                biased;
+                result = output => result,
+                result = closed(watched) => result,
+            },
             Ended::Detached => Ok(()),
         },
+    }
+}
+
+/// Ready once the other end is closed altogether; a half close does not count. The socket is registered a second time
+/// for this, because the readiness that is cleared here is not the one that the writer waits for.
+async fn closed(socket: OwnedFd) -> io::Result<()> {
+    let socket = UnixStream::from_std(socket.into())?;
+    loop {
+        if socket.ready(Interest::WRITABLE).await?.is_write_closed() {
+            return Ok(());
+        }
+        // Clears "can be written", so that the next turn waits for a change.
+        let clear = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        drop(socket.try_io(Interest::WRITABLE, clear));
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -13,11 +14,15 @@ const REST: Duration = Duration::from_millis(100);
 
 /// A socket that is listened on.
 #[derive(Debug)]
-pub struct Listening(UnixListener);
+pub struct Listening {
+    listener: UnixListener,
+    /// Whether the log says that nobody can be accepted, and nobody was since.
+    short: AtomicBool,
+}
 
 impl From<UnixListener> for Listening {
     fn from(listener: UnixListener) -> Listening {
-        Listening(listener)
+        Listening { listener, short: AtomicBool::new(false) }
     }
 }
 
@@ -44,21 +49,22 @@ pub fn bind_unix(path: &Path) -> Result<Listening, Fault> {
     let listener = UnixListener::bind(path).during(|| format!("cannot listen on `{shown}`"))?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))
         .during(|| format!("cannot set the rights of `{shown}`"))?;
-    Ok(Listening(listener))
+    Ok(Listening::from(listener))
 }
 
 impl Listening {
     /// The next client. A lack of descriptors or memory is waited out, not spun on.
     pub(crate) async fn accept(&self) -> UnixStream {
-        let mut told = false;
         loop {
-            match self.0.accept().await {
-                Ok((stream, _address)) => return stream,
+            match self.listener.accept().await {
+                Ok((stream, _address)) => {
+                    self.short.store(false, Ordering::Relaxed);
+                    return stream;
+                }
                 Err(error) if is_about_one_client(&error) => {}
                 Err(error) => {
-                    if !told {
+                    if !self.short.swap(true, Ordering::Relaxed) {
                         tracing::warn!(%error, "cannot accept a connection; trying again");
-                        told = true;
                     }
                     tokio::time::sleep(REST).await;
                 }

@@ -39,6 +39,8 @@ const OPTIONS: ServeOptions = ServeOptions {
 #[derive(Default)]
 struct Fake {
     cancelled: Arc<AtomicUsize>,
+    /// Streams without output that were given up.
+    silenced: Arc<AtomicUsize>,
 }
 
 struct OnDrop(Arc<AtomicUsize>);
@@ -66,6 +68,7 @@ impl Input for Echo {
 impl Handler for Fake {
     fn call(&self, request: Request<Incoming>) -> BoxFuture<'static, Reply> {
         let cancelled = OnDrop(Arc::clone(&self.cancelled));
+        let silenced = Arc::clone(&self.silenced);
         Box::pin(async move {
             let path = request.uri().path().to_owned();
             let reply = match path.as_str() {
@@ -104,6 +107,20 @@ impl Handler for Fake {
                         },
                     })
                 }
+                "/silent" => {
+                    let held = OnDrop(silenced);
+                    let output = futures_util::stream::unfold(held, |held| async move {
+                        std::future::pending::<()>().await;
+                        Some(((StreamKind::Stdout, Bytes::new()), held))
+                    });
+                    Reply::Hijack(Hijack {
+                        output: output.boxed(),
+                        stdin: None,
+                        framed: false,
+                        names_frames: true,
+                        detach_keys: DetachKeys::none(),
+                    })
+                }
                 "/lines" => {
                     let lines = futures_util::stream::iter(["a\n", "b\n"])
                         .map(|line| Ok::<_, io::Error>(Bytes::from(line)));
@@ -122,6 +139,7 @@ impl Handler for Fake {
 struct Server {
     path: PathBuf,
     cancelled: Arc<AtomicUsize>,
+    silenced: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     task: tokio::task::JoinHandle<()>,
     _dir: tempfile::TempDir,
@@ -133,11 +151,12 @@ fn server() -> Server {
     let listening: Listening = listener::bind_unix(&path).unwrap();
     let fake = Fake::default();
     let cancelled = Arc::clone(&fake.cancelled);
+    let silenced = Arc::clone(&fake.silenced);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(serve_with(vec![listening], Arc::new(fake), OPTIONS, async {
         drop(stopped.await);
     }));
-    Server { path, cancelled, stop: Some(stop), task, _dir: dir }
+    Server { path, cancelled, silenced, stop: Some(stop), task, _dir: dir }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -369,6 +388,32 @@ async fn detach_keys_end_the_attachment() {
     let mut rest = Vec::new();
     within(stream.read_to_end(&mut rest)).await.unwrap();
     assert!(rest.is_empty() || rest == b"x");
+}
+
+#[tokio::test]
+async fn a_silent_stream_ends_when_its_client_is_gone() {
+    let server = server();
+    for (path, half_closes_first) in [("/silent", true), ("/silent", false)] {
+        let mut stream = UnixStream::connect(&server.path).await.unwrap();
+        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\nUpgrade: tcp\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        head(&mut stream).await;
+        let before = server.silenced.load(Ordering::SeqCst);
+        if half_closes_first {
+            stream.shutdown().await.unwrap();
+            // A request that goes the whole way shows that the half close was not taken for the end.
+            exchange(&server.path, b"GET /_ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .await;
+            assert_eq!(server.silenced.load(Ordering::SeqCst), before);
+        }
+        drop(stream);
+        within(async {
+            while server.silenced.load(Ordering::SeqCst) == before {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -73,6 +73,33 @@ pub fn reap(pid: u32) -> io::Result<Option<Ended>> {
     Ok(status.as_ref().and_then(ended_of))
 }
 
+/// Reaps children that have ended and were not made here: orphans that came to this process because it is subreaper.
+/// They are known by their session: what was made here shares ours, apart from `keep`.
+pub fn reap_orphans(keep: &[u32]) -> io::Result<()> {
+    let Some((_, own_session)) = state_and_session(std::process::id()) else { return Ok(()) };
+    for task in std::fs::read_dir("/proc/self/task")? {
+        // A thread may end while the list is read.
+        let children = std::fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        for child in children.split_ascii_whitespace().filter_map(|child| child.parse().ok()) {
+            let orphan = state_and_session(child)
+                .is_some_and(|(state, session)| state == "Z" && session != own_session);
+            if orphan && !keep.contains(&child) {
+                reap(child)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The state and the session of a process.
+fn state_and_session(pid: u32) -> Option<(String, i64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold anything; the rest is state, parent, group, session.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?.to_owned();
+    Some((state, fields.nth(2)?.parse().ok()?))
+}
+
 /// The number of the calling process.
 pub fn id() -> u32 {
     std::process::id()

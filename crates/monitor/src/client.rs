@@ -19,16 +19,20 @@ use crate::protocol::{
     Role, Stream, VERSION,
 };
 use naru_errdefs::{Failure, Kind};
-use naru_kernel::{memfd, pidfd, poll, socket};
+use naru_kernel::{memfd, pidfd, poll, process, socket};
 use naru_runtime::{ExecPlan, Plan};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// Whether a monitor has died while this process was there to inherit its children.
+static A_MONITOR_DIED: AtomicBool = AtomicBool::new(false);
 
 /// How long a monitor may take from closing its connection to being reapable.
 const DYING: Duration = Duration::from_secs(1);
@@ -206,6 +210,9 @@ pub struct Client {
     /// The requests whose `Process` answers are listings; an answer does not say what it answers.
     lists: Mutex<VecDeque<u64>>,
     child: Mutex<Option<std::process::Child>>,
+    /// Processes that may be our children and whose end the monitor has not seen: it must be able to look at the zombie,
+    /// because older kernels keep the status nowhere else.
+    adopted: Mutex<BTreeMap<ProcessKey, u32>>,
 }
 
 impl Client {
@@ -238,7 +245,12 @@ impl Client {
 
     /// Speaks over a connected packet socket.
     pub fn over(socket: OwnedFd) -> Client {
-        Client { socket, lists: Mutex::default(), child: Mutex::default() }
+        Client {
+            socket,
+            lists: Mutex::default(),
+            child: Mutex::default(),
+            adopted: Mutex::default(),
+        }
     }
 
     /// The first word; answered by `Welcome`.
@@ -339,6 +351,7 @@ impl Client {
         push_attachments(&mut fds, attachments);
         let attachments = attachments.iter().map(|attachment| attachment.spec).collect();
         let spec = handles.spec.clone();
+        lock(&self.adopted).insert(spec.key.clone(), handles.pid);
         self.send(request, Request::Adopt { spec, pid: handles.pid, attachments }, &fds)
     }
 
@@ -415,7 +428,19 @@ impl Client {
         self.message(envelope.request, envelope.body, fds)
     }
 
+    /// After the death of a monitor its children are ours: containers, which [`Handles::reap`] takes care of, and what it
+    /// was about to start or had taken over itself, which nobody else knows.
+    fn reap_orphans(&self) {
+        if A_MONITOR_DIED.load(Ordering::Relaxed) {
+            // What cannot be reaped now is there the next time.
+            let mut keep: Vec<u32> = lock(&self.adopted).values().copied().collect();
+            keep.extend(self.spawned_pid());
+            process::reap_orphans(&keep).ok();
+        }
+    }
+
     fn gone(&self) -> Message {
+        A_MONITOR_DIED.store(true, Ordering::Relaxed);
         // Bound to a name, so that the lock is not held meanwhile.
         let child = lock(&self.child).take();
         if let Some(mut child) = child {
@@ -455,7 +480,11 @@ impl Client {
             Answer::Attached { stdout, stderr } => Message::Attached { request, stdout, stderr },
             Answer::Done => Message::Done { request },
             Answer::Failed { refusal, message } => Message::Failed { request, refusal, message },
-            Answer::Exited { key, exit } => Message::Exited { key, exit },
+            Answer::Exited { key, exit } => {
+                lock(&self.adopted).remove(&key);
+                self.reap_orphans();
+                Message::Exited { key, exit }
+            }
             Answer::Warning { message } => Message::Warning { message },
         })
     }

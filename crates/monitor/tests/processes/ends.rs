@@ -116,6 +116,32 @@ pub fn orphans_are_reaped() {
     daemon.wait(|_| !std::path::Path::new(&format!("/proc/{orphan}")).exists());
 }
 
+pub fn what_a_dead_monitor_started_is_reaped() {
+    let mut daemon = Daemon::new();
+    let spec = daemon.spec("hung");
+    let command = ["/bin/sleep", "0.2"].map(str::to_owned).to_vec();
+    let plan = FakePlan { command, hang: true, ..FakePlan::default() };
+    let request = daemon.ask(&spec, &plan, &[]);
+    daemon.shell("first", "exit 1");
+    assert_eq!(daemon.exit_of("first"), ExitStatus::Code(1));
+    assert!(!daemon.failures.contains_key(&request));
+    daemon.forget("first");
+    daemon.replace_monitor(|_| Vec::new());
+    // Its zombie is ours and goes with the next end.
+    let children = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let lists =
+            tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
+        lists.map(|list| list.split_whitespace().count()).sum::<usize>()
+    };
+    assert_eq!(children(), 2);
+    let started = Instant::now();
+    daemon.wait(|_| started.elapsed() > Duration::from_millis(500));
+    daemon.shell("second", "exit 2");
+    assert_eq!(daemon.exit_of("second"), ExitStatus::Code(2));
+    assert_eq!(children(), 1);
+}
+
 pub fn an_idle_monitor_sleeps_and_ends() {
     let mut daemon = Daemon::new();
     daemon.shell("a", "exec sleep 100");

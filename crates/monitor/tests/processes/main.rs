@@ -38,6 +38,7 @@ const TESTS: &[Test] = &[
     ("failed_starts_say_why", ends::failed_starts_say_why),
     ("starts_of_a_dead_daemon_are_listed", ends::starts_of_a_dead_daemon_are_listed),
     ("orphans_are_reaped", ends::orphans_are_reaped),
+    ("what_a_dead_monitor_started_is_reaped", ends::what_a_dead_monitor_started_is_reaped),
     ("an_idle_monitor_sleeps_and_ends", ends::an_idle_monitor_sleeps_and_ends),
     ("nonsense_is_refused", ends::nonsense_is_refused),
     ("two_hundred_at_once", kills::two_hundred_at_once),

@@ -29,10 +29,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether a monitor has died while this process was there to inherit its children.
 static A_MONITOR_DIED: AtomicBool = AtomicBool::new(false);
+
+/// How long orphans may stay zombies at most while others end.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a monitor may take from closing its connection to being reapable.
 const DYING: Duration = Duration::from_secs(1);
@@ -213,6 +216,8 @@ pub struct Client {
     /// Processes that may be our children and whose end the monitor has not seen: it must be able to look at the zombie,
     /// because older kernels keep the status nowhere else.
     adopted: Mutex<BTreeMap<ProcessKey, u32>>,
+    /// When orphans were looked for.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl Client {
@@ -250,6 +255,7 @@ impl Client {
             lists: Mutex::default(),
             child: Mutex::default(),
             adopted: Mutex::default(),
+            looked: Mutex::default(),
         }
     }
 
@@ -431,7 +437,11 @@ impl Client {
     /// After the death of a monitor its children are ours: containers, which [`Handles::reap`] takes care of, and what it
     /// was about to start or had taken over itself, which nobody else knows.
     fn reap_orphans(&self) {
-        if A_MONITOR_DIED.load(Ordering::Relaxed) {
+        // With a thousand children a look at all of them takes milliseconds, and a thousand may end at once.
+        let mut last = lock(&self.looked);
+        let due = last.is_none_or(|last| last.elapsed() >= LOOK_AGAIN);
+        if due && A_MONITOR_DIED.load(Ordering::Relaxed) {
+            *last = Some(Instant::now());
             // What cannot be reaped now is there the next time.
             let mut keep: Vec<u32> = lock(&self.adopted).values().copied().collect();
             keep.extend(self.spawned_pid());

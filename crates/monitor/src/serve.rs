@@ -207,8 +207,8 @@ fn begin<'a>(
     process::own_session();
     process::set_umask(0o022);
     std::env::set_current_dir("/").map_err(system("go to `/`"))?;
-    // Raising and lowering are refused without the capability; the monitor works as well without.
-    process::set_oom_score(-999).or_else(|_| process::set_oom_score(0)).ok();
+    // Both are refused without the capability; the monitor works as well with what it has.
+    process::set_oom_score(-999).ok();
     process::raise_descriptor_limit().ok();
     let signals = settle()?;
     let epoll = Epoll::new().map_err(system("poll"))?;

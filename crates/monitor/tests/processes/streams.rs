@@ -161,9 +161,15 @@ pub fn a_full_disk_leaves_a_note() {
     spec.stdin = true;
     let log = disk.0.join("a.log");
     spec.log = Some(LogSpec { max_size: None, ..LogSpec::bounded(&log) });
-    let script = "echo first; seq 100000; echo written; read go; echo last";
+    let script = "echo first; read go; seq 100000; echo written; read go; echo last";
     let (attachment, mut pipes) = reader(1, Position::At(0), Position::At(0));
     daemon.start(&spec, &["/bin/sh", "-c", script], &[attachment]);
+    let key = ProcessKey::container("a");
+    let stdin = daemon.handles[&key].stdin.as_ref().unwrap().try_clone().unwrap();
+    let mut stdin = std::fs::File::from(stdin);
+    // A batch is written as a whole or not at all, so the first line goes ahead of the flood.
+    daemon.wait(|_| std::fs::read_to_string(&log).unwrap().contains("first"));
+    stdin.write_all(b"go\n").unwrap();
     // The container goes on, and its readers get everything.
     let mut text = String::new();
     let mut buffer = vec![0; 65536];
@@ -177,9 +183,7 @@ pub fn a_full_disk_leaves_a_note() {
     // Writing is tried again a second after it failed.
     let full = Instant::now();
     daemon.wait(|_| full.elapsed() > Duration::from_millis(1200));
-    let key = ProcessKey::container("a");
-    let stdin = daemon.handles[&key].stdin.as_ref().unwrap().try_clone().unwrap();
-    std::fs::File::from(stdin).write_all(b"go\n").unwrap();
+    stdin.write_all(b"go\n").unwrap();
     assert_eq!(daemon.exit_of("a"), ExitStatus::Code(0));
     let records = std::fs::read_to_string(&log).unwrap();
     let note = records.lines().find(|line| line.contains("were not logged"));

@@ -93,9 +93,11 @@ async fn serve(config: Config) -> Result<(), Fault> {
             _ = interrupt.recv() => tracing::info!("SIGINT: the daemon ends, containers go on"),
         }
     };
+    let closing = engine.closing();
     let options = ServeOptions::for_this_host();
     naru_api_server::serve(listeners, Api::new(engine, options.patience), options, shutdown).await;
     drop(sockets);
+    closing.close();
     drop(pidfile);
     Ok(())
 }

@@ -105,6 +105,29 @@ pub fn set_host_name(name: &str) -> io::Result<()> {
     Ok(rustix::system::sethostname(name.as_bytes())?)
 }
 
+/// Brings the loopback interface of this thread's network namespace up; a new one begins with it down.
+pub fn loopback_up() -> io::Result<()> {
+    let socket = any_socket()?;
+    // SAFETY: all bytes zero are a valid `ifreq`: a name without characters and a union of numbers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo".iter()) {
+        *to = from.cast_signed();
+    }
+    let up = libc::IFF_UP | libc::IFF_RUNNING;
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(up).map_err(|_wide| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the request is an `ifreq` that lives through the call, which reads its name and flags only.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// A socket to ask about interfaces with; a host may have only one of the two protocols.
+fn any_socket() -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let open = |family| socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    Ok(open(AddressFamily::INET).or_else(|_absent| open(AddressFamily::INET6))?)
+}
+
 /// The NIS domain name of the present UTS namespace.
 pub fn set_domain_name(name: &str) -> io::Result<()> {
     Ok(rustix::system::setdomainname(name.as_bytes())?)

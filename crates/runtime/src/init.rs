@@ -133,6 +133,12 @@ fn container(plan: &Plan, entry: &Entry, side: &InitSide) -> Result<u8, StartErr
         credentials::new_keyring(&format!("_ses.{}", plan.id))
             .attempt(|| "make a session keyring")?;
     }
+    if plan.namespaces.makes(Namespace::Network) {
+        // As runc does: services reach each other over loopback also where there is no other interface.
+        if let Err(error) = namespace::loopback_up() {
+            side.warning(&format!("the loopback interface stays down: {error}"));
+        }
+    }
     if let Some(name) = &plan.hostname {
         namespace::set_host_name(name).attempt(|| format!("set the host name `{name}`"))?;
     }

@@ -86,6 +86,7 @@ fn identity_and_place_of_the_process() {
         inside(&daemon, &[], "echo $PATH"),
         "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     );
+    assert_eq!(inside(&daemon, &[], "cat /sys/class/net/lo/flags"), "0x9");
     assert_eq!(inside(&daemon, &[], "echo $$"), "1");
     assert_eq!(inside(&daemon, &["--entrypoint", "echo"], "ignored"), "sh -c ignored");
 }

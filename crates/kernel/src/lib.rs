@@ -23,6 +23,7 @@ pub mod memory;
 pub mod mount;
 pub mod mountinfo;
 pub mod namespace;
+pub mod netlink;
 pub mod node;
 pub mod path;
 pub mod pidfd;

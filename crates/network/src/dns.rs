@@ -1,0 +1,1 @@
+//! Acts: the resolver that containers ask: names of their networks, and the host's upstream servers for the rest.

@@ -1,0 +1,1 @@
+//! Acts: the one nftables table of ours: publishing, masquerading, isolation.

@@ -1,0 +1,1 @@
+//! Pure: pools of addresses and who has which.

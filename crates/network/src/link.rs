@@ -1,0 +1,1 @@
+//! Acts: interfaces, addresses and routes by netlink.

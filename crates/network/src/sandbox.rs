@@ -1,0 +1,1 @@
+//! Acts: network namespaces made ready for containers.

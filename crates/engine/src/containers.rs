@@ -1,6 +1,7 @@
 //! Acts: the service of containers and execs; one file a verb.
 
 mod attach;
+mod connect;
 mod create;
 mod exec;
 mod export;
@@ -18,6 +19,9 @@ mod top;
 mod update;
 mod volumes;
 mod wait;
+
+pub(crate) use create::new_id;
+pub(crate) use list::label_matches;
 
 use crate::supervisor::Supervisor;
 use std::sync::Arc;

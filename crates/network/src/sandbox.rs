@@ -58,7 +58,7 @@ impl Sandbox {
                 .map_err(|error| LinkError::new("make a network namespace", error))?;
             let sandbox = Sandbox::here()?;
             sandbox.settle(spec)?;
-            let sockets = if spec.resolver { Some(resolver::open()?) } else { None };
+            let sockets = if spec.resolver { Some(resolver::open_first()?) } else { None };
             Ok((sandbox, sockets))
         })
     }
@@ -142,7 +142,7 @@ impl Sandbox {
     /// ones are used again if they are free, so that nothing changes for who asks; else the redirection is replaced in
     /// one step.
     pub fn open_resolver(&self) -> Result<ResolverSockets, LinkError> {
-        self.enter(resolver::open)
+        self.enter(resolver::open_again)
     }
 
     /// Writes a setting of the namespace, by its path under `/proc/sys/net`: those that a container asks for with

@@ -45,49 +45,66 @@ pub(super) struct Ports {
     pub(super) tcp: u16,
 }
 
-/// The ports to which questions are led now, in this thread's namespace.
-pub(super) fn current() -> Result<Option<Ports>, LinkError> {
+/// What is there in this thread's namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Current {
+    /// No table of ours.
+    Absent,
+    /// A table of ours, and the ports to which it leads questions, if it says so in our way.
+    Present(Option<Ports>),
+}
+
+/// Where questions are led now, in this thread's namespace.
+pub(super) fn current() -> Result<Current, LinkError> {
     let attempted = |error| LinkError::new("look at the redirection of DNS in a container", error);
     let mut socket = Netlink::open(netlink::NETFILTER).map_err(|error| attempted(error.into()))?;
     let message = Message::new(GET_TABLE, flags::ACK).raw(&fixed(IPV4, 0)).text(TABLE_NAME, TABLE);
     match socket.ask(message) {
-        Ok(answers) => Ok(answers
-            .iter()
-            .filter_map(|answer| answer.body.get(4..))
-            .flat_map(attributes)
-            .find(|(kind, _)| *kind == TABLE_USER_DATA)
-            .and_then(|(_, value)| read_ports(value))),
-        Err(error) if error.errno() == ENOENT => Ok(None),
+        Ok(answers) => Ok(Current::Present(
+            answers
+                .iter()
+                .filter_map(|answer| answer.body.get(4..))
+                .flat_map(attributes)
+                .find(|(kind, _)| *kind == TABLE_USER_DATA)
+                .and_then(|(_, value)| read_ports(value)),
+        )),
+        Err(error) if error.errno() == ENOENT => Ok(Current::Absent),
         Err(error) => Err(attempted(error)),
     }
 }
 
-/// Leads questions to these ports, in one step, whatever was there before.
-pub(super) fn replace(ports: Ports) -> Result<(), LinkError> {
+/// Leads questions to these ports, in one step; `before` says whether there is a table to be replaced. A removal makes the
+/// kernel wait for readers, so it is only asked for when there is something to remove.
+pub(super) fn replace(ports: Ports, before: bool) -> Result<(), LinkError> {
     let attempted = |error| LinkError::new("redirect DNS in a container", error);
     let mut socket = Netlink::open(netlink::NETFILTER).map_err(|error| attempted(error.into()))?;
-    socket.batch(messages(ports)).map(drop).map_err(attempted)
+    socket.batch(messages(ports, before)).map(drop).map_err(attempted)
 }
 
-fn messages(ports: Ports) -> Vec<Message> {
+fn messages(ports: Ports, before: bool) -> Vec<Message> {
     let subject = |kind, with| Message::new(kind, with).raw(&fixed(IPV4, 0));
-    vec![
-        Message::new(BATCH_BEGIN, 0).raw(&fixed(0, SUBSYSTEM)),
-        // A table can only be removed when it is there.
-        subject(NEW_TABLE, flags::CREATE).text(TABLE_NAME, TABLE),
-        subject(DELETE_TABLE, 0).text(TABLE_NAME, TABLE),
+    let mut messages = vec![Message::new(BATCH_BEGIN, 0).raw(&fixed(0, SUBSYSTEM))];
+    if before {
+        // Made first, because somebody may have removed it since, and what is not there cannot be removed.
+        messages.push(subject(NEW_TABLE, flags::CREATE).text(TABLE_NAME, TABLE));
+        messages.push(subject(DELETE_TABLE, 0).text(TABLE_NAME, TABLE));
+    }
+    messages.push(
         subject(NEW_TABLE, flags::CREATE)
             .text(TABLE_NAME, TABLE)
             .bytes(TABLE_USER_DATA, &write_ports(ports)),
+    );
+    messages.push(
         subject(NEW_CHAIN, flags::CREATE)
             .text(1, TABLE)
             .text(3, CHAIN)
             .nest(4, |hook| hook.be32(1, LOCAL_OUT).be32(2, PRIORITY))
             .text(7, "nat"),
-        rule(UDP, ports.udp, flags::CREATE | flags::APPEND),
-        rule(TCP, ports.tcp, flags::CREATE | flags::APPEND | flags::ACK),
-        Message::new(BATCH_END, 0).raw(&fixed(0, SUBSYSTEM)),
-    ]
+    );
+    messages.push(rule(UDP, ports.udp, flags::CREATE | flags::APPEND));
+    messages.push(rule(TCP, ports.tcp, flags::CREATE | flags::APPEND | flags::ACK));
+    messages.push(Message::new(BATCH_END, 0).raw(&fixed(0, SUBSYSTEM)));
+    messages
 }
 
 /// What every message of netfilter begins with: family, version 0, and a number in the network's order.

@@ -18,8 +18,8 @@ pub use host_config::{
     WeightDevice,
 };
 pub use inspect::{
-    ContainerInspect, ContainerState, EndpointSettings, GraphDriver, Health, HealthResult,
-    MountPoint, NetworkSettings,
+    ContainerInspect, ContainerState, EndpointIpam, EndpointSettings, GraphDriver, Health,
+    HealthResult, MountPoint, NetworkSettings, SecondaryAddress,
 };
 pub use list::{ContainerSummary, HostConfigSummary, NetworkSettingsSummary, Port};
 pub use stats::{

@@ -218,7 +218,7 @@ static MEMBERS: &[&Command] = &[
 ];
 
 /// Runs the command that the words mean; the first one is the program's name.
-pub fn run(words: &[String], hooks: Hooks<'_>) -> Result<ExitStatus, Failed> {
+pub fn run(words: &[String], hooks: Hooks) -> Result<ExitStatus, Failed> {
     let (first, rest) = match words.split_first() {
         Some((first, rest)) => (first.rsplit('/').next().unwrap_or("naru"), rest),
         None => ("naru", words),
@@ -236,7 +236,7 @@ fn global(
     flags: &Flags,
     program: &str,
     outer_host: Option<&str>,
-    hooks: Hooks<'_>,
+    hooks: Hooks,
 ) -> Result<ExitStatus, Failed> {
     if flags.switch("version") {
         printer::out(&format!(

@@ -11,7 +11,7 @@ mod images;
 mod ndjson;
 mod system;
 
-pub use connection::{Answer, Client, Content, Upload};
+pub use connection::{Answer, Client, Content, Revive, Upload};
 pub use containers::Waiting;
 pub use endpoint::{Endpoint, EndpointError};
 pub use hijack::{Hijacked, HijackedReader, HijackedWriter};

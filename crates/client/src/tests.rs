@@ -1,12 +1,13 @@
 //! The client against a daemon of a few lines, over a real socket.
 
 use crate::connection::fault_of;
-use crate::{Client, Endpoint};
+use crate::{Client, Content, Endpoint, Revive};
 use naru_api_types::container::{ContainerCreateRequest, WaitCondition};
 use naru_api_types::{Query, Route};
 use naru_errdefs::Kind;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
 
 /// Answers one connection after the other: `script` gets the request's head and body and writes what it likes.
 fn server(script: impl Fn(&str, &mut UnixStream) + Send + 'static) -> (tempfile::TempDir, Client) {
@@ -151,7 +152,35 @@ fn an_absent_daemon_is_named() {
     let fault = block(client.act(Route::Ping, &Query::new())).unwrap_err();
     assert_eq!(fault.kind(), Kind::Unavailable);
     assert!(fault.message().contains("unix:///nonexistent/s"), "{}", fault.message());
-    assert_eq!(block(client.connect()).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(block(client.connect()).unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[test]
+fn a_question_to_a_daemon_that_dies_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let dying = UnixListener::bind(&path).unwrap();
+    let gone = path.clone();
+    let death = std::thread::spawn(move || {
+        let connection = dying.accept().unwrap();
+        // The connection ends without a word, as when its process is killed.
+        std::fs::remove_file(&gone).unwrap();
+        drop((dying, connection));
+    });
+    let place = path.clone();
+    let revive: Revive = Rc::new(move || {
+        let next = UnixListener::bind(&place).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = next.accept().unwrap();
+            read_request(&mut stream).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK").unwrap();
+        });
+        Ok(())
+    });
+    let client = Client::new(Endpoint::Unix(path)).reviving(Some(revive));
+    let answer = block(client.bytes(Route::Ping, &Query::new(), Content::None)).unwrap();
+    assert_eq!(answer, "OK");
+    death.join().unwrap();
 }
 
 #[test]

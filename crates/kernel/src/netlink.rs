@@ -24,6 +24,8 @@ pub mod flags {
     pub const REQUEST: u16 = 0x1;
     /// An acknowledgement is wanted.
     pub const ACK: u16 = 0x4;
+    /// The object that a request makes or changes is wanted as an answer.
+    pub const ECHO: u16 = 0x8;
     /// All objects are wanted.
     pub const DUMP: u16 = 0x300;
     /// What is there is replaced.
@@ -41,6 +43,8 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 const ACK_TLVS: u16 = 0x200;
 const CAPPED: u16 = 0x100;
+/// Of an answer to a dump: what was listed changed meanwhile, so something may be missing.
+const INTERRUPTED: u16 = 0x10;
 
 /// An answer of the kernel: its type and what follows the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +106,7 @@ pub struct Netlink {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+    interrupted: bool,
 }
 
 impl Netlink {
@@ -115,7 +120,7 @@ impl Netlink {
         )?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         message::explain_errors(socket.as_fd())?;
-        Ok(Netlink { socket, sequence: 0, buffer: vec![0; 64 << 10] })
+        Ok(Netlink { socket, sequence: 0, buffer: vec![0; 64 << 10], interrupted: false })
     }
 
     /// Opens a socket that hears of changes of these groups (numbers, not bits; for [`ROUTE`]: 1 links, 5 IPv4 addresses, …).
@@ -130,6 +135,19 @@ impl Netlink {
     /// Sends one message and answers what came back before its acknowledgement.
     pub fn ask(&mut self, message: Message) -> Result<Vec<Answer>, Refused> {
         self.batch(vec![message])
+    }
+
+    /// Lists all objects, and once more when they changed meanwhile, because the kernel's list may then lack some. After
+    /// several tries it is taken as it is: who changes things that fast must look again anyway.
+    pub fn dump(&mut self, message: &Message) -> Result<Vec<Answer>, Refused> {
+        let mut tries = 0;
+        loop {
+            let answers = self.ask(message.clone())?;
+            tries += 1;
+            if !self.interrupted || tries == 16 {
+                return Ok(answers);
+            }
+        }
     }
 
     /// Sends messages in one go, and answers what came back. Fails with the first refusal; the kernel has then still
@@ -149,8 +167,18 @@ impl Netlink {
         self.send(&bytes)?;
         let mut answers = Vec::new();
         let mut refused: Option<Refused> = None;
+        self.interrupted = false;
         while !open.is_empty() {
-            let length = self.receive(RecvFlags::empty())?;
+            // After a refusal the other acknowledgements may never come: the kernel refuses some batches as a whole, in
+            // the name of one message. What it has to say is then there already.
+            let waiting = if refused.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+            let length = match self.receive(waiting) {
+                Ok(length) => length,
+                Err(error) if refused.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let packet = self.buffer.get(..length).unwrap_or_default();
             for (header, body) in message::split(packet) {
                 let index = header.sequence.wrapping_sub(first);
@@ -158,6 +186,7 @@ impl Netlink {
                     // An answer to a conversation that was given up.
                     continue;
                 }
+                self.interrupted |= header.flags & INTERRUPTED != 0 && header.kind != ERROR;
                 match header.kind {
                     ERROR => {
                         open.retain(|sequence| *sequence != header.sequence);

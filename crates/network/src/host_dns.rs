@@ -4,7 +4,7 @@
 //! timer and no watch: files that are replaced, links that are turned, and directories that come later are all seen.
 
 use crate::dns::{Options, Upstreams};
-use crate::resolv_conf::{BEHIND_STUB, HOST, HostDns, Nameserver, ResolvConf};
+use crate::resolv_conf::{BEHIND_STUB, HOST, HostDns, Nameserver, ResolvConf, Wishes};
 use rustix::net::{AddressFamily, SocketType};
 use std::fs::{File, Metadata};
 use std::io::Read;
@@ -27,6 +27,25 @@ pub struct View {
     pub dns: HostDns,
     /// Whom our resolver asks for containers that have no wishes.
     pub upstreams: Arc<Upstreams>,
+}
+
+impl View {
+    /// Whom our resolver asks for a container with these wishes. Servers on a loopback are the host's, from where all are
+    /// asked.
+    pub fn upstreams_for(&self, wishes: &Wishes) -> Arc<Upstreams> {
+        if wishes.servers.is_empty() && wishes.options.is_empty() {
+            return Arc::clone(&self.upstreams);
+        }
+        let servers = match wishes.servers.as_slice() {
+            [] => self.upstreams.servers.clone(),
+            wished => socket_addresses(wished),
+        };
+        let options = match wishes.options.as_slice() {
+            [] => self.upstreams.options.clone(),
+            wished => Options::parse(wished.iter().map(String::as_str)),
+        };
+        Arc::new(Upstreams { servers, options })
+    }
 }
 
 /// By what a file that has changed is known.
@@ -140,6 +159,24 @@ mod tests {
         std::fs::remove_file(&host).unwrap();
         assert_eq!(files.view().upstreams.servers, []);
         assert_eq!(files.view().own, ResolvConf::default());
+    }
+
+    #[test]
+    fn wishes_come_before_the_hosts() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = dir.path().join("host");
+        put(&host, "nameserver 10.0.0.1\noptions rotate\n");
+        let view = HostFiles::at(&host, dir.path().join("none")).view();
+        let mut wishes = Wishes::default();
+        assert!(Arc::ptr_eq(&view.upstreams_for(&wishes), &view.upstreams));
+        wishes.servers = vec!["1.1.1.1".parse().unwrap()];
+        let upstreams = view.upstreams_for(&wishes);
+        assert_eq!(upstreams.servers, ["1.1.1.1:53".parse().unwrap()]);
+        assert!(upstreams.options.rotate);
+        wishes = Wishes { options: vec!["use-vc".into()], ..Wishes::default() };
+        let upstreams = view.upstreams_for(&wishes);
+        assert_eq!(upstreams.servers, ["10.0.0.1:53".parse().unwrap()]);
+        assert!(upstreams.options.tcp && !upstreams.options.rotate);
     }
 
     #[test]

@@ -17,15 +17,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The line of one of a container's own addresses: `hostname.domain hostname`.
+    /// The line of one of a container's own addresses: the full name, and its first label. The host name may be a full
+    /// one itself.
     pub fn own(address: IpAddr, hostname: &str, domainname: &str) -> Entry {
-        let short = hostname.split('.').next().filter(|short| *short != hostname);
-        let names = match (domainname, short) {
-            ("", None) => vec![hostname.to_owned()],
-            ("", Some(short)) => vec![hostname.to_owned(), short.to_owned()],
-            (domainname, _) => vec![format!("{hostname}.{domainname}"), hostname.to_owned()],
+        let full = match domainname {
+            "" => hostname.to_owned(),
+            domainname => format!("{hostname}.{domainname}"),
         };
-        Entry { address, names }
+        let short = full.split_once('.').map(|(short, _)| short.to_owned());
+        Entry { address, names: std::iter::once(full).chain(short).collect() }
     }
 
     /// The line of a linked container: its alias, its ID or host name, its name, each once.

@@ -83,18 +83,18 @@ impl Desk {
             Reply::begin(query, limit, &mut self.reply).end(Rcode::BadVers);
             return Verdict::Reply;
         }
-        if query.class == wire::IN && query.name(&mut self.name) {
+        if query.name(&mut self.name) {
             if let Lookup::Ours(addresses) = self.names.lookup(asker, &self.name) {
                 let mut reply = Reply::begin(query, limit, &mut self.reply);
-                match query.kind {
-                    wire::A => give(&mut reply, &addresses.v4, &mut turns.v4),
-                    wire::AAAA => give(&mut reply, &addresses.v6, &mut turns.v6),
+                match (query.class, query.kind) {
+                    (wire::IN, wire::A) => give(&mut reply, &addresses.v4, &mut turns.v4),
+                    (wire::IN, wire::AAAA) => give(&mut reply, &addresses.v6, &mut turns.v6),
                     _ => {}
                 }
                 reply.end(Rcode::NoError);
                 return Verdict::Reply;
             }
-            if query.kind == wire::PTR
+            if (query.class, query.kind) == (wire::IN, wire::PTR)
                 && let Some(address) = reversed(&self.name)
                 && let Some(name) = self.names.reverse(asker, address)
             {

@@ -93,6 +93,9 @@ impl Resolver {
         tcp.set_nonblocking(true)?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let mailbox = match running.as_ref() {
+            Some(running) if running.thread.is_finished() => {
+                return Err(io::Error::other("the resolver's thread has ended before its time"));
+            }
             Some(running) => &running.mailbox,
             None => &running.insert(self.start()?).mailbox,
         };

@@ -23,7 +23,7 @@ const FLIGHTS: Share = Share { total: 1024, each: 1024 };
 /// Connections of clients.
 const CONNECTIONS: Share = Share { total: 512, each: 32 };
 /// How long a connection may be idle.
-const IDLE: Duration = Duration::from_secs(10);
+const IDLE: Duration = Duration::from_secs(5);
 /// Packets that one container is answered at a turn.
 const PACKETS: usize = 64;
 /// Connections that one container may open at a turn.

@@ -2,7 +2,7 @@
 
 use super::*;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, TXT};
+use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -277,6 +277,9 @@ fn our_names_need_no_upstream() {
             "{name} {kind}"
         );
     }
+    let mut chaos = query("web.", RecordType::A);
+    chaos.queries[0].set_query_class(hickory_proto::rr::DNSClass::CH);
+    assert_eq!(texts(&guest.send(&chaos)), [""; 0]);
     assert_eq!(code(&guest.ask("unknown.", RecordType::A)), ResponseCode::ServFail);
     assert_eq!(texts(&guest.send_tcp(&query("web.", RecordType::A))), ["10.0.0.2"]);
     assert_eq!(texts(&guest.send(&with_size("web.", RecordType::A, 1232))), ["10.0.0.2"]);
@@ -349,4 +352,5 @@ fn a_container_that_leaves_is_forgotten() {
 }
 
 mod hostile;
+mod namespace;
 mod upstreams;

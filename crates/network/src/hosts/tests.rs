@@ -41,6 +41,8 @@ fn names_are_not_repeated() {
     let address = "10.0.0.1".parse().unwrap();
     assert_eq!(Entry::link(address, "db", "id", "db").names, ["db", "id"]);
     assert_eq!(Entry::own(address, "box.lan", "").names, ["box.lan", "box"]);
+    assert_eq!(Entry::own(address, "box.a", "lan").names, ["box.a.lan", "box"]);
+    assert_eq!(Entry::own(address, "box", "").names, ["box"]);
 }
 
 #[test]

@@ -42,6 +42,16 @@ fn show(info: &InfoResponse) -> String {
             text.push_str(&format!("{:depth$}{name}: {value}\n", ""));
         }
     };
+    let plugins = [
+        ("Volume", &info.plugins.volume),
+        ("Network", &info.plugins.network),
+        ("Log", &info.plugins.log),
+    ];
+    let plugins: Vec<String> = plugins
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| format!("\n  {kind}: {}", names.join(" ")))
+        .collect();
     line(1, "Containers", &info.containers.to_string());
     line(2, "Running", &info.containers_running.to_string());
     line(2, "Paused", &info.containers_paused.to_string());
@@ -55,6 +65,9 @@ fn show(info: &InfoResponse) -> String {
     line(1, "Logging Driver", &info.logging_driver);
     line(1, "Cgroup Driver", &info.cgroup_driver);
     line(1, "Cgroup Version", &info.cgroup_version);
+    if !plugins.is_empty() {
+        line(1, "Plugins", plugins.concat().as_str());
+    }
     line(1, "Runtimes", &info.runtimes.keys().cloned().collect::<Vec<_>>().join(" "));
     line(1, "Default Runtime", &info.default_runtime);
     line(1, "Security Options", &info.security_options.join(", "));

@@ -5,6 +5,7 @@ mod container;
 mod each;
 mod image;
 mod inspect;
+mod network;
 mod system;
 
 use crate::Hooks;
@@ -157,6 +158,7 @@ static CLIENT: Command = Command {
 static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
+    &network::NETWORK,
     &system::SYSTEM,
     &container::RUN,
     &container::EXEC,
@@ -167,6 +169,7 @@ static MEMBERS: &[&Command] = &[
     &container::KILL,
     &container::LOGS,
     &container::PAUSE,
+    &container::PORT,
     &container::RENAME,
     &container::RESTART,
     &container::RM,
@@ -189,7 +192,6 @@ static MEMBERS: &[&Command] = &[
     &system::INFO,
     &system::VERSION,
     &CLIENT,
-    &absent::ATTACH_NETWORK,
     &absent::BUILD,
     &absent::BUILDER,
     &absent::BUILDX,
@@ -205,7 +207,6 @@ static MEMBERS: &[&Command] = &[
     &absent::MANIFEST,
     &absent::NODE,
     &absent::PLUGIN,
-    &absent::PORT,
     &absent::PULL,
     &absent::PUSH,
     &absent::SEARCH,

@@ -7,6 +7,9 @@ mod export;
 mod lifecycle;
 mod list;
 mod logs;
+mod networking;
+mod port;
+mod ports;
 mod prune;
 mod request;
 mod run;
@@ -48,6 +51,7 @@ static MEMBERS: &[&Command] = &[
     &LOGS,
     &LS,
     &PAUSE,
+    &PORT,
     &PRUNE,
     &RENAME,
     &RESTART,
@@ -63,7 +67,6 @@ static MEMBERS: &[&Command] = &[
     &absent::COMMIT,
     &absent::CP,
     &absent::DIFF,
-    &absent::PORT,
 ];
 
 pub(super) static RUN: Command = Command {
@@ -205,7 +208,9 @@ pub(super) static RM: Command = Command {
     about: "Remove one or more containers",
     flags: &[&[
         switch("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
-        switch("link", "Remove the specified link").short('l').refused("there are no links"),
+        switch("link", "Remove the specified link")
+            .short('l')
+            .refused("a link goes with the container that has it; remove that container"),
         switch("volumes", "Remove anonymous volumes associated with the container").short('v'),
     ]],
     arguments: Arguments::AtLeast(1),
@@ -230,6 +235,16 @@ pub(super) static RENAME: Command = Command {
     about: "Rename a container",
     arguments: Arguments::Exactly(2),
     action: Action::Run(lifecycle::rename),
+    ..BASE
+};
+
+pub(super) static PORT: Command = Command {
+    name: "port",
+    spellings: &["container port", "port"],
+    usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+    about: "List port mappings or a specific mapping for the container",
+    arguments: Arguments::Between(1, 2),
+    action: Action::Run(port::port),
     ..BASE
 };
 

@@ -1,6 +1,8 @@
 //! Acts: the service of containers and execs; one file a verb.
 
 mod attach;
+mod changes;
+mod copy;
 mod create;
 mod exec;
 mod export;
@@ -18,6 +20,9 @@ mod top;
 mod update;
 mod volumes;
 mod wait;
+
+pub use changes::{ChangeKind, PathChange};
+pub use copy::{CopyIn, PathStat};
 
 use crate::supervisor::Supervisor;
 use std::sync::Arc;

@@ -17,31 +17,42 @@ impl Supervisor {
     /// The layers of a container's image and what it wrote, read-only, mounted nowhere. `None` when there are none.
     pub(crate) fn mount_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
         let paths = self.storage.paths(record)?;
-        let layers: Vec<PathBuf> = std::iter::once(paths.upper).chain(paths.lower).collect();
-        if layers.len() > MOST_LAYERS {
-            return Err(Fault::unsupported(format!(
-                "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
-                layers.len()
-            )));
-        }
-        // One option a directory: a single one for all would be bounded by a page.
-        // An overlay wants two; twice the same is as good.
-        let doubled = layers.first().filter(|_| layers.len() == 1);
-        let options: Vec<(String, Option<String>)> = layers
-            .iter()
-            .chain(doubled)
-            .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
-            .collect();
-        let overlay = NewFileSystem {
-            kind: "overlay",
-            source: "naru",
-            options: &options,
-            attributes: attribute::READ_ONLY,
-        };
-        new_file_system(&overlay)
-            .map(Some)
-            .during(|| format!("cannot put the layers of container {} together", record.id))
+        let layers = std::iter::once(paths.upper).chain(paths.lower).collect();
+        mount_layers(record, layers).map(Some)
     }
+
+    /// The layers of a container's image alone. `None` when there are none.
+    pub(crate) fn mount_image_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
+        match self.storage.paths(record)?.lower {
+            none if none.is_empty() => Ok(None),
+            lower => mount_layers(record, lower).map(Some),
+        }
+    }
+}
+
+fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault> {
+    if layers.len() > MOST_LAYERS {
+        return Err(Fault::unsupported(format!(
+            "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
+            layers.len()
+        )));
+    }
+    // One option a directory: a single one for all would be bounded by a page.
+    // An overlay wants two; twice the same is as good.
+    let doubled = layers.first().filter(|_| layers.len() == 1);
+    let options: Vec<(String, Option<String>)> = layers
+        .iter()
+        .chain(doubled)
+        .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
+        .collect();
+    let overlay = NewFileSystem {
+        kind: "overlay",
+        source: "naru",
+        options: &options,
+        attributes: attribute::READ_ONLY,
+    };
+    new_file_system(&overlay)
+        .during(|| format!("cannot put the layers of container {} together", record.id))
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

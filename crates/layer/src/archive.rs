@@ -4,6 +4,9 @@ use crate::tar::pax::Records;
 use crate::tar::{Entry, EntryKind, Writer};
 use crate::whiteout::{OPAQUE, OPAQUE_ATTRIBUTE, PREFIX, is_reserved_attribute, name_for};
 use naru_errdefs::{Failure, Kind};
+use naru_kernel::mount::{
+    CGROUP_MAGIC, CGROUP2_MAGIC, DEVPTS_MAGIC, PROC_MAGIC, SYSFS_MAGIC, magic,
+};
 use naru_kernel::node::{self, NodeKind, Status};
 use naru_kernel::path::{OFlags, met_link, open_directory, open_entry};
 use naru_kernel::times::FileTime;
@@ -49,6 +52,9 @@ pub struct Archived {
 
 /// No tree is followed further down: whoever makes one deeper wants to exhaust who reads it.
 const DEEPEST: usize = 512;
+
+/// File systems of which a live archive keeps the directory only: what is in them is the kernel's, not the container's.
+const PSEUDO: [u64; 5] = [PROC_MAGIC, SYSFS_MAGIC, DEVPTS_MAGIC, CGROUP_MAGIC, CGROUP2_MAGIC];
 
 /// Why a tree cannot be archived.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +202,9 @@ impl<W: Write> Archive<W> {
         let is_opaque = self.directory_itself(dir, path)?;
         if is_opaque {
             self.mark(path.join(OPAQUE))?;
+        }
+        if self.mode == ArchiveMode::Live && PSEUDO.contains(&magic(dir).map_err(read)?) {
+            return Ok(());
         }
         for name in node::list(dir).map_err(read)? {
             let status = match node::status_at(dir, &name) {

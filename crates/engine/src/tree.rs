@@ -3,7 +3,9 @@
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::mount::{NewFileSystem, attribute, new_file_system};
+use naru_kernel::mount::{
+    Change, NewFileSystem, attribute, clone_path, new_file_system, set_attributes,
+};
 use naru_kernel::path::{OFlags, open_in_root, proc_path};
 use naru_layer::{ArchiveMode, Limits};
 use std::io::{self, Read};
@@ -37,12 +39,17 @@ fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault>
             layers.len()
         )));
     }
+    let failed = || format!("cannot put the layers of container {} together", record.id);
+    if let [layer] = layers.as_slice() {
+        // An overlay wants two.
+        let tree = clone_path(layer, false).during(failed)?;
+        let change = Change { set: attribute::READ_ONLY, ..Change::default() };
+        set_attributes(tree.as_fd(), change).during(failed)?;
+        return Ok(tree);
+    }
     // One option a directory: a single one for all would be bounded by a page.
-    // An overlay wants two; twice the same is as good.
-    let doubled = layers.first().filter(|_| layers.len() == 1);
     let options: Vec<(String, Option<String>)> = layers
         .iter()
-        .chain(doubled)
         .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
         .collect();
     let overlay = NewFileSystem {
@@ -51,8 +58,7 @@ fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault>
         options: &options,
         attributes: attribute::READ_ONLY,
     };
-    new_file_system(&overlay)
-        .during(|| format!("cannot put the layers of container {} together", record.id))
+    new_file_system(&overlay).during(failed)
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

@@ -133,6 +133,7 @@ fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View
         return Ok(View { root, _mounts: None });
     }
     namespace::with_own_mounts(move || {
+        let mounts = namespace::own_mounts()?;
         // Before the host's own tree is let go of.
         let trees = binds
             .iter()
@@ -155,7 +156,7 @@ fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View
             }
             mount::attach(tree, place)?;
         }
-        Ok(View { root, _mounts: Some(namespace::own_mounts()?) })
+        Ok(View { root, _mounts: Some(mounts) })
     })
 }
 

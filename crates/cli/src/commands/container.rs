@@ -126,7 +126,7 @@ pub(super) static ATTACH: Command = Command {
 pub(super) static CP: Command = Command {
     name: "cp",
     spellings: &["container cp", "cp"],
-    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-   (or: SRC_PATH|- CONTAINER:DEST_PATH)",
+    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
     about: "Copy files/folders between a container and the local filesystem",
     flags: &[&[
         switch("archive", "Archive mode (copy all uid/gid information)").short('a'),

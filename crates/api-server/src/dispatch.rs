@@ -190,17 +190,16 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         }
         Route::ExecInspect { name } => containers::exec::inspect(&containers, &name).await,
         Route::ExecResize { name } => containers::exec::resize(&containers, &name, call).await,
-        Route::ContainerChanges { .. } => {
-            Err(refuse::call("listing changes of a container", "compare two archives of `export`")
-                .into())
+        Route::ContainerChanges { name } => containers::archive::changes(&containers, &name).await,
+        Route::ContainerArchiveHead { name } => {
+            containers::archive::stat(&containers, &name, call).await
         }
-        Route::ContainerArchiveHead { .. }
-        | Route::ContainerArchiveGet { .. }
-        | Route::ContainerArchivePut { .. } => Err(refuse::call(
-            "copying files into or out of a container",
-            "mount a directory of the host, use `export`, or pipe a tar through `exec`",
-        )
-        .into()),
+        Route::ContainerArchiveGet { name } => {
+            containers::archive::get(&containers, &name, call).await
+        }
+        Route::ContainerArchivePut { name } => {
+            containers::archive::put(&containers, &name, call).await
+        }
         Route::ContainerAttachWebsocket { .. } => Err(refuse::call(
             "attaching by a websocket",
             "use `POST /containers/NAME/attach` with `Upgrade: tcp`",

@@ -265,7 +265,7 @@ impl Supervisor {
         Ok(Some(path))
     }
 
-    fn files_of(&self, id: &str) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn files_of(&self, id: &str) -> Vec<(&'static str, PathBuf)> {
         FILES.iter().map(|(inside, name)| (*inside, self.places.file(id, name))).collect()
     }
 

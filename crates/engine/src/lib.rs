@@ -31,8 +31,9 @@ mod supervisor;
 mod system;
 mod table;
 mod tree;
+mod view;
 
-pub use containers::{Containers, StopOptions};
+pub use containers::{ChangeKind, Containers, CopyIn, PathChange, PathStat, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
 pub use images::Images;
 pub use model::*;

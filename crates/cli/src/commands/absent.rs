@@ -21,8 +21,6 @@ absent! {
     COMPOSE "compose" "start the containers one by one with `naru run -d`";
     CONFIG "config" "mount the file with `--mount type=bind,source=FILE,target=PATH,readonly`";
     CONTEXT "context" "name the daemon with `-H unix://PATH` or the variable NARU_HOST";
-    CP "cp" "use `naru exec CONTAINER cat PATH > FILE`, `naru exec -i CONTAINER sh -c 'cat > PATH' < FILE`, or a bind mount";
-    DIFF "diff" "compare `naru export CONTAINER` with the image";
     LOGIN "login" "registries cannot be reached yet; bring images in with `naru load`";
     LOGOUT "logout" "registries cannot be reached yet; there is nothing to log out of";
     MANIFEST "manifest" "look at an image with `naru image inspect`";

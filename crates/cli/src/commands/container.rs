@@ -1,7 +1,9 @@
 //! Pure: the commands about containers, and what they take.
 
 mod attach;
+mod copy;
 mod create_flags;
+mod diff;
 mod exec;
 mod export;
 mod lifecycle;
@@ -43,7 +45,9 @@ pub(super) static CONTAINER: Command = Command {
 
 static MEMBERS: &[&Command] = &[
     &ATTACH,
+    &CP,
     &CREATE,
+    &DIFF,
     &EXEC,
     &EXPORT,
     &inspect::CONTAINER_INSPECT,
@@ -65,8 +69,6 @@ static MEMBERS: &[&Command] = &[
     &UPDATE,
     &WAIT,
     &absent::COMMIT,
-    &absent::CP,
-    &absent::DIFF,
 ];
 
 pub(super) static RUN: Command = Command {
@@ -121,6 +123,35 @@ pub(super) static ATTACH: Command = Command {
     flags: &[&[KEYS, PROXY, switch("no-stdin", "Do not attach STDIN")]],
     arguments: Arguments::Exactly(1),
     action: Action::Run(attach::attach),
+    ..BASE
+};
+
+pub(super) static CP: Command = Command {
+    name: "cp",
+    spellings: &["container cp", "cp"],
+    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    about: "Copy files/folders between a container and the local filesystem",
+    flags: &[&[
+        switch("archive", "Archive mode (copy all uid/gid information)").short('a'),
+        switch("follow-link", "Always follow symbol link in SRC_PATH").short('L'),
+        switch(
+            "quiet",
+            "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached",
+        )
+        .short('q'),
+    ]],
+    arguments: Arguments::Exactly(2),
+    action: Action::Run(copy::copy),
+    ..BASE
+};
+
+pub(super) static DIFF: Command = Command {
+    name: "diff",
+    spellings: &["container diff", "diff"],
+    usage: "CONTAINER",
+    about: "Inspect changes to files or directories on a container's filesystem",
+    arguments: Arguments::Exactly(1),
+    action: Action::Run(diff::diff),
     ..BASE
 };
 

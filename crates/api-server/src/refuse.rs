@@ -12,10 +12,8 @@ const VOLUMES: &str = "mount a directory of the host instead";
 const OTHER_OS: &str = "it means something on another operating system only";
 
 /// Fields of the configuration itself.
-const CONFIG: &[Row] = &[
-    ("ArgsEscaped", OTHER_OS),
-    ("OnBuild", "it belongs to images, not to containers"),
-];
+const CONFIG: &[Row] =
+    &[("ArgsEscaped", OTHER_OS), ("OnBuild", "it belongs to images, not to containers")];
 
 /// Fields of `HostConfig`.
 const HOST: &[Row] = &[
@@ -297,10 +295,7 @@ mod tests {
         check(json!({"Image": "a", "HostConfig": {"Memory": 1}}), None);
         check(json!({"HostConfig": {"Links": [], "PortBindings": {}, "CpuCount": 0}}), None);
         check(json!({"HostConfig": {"PortBindings": {"80/tcp": null}}}), None);
-        check(
-            json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}),
-            None,
-        );
+        check(json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}), None);
         check(
             json!({"HostConfig": {"VolumesFrom": ["a"]}}),
             Some("`HostConfig.VolumesFrom` is not supported"),
@@ -311,10 +306,7 @@ mod tests {
             json!({"NetworkingConfig": {"EndpointsConfig": {"default": {"IPAMConfig": {}, "Links": null}}}}),
             None,
         );
-        check(
-            json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {"Aliases": ["a"]}}}}),
-            None,
-        );
+        check(json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {"Aliases": ["a"]}}}}), None);
         check(
             json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {"Colour": "red"}}}}),
             Some("`NetworkingConfig.EndpointsConfig.lan.Colour` is not supported"),

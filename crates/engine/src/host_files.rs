@@ -20,22 +20,34 @@ pub(crate) fn hosts(
     let gateways = entered.map_or(&loopback[..], |entered| entered.host_gateway.as_slice());
     let mut entries = Vec::new();
     for text in &host.extra_hosts {
-        entries.extend(hosts::extra(text, gateways).map_err(|bad| Fault::invalid(bad.to_string()))?);
+        entries
+            .extend(hosts::extra(text, gateways).map_err(|bad| Fault::invalid(bad.to_string()))?);
     }
     if let Some(own) = own {
         return Ok(hosts::below(own, &entries));
     }
     if let Some(entered) = entered {
         entries.extend(
-            entered.links.iter().map(|(address, names)| Entry { address: *address, names: names.clone() }),
+            entered
+                .links
+                .iter()
+                .map(|(address, names)| Entry { address: *address, names: names.clone() }),
         );
     }
-    entries.extend(own_entries(hostname, domainname, entered.map(|entered| entered.addresses.as_slice())));
+    entries.extend(own_entries(
+        hostname,
+        domainname,
+        entered.map(|entered| entered.addresses.as_slice()),
+    ));
     Ok(hosts::text(&entries))
 }
 
 /// The lines of a container's own addresses; its loopback's when it has none.
-pub(crate) fn own_entries(hostname: &str, domainname: &str, addresses: Option<&[IpAddr]>) -> Vec<Entry> {
+pub(crate) fn own_entries(
+    hostname: &str,
+    domainname: &str,
+    addresses: Option<&[IpAddr]>,
+) -> Vec<Entry> {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
     let addresses = addresses.filter(|list| !list.is_empty()).unwrap_or(&loopback);
     addresses.iter().map(|address| Entry::own(*address, hostname, domainname)).collect()

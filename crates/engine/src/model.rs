@@ -24,8 +24,8 @@ pub use host::{
 pub use list::{ContainerSummary, ListFilter, PruneFilter, Pruned};
 pub use logs::{LogOptions, LogRecord, Tail};
 pub use network::{
-    EndpointRequest, EndpointView, MemberView, NetworkFilter, NetworkRequest, NetworkView, PoolRequest,
-    PortBinding, PublishedPort,
+    EndpointRequest, EndpointView, MemberView, NetworkFilter, NetworkRequest, NetworkView,
+    PoolRequest, PortBinding, PublishedPort,
 };
 pub use stats::{BlockCount, Stats, Top};
 pub use timestamp::Timestamp;

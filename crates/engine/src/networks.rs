@@ -24,7 +24,6 @@ pub(crate) mod request;
 mod view;
 mod watch;
 
-
 pub(crate) use book::is_predefined;
 pub(crate) use enter::{Entered, Wish};
 
@@ -32,18 +31,17 @@ use crate::events::{Event as Told, Events};
 use crate::model::Timestamp;
 use crate::places;
 use book::Book;
-use naru_errdefs::{Fault, ResultExt, one_line};
+use naru_errdefs::{Fault, one_line};
 use naru_network::dns::{Resolver, Upstreams};
-use naru_network::firewall::{
-    Firewall, FirewallOptions, enable_forwarding, host_forward_policy,
-};
+use naru_network::firewall::{Firewall, FirewallOptions, enable_forwarding, host_forward_policy};
+use naru_network::host_dns::HostFiles;
 use naru_network::ipam::DefaultPool;
 use naru_network::link::Links;
-use naru_network::host_dns::HostFiles;
 use naru_network::resolv_conf::Nameserver;
 use naru_store::Table;
 use record::NetworkRecord;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tokio::runtime::Handle;
 
@@ -69,6 +67,40 @@ pub struct NetworkOptions {
     /// Servers that containers ask instead of the host's.
     pub dns: Vec<std::net::IpAddr>,
 }
+
+impl NetworkOptions {
+    /// What holds when nobody says anything. Daemons with other exec roots than the usual one have a bridge and a table of
+    /// their own, so that any number of them run side by side.
+    pub fn for_exec_root(exec_root: &Path) -> NetworkOptions {
+        let (bridge, table) = if exec_root == Path::new(USUAL_EXEC_ROOT) {
+            ("naru0".to_owned(), "naru".to_owned())
+        } else {
+            // FNV-1a: the same for the same path, everywhere and always.
+            let hash = exec_root
+                .as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .fold(0x811c_9dc5_u32, |hash, byte| {
+                    (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+                });
+            (format!("nr-{hash:08x}"), format!("naru-{hash:08x}"))
+        };
+        NetworkOptions {
+            bridge,
+            table,
+            pools: Vec::new(),
+            bridge_address: None,
+            allowed_sources: None,
+            publish_address: None,
+            ipv6: false,
+            mtu: 0,
+            dns: Vec::new(),
+        }
+    }
+}
+
+/// The exec root of the daemon that a client means when it names none.
+const USUAL_EXEC_ROOT: &str = "/run/naru";
 
 /// The service of networks.
 #[derive(Debug, Clone)]
@@ -141,9 +173,9 @@ impl Inner {
     }
 
     fn shared(&self) -> Result<Arc<Inner>, Fault> {
-        self.me.upgrade().ok_or_else(|| {
-            Fault::new(naru_errdefs::Kind::Unavailable, "the daemon is stopping")
-        })
+        self.me
+            .upgrade()
+            .ok_or_else(|| Fault::new(naru_errdefs::Kind::Unavailable, "the daemon is stopping"))
     }
 
     /// The host's interfaces.
@@ -163,12 +195,9 @@ impl Inner {
         let mut place = self.firewall.lock().unwrap_or_else(PoisonError::into_inner);
         if place.is_none() {
             let options = FirewallOptions { explicit: self.options.allowed_sources.clone() };
-            let mut firewall = Firewall::open(&self.options.table, options)
-                .during(|| format!("cannot open the nftables table `{}`", self.options.table))?;
+            let mut firewall = Firewall::open(&self.options.table, options)?;
             let state = self.rules();
-            firewall
-                .rebuild(&state)
-                .during(|| format!("cannot make the nftables table `{}`", self.options.table))?;
+            firewall.rebuild(&state)?;
             for change in enable_forwarding(true, naru_network::link::ipv6_available())? {
                 tracing::info!(
                     setting = %change.name,
@@ -193,6 +222,16 @@ impl Inner {
         }
     }
 
+    /// Removes the table of packet rules, if it is ours to remove.
+    fn drop_firewall(&self) {
+        let mut place = self.firewall.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mut firewall) = place.take()
+            && let Err(error) = firewall.remove()
+        {
+            report("cannot remove the nftables table", &error.into());
+        }
+    }
+
     /// The resolver, which is started when a container first needs it.
     fn resolver(&self) -> &Resolver {
         self.resolver.get_or_init(|| Resolver::new(Arc::new(names::View(Weak::clone(&self.me)))))
@@ -211,7 +250,8 @@ impl Inner {
         if inside_only {
             return Arc::default();
         }
-        let mut servers: Vec<Nameserver> = own.iter().filter_map(|text| text.parse().ok()).collect();
+        let mut servers: Vec<Nameserver> =
+            own.iter().filter_map(|text| text.parse().ok()).collect();
         if servers.is_empty() {
             servers = self.daemon_servers();
         }

@@ -2,11 +2,11 @@
 
 use crate::images::ImageUser;
 use crate::launcher::{Launcher, MonitorLauncher, Sink};
+use crate::networks::{self, NetworkOptions, Networks};
 use crate::places::Places;
 use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
-use crate::networks::{self, NetworkOptions, Networks};
 use crate::{Containers, Events, Images, System, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
@@ -51,11 +51,14 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 pub struct Closing {
     launcher: Arc<MonitorLauncher>,
+    networks: Networks,
 }
 
 impl Closing {
-    /// Lets the monitor end if it has nothing to look after; containers that run go on with it.
+    /// Lets the monitor end if it has nothing to look after; containers that run go on with it, and so do their
+    /// networks. Without any, nothing of ours is left in the kernel.
     pub fn close(self) {
+        self.networks.close();
         self.launcher.close();
     }
 }
@@ -112,7 +115,14 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
-    Ok(Engine { containers, images, networks, system, events, closing: Closing { launcher } })
+    Ok(Engine {
+        containers,
+        images,
+        networks: networks.clone(),
+        system,
+        events,
+        closing: Closing { launcher, networks },
+    })
 }
 
 /// Saves what opening the store would sweep. Where there is no store yet, or another daemon has it, opening says so.

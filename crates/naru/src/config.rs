@@ -100,11 +100,19 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         Err(Fault::invalid(format!("{what} `{}` is not an absolute path", path.display())))
     };
     let data_root = absolute(
-        flags.data_root.clone().or(file.data_root.clone()).unwrap_or_else(|| DEFAULT_DATA_ROOT.into()),
+        flags
+            .data_root
+            .clone()
+            .or(file.data_root.clone())
+            .unwrap_or_else(|| DEFAULT_DATA_ROOT.into()),
         "data root",
     )?;
     let exec_root = absolute(
-        flags.exec_root.clone().or(file.exec_root.clone()).unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()),
+        flags
+            .exec_root
+            .clone()
+            .or(file.exec_root.clone())
+            .unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()),
         "exec root",
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;

@@ -26,6 +26,7 @@ pub use watch::Watch;
 
 use encode::{DEL_ELEMENT, NEW_ELEMENT, NFTABLES};
 use listing::Listing;
+use naru_errdefs::{Failure, Kind};
 use naru_kernel::netlink::{self, Message, Netlink, Refused, flags};
 use plan::{Element, MapKind};
 use rustix::io::Errno;
@@ -91,6 +92,40 @@ pub enum FirewallError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Failure for FirewallError {
+    fn kind(&self) -> Kind {
+        match self {
+            FirewallError::Name { .. }
+            | FirewallError::Families { .. }
+            | FirewallError::PublishedFamilies { .. }
+            | FirewallError::PortZero { .. } => Kind::InvalidInput,
+            FirewallError::Taken { .. } => Kind::Conflict,
+            FirewallError::Kernel { source, .. } | FirewallError::Setting { source, .. } => {
+                match source.kind() {
+                    io::ErrorKind::PermissionDenied => Kind::Forbidden,
+                    io::ErrorKind::Unsupported => Kind::Unsupported,
+                    io::ErrorKind::OutOfMemory => Kind::ResourceExhausted,
+                    _ => Kind::Internal,
+                }
+            }
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let FirewallError::Kernel { source, .. } = self else { return None };
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                Some("networks need the right to change packet rules (CAP_NET_ADMIN)".to_owned())
+            }
+            io::ErrorKind::Unsupported | io::ErrorKind::NotFound => Some(
+                "this kernel lacks a part of nf_tables; load its modules (nf_tables, nft_chain_nat, nft_masq, nft_fib_inet)"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// Our table in the network namespace of the thread that opened it.

@@ -24,7 +24,8 @@ pub(crate) fn request(
             "" => "default",
             mode => mode,
         };
-        let endpoint: &mut engine::EndpointRequest = networks.entry(primary.to_owned()).or_default();
+        let endpoint: &mut engine::EndpointRequest =
+            networks.entry(primary.to_owned()).or_default();
         if endpoint.mac.is_empty() {
             endpoint.mac = mac;
         }

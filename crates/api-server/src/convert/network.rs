@@ -21,7 +21,10 @@ pub(crate) fn request(body: wire::NetworkCreateRequest) -> Result<engine::Networ
         return Err(absent("Ingress", "it belongs to clusters; leave it out"));
     }
     if body.config_only || body.config_from.is_some_and(|from| !from.network.is_empty()) {
-        return Err(absent("ConfigOnly/ConfigFrom", "write the configuration into the network itself"));
+        return Err(absent(
+            "ConfigOnly/ConfigFrom",
+            "write the configuration into the network itself",
+        ));
     }
     let ipam = body.ipam.unwrap_or_default();
     Ok(engine::NetworkRequest {
@@ -212,7 +215,7 @@ pub(crate) fn listed<'a>(
         .map(|port| api::Port {
             ip: port.host_ip.to_string(),
             private_port: port.container_port,
-            public_port: port.host_port,
+            public_port: Some(port.host_port),
             r#type: port.protocol.clone(),
         })
         .collect();

@@ -50,7 +50,10 @@ impl Containers {
             if record.networks.contains_key(&network) {
                 return Err(Fault::new(
                     Kind::Forbidden,
-                    format!("endpoint with name {} already exists in network {network}", record.name),
+                    format!(
+                        "endpoint with name {} already exists in network {network}",
+                        record.name
+                    ),
                 ));
             }
             record.clone()
@@ -87,7 +90,10 @@ impl Containers {
             if !seat.record.networks.contains_key(&network) {
                 return Err(Fault::new(
                     Kind::Forbidden,
-                    format!("container {} is not connected to the network {network}", seat.record.id),
+                    format!(
+                        "container {} is not connected to the network {network}",
+                        seat.record.id
+                    ),
                 ));
             }
             seat.record.clone()
@@ -95,9 +101,7 @@ impl Containers {
         if let Some(pid) = record.state.pid() {
             let gone = network.clone();
             let work = move |inner: &Supervisor| {
-                changing_hosts(inner, &record, || {
-                    inner.networks.disconnect(&record.id, pid, &gone)
-                })
+                changing_hosts(inner, &record, || inner.networks.disconnect(&record.id, pid, &gone))
             };
             inner.blocking(work).await?;
         }
@@ -132,9 +136,7 @@ fn changing_hosts(
     work()?;
     let after = entries();
     let path = inner.places.file(&record.id, "hosts");
-    naru_network::in_place::change(&path, |text| {
-        naru_network::hosts::update(text, &before, &after)
-    })
-    .map(drop)
-    .during(|| format!("cannot change `{}`", path.display()))
+    naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &after))
+        .map(drop)
+        .during(|| format!("cannot change `{}`", path.display()))
 }

@@ -3,9 +3,7 @@
 use super::{Containers, volumes};
 use crate::container::Container;
 use crate::lifecycle::State;
-use crate::model::{
-    CreateRequest, Created, EndpointRequest, HostConfig, MountKind, Timestamp,
-};
+use crate::model::{CreateRequest, Created, EndpointRequest, HostConfig, MountKind, Timestamp};
 use crate::networks::is_predefined;
 use crate::record::Record;
 use crate::spec::modes::{self, Network};
@@ -191,7 +189,9 @@ fn networks(
         Network::Host => "host".to_owned(),
         Network::Container(_) => {
             let given = |name: &str| {
-                Fault::invalid(format!("conflicting options: {name} and the container type network mode"))
+                Fault::invalid(format!(
+                    "conflicting options: {name} and the container type network mode"
+                ))
             };
             if host.publish_all_ports || !host.port_bindings.is_empty() {
                 return Err(given("port publishing"));
@@ -216,7 +216,9 @@ fn networks(
     }
     for link in &host.links {
         let target = link.split(':').next().unwrap_or(link);
-        inner.find(target).map_err(|fault| fault.context(format!("could not get container for {target}")))?;
+        inner
+            .find(target)
+            .map_err(|fault| fault.context(format!("could not get container for {target}")))?;
     }
     Ok(list)
 }
@@ -232,9 +234,10 @@ pub(super) fn check_endpoint(name: &str, request: &EndpointRequest) -> Result<()
             .with_hint("leave out `driver-opt`"));
     }
     if !request.mac.is_empty() {
-        request.mac.parse::<naru_network::ipam::Mac>().map_err(|_syntax| {
-            Fault::invalid(format!("invalid MAC address: {}", request.mac))
-        })?;
+        request
+            .mac
+            .parse::<naru_network::ipam::Mac>()
+            .map_err(|_syntax| Fault::invalid(format!("invalid MAC address: {}", request.mac)))?;
     }
     if !is_predefined(name) {
         return Ok(());

@@ -3,9 +3,7 @@
 use super::{Containers, inspect};
 use crate::lifecycle::State;
 use crate::merge;
-use crate::model::{
-    ContainerSummary, EndpointView, ListFilter, PublishedPort, Status, Timestamp,
-};
+use crate::model::{ContainerSummary, EndpointView, ListFilter, PublishedPort, Status, Timestamp};
 use crate::record::Record;
 use naru_errdefs::Fault;
 use naru_oci::ImageId;
@@ -147,10 +145,7 @@ fn matches(filter: &ListFilter, record: &Record) -> bool {
 }
 
 /// Whether a label filter (`key` or `key=value`) matches.
-pub(crate) fn label_matches(
-    filter: &str,
-    labels: &BTreeMap<String, String>,
-) -> bool {
+pub(crate) fn label_matches(filter: &str, labels: &BTreeMap<String, String>) -> bool {
     match filter.split_once('=') {
         Some((key, value)) => labels.get(key).is_some_and(|have| have == value),
         None => labels.contains_key(filter),

@@ -1,8 +1,6 @@
 //! Pure: what a container looks like from outside.
 
-use super::{
-    ContainerConfig, EndpointView, HostConfig, MountPoint, PublishedPort, Timestamp,
-};
+use super::{ContainerConfig, EndpointView, HostConfig, MountPoint, PublishedPort, Timestamp};
 use naru_oci::ImageId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

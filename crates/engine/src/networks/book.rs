@@ -98,7 +98,12 @@ pub(crate) fn is_predefined(name: &str) -> bool {
 }
 
 /// The names by which a container is found in a network, as `inspect` shows them.
-pub(crate) fn dns_names(container: &str, id: &str, hostname: &str, aliases: &[String]) -> Vec<String> {
+pub(crate) fn dns_names(
+    container: &str,
+    id: &str,
+    hostname: &str,
+    aliases: &[String],
+) -> Vec<String> {
     let mut names = vec![container.to_owned()];
     let short = crate::record::short(id);
     for name in aliases.iter().map(String::as_str).chain([short, hostname]) {
@@ -127,7 +132,10 @@ impl Book {
         if matches.next().is_some() {
             return Err(Fault::new(
                 Kind::InvalidInput,
-                format!("network {text} is ambiguous ({} matches found on ID prefix)", 2 + matches.count()),
+                format!(
+                    "network {text} is ambiguous ({} matches found on ID prefix)",
+                    2 + matches.count()
+                ),
             ));
         }
         Ok(first)

@@ -2,7 +2,7 @@
 //! containers.
 
 use super::record::{Driver, Endpoint, NetworkRecord, Places};
-use super::request::{self, MACVLAN_MODE, IPVLAN_MODE, MTU, PARENT};
+use super::request::{self, IPVLAN_MODE, MACVLAN_MODE, MTU, PARENT};
 use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
@@ -91,7 +91,9 @@ impl Inner {
         let index = match record.driver {
             Driver::Bridge => {
                 let index = self.bridge(&record)?;
-                self.with_firewall(|firewall| Ok(firewall.add_network(&rules(&record, &self.gateways(id)))?))?;
+                self.with_firewall(|firewall| {
+                    Ok(firewall.add_network(&rules(&record, &self.gateways(id)))?)
+                })?;
                 index
             }
             Driver::Macvlan | Driver::Ipvlan => self.parent(&record)?,
@@ -134,11 +136,9 @@ impl Inner {
     /// The addresses of a network's gateways, with the lengths of their prefixes.
     fn gateways(&self, id: &str) -> Vec<IpNet> {
         let book = self.book();
-        let pools = book.networks.get(id).map(|network| network.pools.as_slice()).unwrap_or_default();
-        pools
-            .iter()
-            .filter_map(|pool| Some(pool.with_prefix(pool.gateway()?)))
-            .collect()
+        let pools =
+            book.networks.get(id).map(|network| network.pools.as_slice()).unwrap_or_default();
+        pools.iter().filter_map(|pool| Some(pool.with_prefix(pool.gateway()?))).collect()
     }
 
     fn parent(&self, record: &NetworkRecord) -> Result<u32, Fault> {
@@ -157,7 +157,7 @@ impl Inner {
                 let name = format!("dm-{}", crate::record::short(&record.id));
                 match links.find(&name) {
                     Ok(link) => Ok(link.index),
-                    Err(error) if error.is_absent() => Ok(links.create_dummy(&name, MARK)?),
+                    Err(error) if error.is_absent() => Ok(links.create_isolated(&name, MARK)?),
                     Err(error) => Err(error.into()),
                 }
             }
@@ -182,7 +182,10 @@ impl Inner {
             Driver::Host | Driver::Null => Ok(()),
         };
         if let Err(fault) = done {
-            super::report(&format!("cannot remove what stood behind network `{}`", record.name), &fault);
+            super::report(
+                &format!("cannot remove what stood behind network `{}`", record.name),
+                &fault,
+            );
         }
     }
 
@@ -316,7 +319,8 @@ impl Inner {
             ..Endpoint::default()
         };
         for four in [true, false] {
-            let fixed = if four { request.ipv4.map(IpAddr::V4) } else { request.ipv6.map(IpAddr::V6) };
+            let fixed =
+                if four { request.ipv4.map(IpAddr::V4) } else { request.ipv6.map(IpAddr::V6) };
             let Some(pool) = network.pool(four) else { continue };
             let taken = match fixed {
                 Some(address) => pool.claim(address).map(|()| address),

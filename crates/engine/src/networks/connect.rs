@@ -56,7 +56,10 @@ impl Inner {
             if endpoints.iter().any(|endpoint| endpoint.network == id) {
                 return Err(Fault::new(
                     Kind::Forbidden,
-                    format!("endpoint with name {} already exists in network {}", record.name, wish.network),
+                    format!(
+                        "endpoint with name {} already exists in network {}",
+                        record.name, wish.network
+                    ),
                 ));
             }
             let has_exit = endpoints.iter().any(|endpoint| {
@@ -131,4 +134,3 @@ impl Inner {
 fn gone(record: &Record) -> Fault {
     Fault::conflict(format!("Container {} is not running", record.id))
 }
-

@@ -59,7 +59,8 @@ impl Networks {
 
     /// Whether [`Networks::enter`] would have to wait for the kernel, because no namespace is ready.
     pub(crate) fn must_wait(&self, record: &Record) -> bool {
-        if !matches!(crate::spec::modes::network(&record.host.network_mode), Ok(Mode::Networks(_))) {
+        if !matches!(crate::spec::modes::network(&record.host.network_mode), Ok(Mode::Networks(_)))
+        {
             return false;
         }
         match Networks::wishes(record).as_slice() {
@@ -118,8 +119,12 @@ impl Inner {
         }
         let entered = self.entered(record, &places, path, resolver);
         let noted = self.note(&record.id, &places);
-        let running =
-            Running { places, sandbox: Some(sandbox), reserved: published.reserved, served: resolver };
+        let running = Running {
+            places,
+            sandbox: Some(sandbox),
+            reserved: published.reserved,
+            served: resolver,
+        };
         self.book().add(&record.id, running);
         if let Err(fault) = noted {
             self.leave(&record.id);
@@ -156,10 +161,9 @@ impl Inner {
                 let (target, alias) = link.split_once(':').unwrap_or((link, link));
                 let target = target.trim_start_matches('/');
                 let alias = alias.rsplit('/').next().unwrap_or(alias);
-                let (id, running) = book
-                    .running
-                    .iter()
-                    .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
+                let (id, running) = book.running.iter().find(|(id, running)| {
+                    running.places.name == target || id.starts_with(target)
+                })?;
                 let address = running.places.endpoints.iter().find_map(|place| place.ipv4)?.0;
                 let names = dns_names(alias, id, &running.places.name, &[]);
                 Some((IpAddr::V4(address), names))
@@ -169,9 +173,7 @@ impl Inner {
 
     fn wants_ipv6(&self, wishes: &[Wish]) -> bool {
         let book = self.book();
-        wishes.iter().any(|wish| {
-            book.find(&wish.network).is_ok_and(|network| network.record.ipv6)
-        })
+        wishes.iter().any(|wish| book.find(&wish.network).is_ok_and(|network| network.record.ipv6))
     }
 
     /// Puts a namespace into all of its networks, or into none.
@@ -231,15 +233,21 @@ impl Inner {
     pub(super) fn interface(&self, id: &str, endpoints: &[Endpoint]) -> Result<String, Fault> {
         let prefix = {
             let book = self.book();
-            let option = book.networks.get(id).and_then(|network| {
-                network.record.options.get(super::request::PREFIX).cloned()
-            });
+            let option = book
+                .networks
+                .get(id)
+                .and_then(|network| network.record.options.get(super::request::PREFIX).cloned());
             option.unwrap_or_else(|| "eth".to_owned())
         };
         (0..1000)
             .map(|number| format!("{prefix}{number}"))
             .find(|name| endpoints.iter().all(|endpoint| endpoint.interface != *name))
-            .ok_or_else(|| Fault::new(naru_errdefs::Kind::ResourceExhausted, "a container can be in at most 1000 networks"))
+            .ok_or_else(|| {
+                Fault::new(
+                    naru_errdefs::Kind::ResourceExhausted,
+                    "a container can be in at most 1000 networks",
+                )
+            })
     }
 
     /// Gives addresses back of places that nobody came to.
@@ -270,8 +278,9 @@ impl Inner {
     /// Notes the places of a container for the next daemon. The file is gone with the boot, as the namespace is.
     pub(super) fn note(&self, id: &str, places: &Places) -> Result<(), Fault> {
         let path = self.places.network(id);
-        let bytes = serde_json::to_vec(places)
-            .map_err(|error| Fault::internal("cannot encode a container's networks").with_source(error))?;
+        let bytes = serde_json::to_vec(places).map_err(|error| {
+            Fault::internal("cannot encode a container's networks").with_source(error)
+        })?;
         naru_kernel::fs::write_replace(&path, &bytes, 0o600)
             .during(|| format!("cannot write `{}`", path.display()))
     }

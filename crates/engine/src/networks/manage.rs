@@ -335,10 +335,12 @@ fn spec(record: &NetworkRecord, pool: &PoolRequest) -> Result<PoolSpec, Fault> {
     let address = |text: &str| -> Result<IpAddr, Fault> {
         text.parse::<IpAddr>().map_err(|error| Fault::invalid(bad(text)).with_source(error))
     };
-    let mut spec = PoolSpec::new(format!("{} ({})", record.name, crate::record::short(&record.id)), subnet);
+    let mut spec =
+        PoolSpec::new(format!("{} ({})", record.name, crate::record::short(&record.id)), subnet);
     if !pool.ip_range.is_empty() {
         let range = pool.ip_range.parse::<IpNet>();
-        spec.range = Some(range.map_err(|error| Fault::invalid(bad(&pool.ip_range)).with_source(error))?);
+        spec.range =
+            Some(range.map_err(|error| Fault::invalid(bad(&pool.ip_range)).with_source(error))?);
     }
     if !pool.gateway.is_empty() {
         spec.gateway = Gateway::At(address(&pool.gateway)?);

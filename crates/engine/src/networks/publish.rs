@@ -31,7 +31,8 @@ impl Inner {
             return Ok(Got::default());
         };
         let mut got = Got::default();
-        let chosen = wanted.iter().try_for_each(|wish| self.choose_port(id, wish, &target, &mut got));
+        let chosen =
+            wanted.iter().try_for_each(|wish| self.choose_port(id, wish, &target, &mut got));
         let done = chosen.and_then(|()| {
             let rules: Vec<Published> =
                 got.ports.iter().filter_map(|port| rule(port, &target)).collect();
@@ -171,7 +172,10 @@ impl Inner {
         let rules = self.rules_of(places);
         let done = self.with_firewall(|firewall| Ok(firewall.withdraw(&rules)?));
         if let Err(fault) = done {
-            super::report(&format!("cannot withdraw the ports of container `{}`", places.name), &fault);
+            super::report(
+                &format!("cannot withdraw the ports of container `{}`", places.name),
+                &fault,
+            );
         }
     }
 

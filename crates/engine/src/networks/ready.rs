@@ -48,7 +48,8 @@ impl Inner {
         loop {
             let ipv6 = {
                 let book = self.book();
-                let busy = book.networks.values().filter(|network| !network.ready.is_empty()).count();
+                let busy =
+                    book.networks.values().filter(|network| !network.ready.is_empty()).count();
                 match book.networks.get(id) {
                     Some(network)
                         if network.warm
@@ -78,7 +79,10 @@ impl Inner {
                 }
                 Err(fault) => {
                     // Whoever needs one makes it, and is told.
-                    tracing::debug!("cannot make a namespace ready: {}", naru_errdefs::one_line(&fault));
+                    tracing::debug!(
+                        "cannot make a namespace ready: {}",
+                        naru_errdefs::one_line(&fault)
+                    );
                     return;
                 }
             }

@@ -25,6 +25,11 @@ impl Networks {
         }
     }
 
+    /// The daemon ends: without a container in them, bridges and rules go; they are put back at the next start.
+    pub(crate) fn close(&self) {
+        self.inner.close();
+    }
+
     /// The process of a container runs and holds its namespace, so nobody else has to.
     pub(crate) fn let_go(&self, id: &str) {
         let held = self.inner.book().running.get_mut(id).and_then(|running| running.sandbox.take());
@@ -33,15 +38,41 @@ impl Networks {
 }
 
 impl Inner {
+    fn close(&self) {
+        let ids: Vec<String> = {
+            let mut book = self.book();
+            let used: std::collections::BTreeSet<String> = book
+                .running
+                .values()
+                .flat_map(|running| running.places.endpoints.iter())
+                .map(|endpoint| endpoint.network.clone())
+                .collect();
+            for network in book.networks.values_mut() {
+                network.ready.clear();
+            }
+            let up = book.networks.iter().filter(|(_, network)| network.link.is_some());
+            up.map(|(id, _)| id.clone()).filter(|id| !used.contains(id)).collect()
+        };
+        for id in &ids {
+            self.lower(id);
+        }
+        if self.book().running.is_empty() {
+            self.drop_firewall();
+        }
+    }
+
     fn take_over(&self, id: &str) -> Result<(), Fault> {
         let path = self.places.network(id);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Fault::io(format!("cannot read `{}`", path.display()), error)),
+            Err(error) => {
+                return Err(Fault::io(format!("cannot read `{}`", path.display()), error));
+            }
         };
-        let mut places: Places = serde_json::from_slice(&bytes)
-            .map_err(|error| Fault::internal(format!("`{}` is damaged", path.display())).with_source(error))?;
+        let mut places: Places = serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::internal(format!("`{}` is damaged", path.display())).with_source(error)
+        })?;
         let mut book = self.book();
         // A network that is gone has nothing to say about its places any more.
         places.endpoints.retain(|endpoint| book.networks.contains_key(&endpoint.network));
@@ -73,7 +104,11 @@ impl Inner {
                 if record.driver == Driver::Bridge && record.pools.is_empty() {
                     continue;
                 }
-                let place = if book.members(&record.id).next().is_some() { &mut needed } else { &mut others };
+                let place = if book.members(&record.id).next().is_some() {
+                    &mut needed
+                } else {
+                    &mut others
+                };
                 place.push(record.id.clone());
             }
             (needed, others)

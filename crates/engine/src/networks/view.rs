@@ -55,9 +55,9 @@ pub(super) fn admits(book: &Book, network: &Network, filter: &NetworkFilter) -> 
         && filter.label.iter().all(|label| label_matches(label, &record.labels))
         && !filter.label_not.iter().any(|label| label_matches(label, &record.labels))
         && filter.builtin.is_none_or(|wanted| wanted == builtin)
-        && filter.dangling.is_none_or(|wanted| {
-            wanted == (!builtin && book.members(&record.id).next().is_none())
-        })
+        && filter
+            .dangling
+            .is_none_or(|wanted| wanted == (!builtin && book.members(&record.id).next().is_none()))
         && filter.until.is_none_or(|until| record.created < until)
 }
 

@@ -16,8 +16,7 @@ const RULES: u64 = 1;
 impl Inner {
     /// Begins to watch, once: with the first network that is put in place.
     pub(super) fn watch(&self) {
-        let mut watching =
-            self.watching.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut watching = self.watching.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *watching {
             return;
         }
@@ -54,7 +53,8 @@ impl Inner {
             for network in book.networks.values_mut() {
                 let is_bridge = network.record.driver == Driver::Bridge;
                 let Some(index) = network.link.filter(|_| is_bridge) else { continue };
-                let there = links.find(&network.record.bridge).is_ok_and(|link| link.index == index);
+                let there =
+                    links.find(&network.record.bridge).is_ok_and(|link| link.index == index);
                 if !there {
                     network.link = None;
                     // They were ports of the old one.
@@ -133,7 +133,9 @@ fn run(inner: &Weak<Inner>, epoll: &Epoll, mut links: Links, mut rules: Rules) {
             match event.token {
                 LINKS => {
                     let gone = links.take().map(|changes| {
-                        changes.iter().any(|change| matches!(change, Change::Gone { .. } | Change::Lost))
+                        changes
+                            .iter()
+                            .any(|change| matches!(change, Change::Gone { .. } | Change::Lost))
                     });
                     if gone.unwrap_or(true) {
                         inner.check_links();

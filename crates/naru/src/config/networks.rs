@@ -1,7 +1,7 @@
 //! How the daemon makes networks: flags under dockerd's names, the configuration file, and names that no other daemon of
 //! this host has. Pure.
 
-use super::{DEFAULT_EXEC_ROOT, Flags, file::File};
+use super::{Flags, file::File};
 use ipnet::IpNet;
 use naru_engine::NetworkOptions;
 use naru_errdefs::Fault;
@@ -21,15 +21,16 @@ pub struct AddressPool {
 
 /// The options of flags and file together. That no option is in both was checked before.
 pub fn options(flags: &Flags, file: &File, exec_root: &Path) -> Result<NetworkOptions, Fault> {
-    let (bridge, table) = names(exec_root);
+    let usual = NetworkOptions::for_exec_root(exec_root);
     let bridge = match flags.bridge.as_ref().or(file.bridge.as_ref()) {
         Some(name) if name == "none" => {
-            return Err(Fault::unsupported("`--bridge none` is not supported")
-                .with_hint("the default network takes nothing of the host until a container uses it"));
+            return Err(Fault::unsupported("`--bridge none` is not supported").with_hint(
+                "the default network takes nothing of the host until a container uses it",
+            ));
         }
         Some(name) if naru_network::link::valid_name(name) => name.clone(),
         Some(name) => return Err(Fault::invalid(format!("invalid bridge name `{name}`"))),
-        None => bridge,
+        None => usual.bridge.clone(),
     };
     let mut pools = Vec::new();
     for text in &flags.default_address_pool {
@@ -50,7 +51,8 @@ pub fn options(flags: &Flags, file: &File, exec_root: &Path) -> Result<NetworkOp
     let mut sources = Vec::new();
     let asked = flags.publish_source.iter().chain(file.publish_sources.iter().flatten());
     for text in asked {
-        let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+        let net =
+            text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
         sources.push(net.ok_or_else(|| {
             Fault::invalid(format!("invalid source of `--publish-source`: {text}"))
                 .with_hint("give an address or a prefix, as 192.168.1.0/24")
@@ -58,9 +60,10 @@ pub fn options(flags: &Flags, file: &File, exec_root: &Path) -> Result<NetworkOp
     }
     let mut dns = Vec::new();
     for text in flags.dns.iter().chain(file.dns.iter().flatten()) {
-        dns.push(text.parse::<IpAddr>().map_err(|_syntax| {
-            Fault::invalid(format!("{text} is not an ip address"))
-        })?);
+        dns.push(
+            text.parse::<IpAddr>()
+                .map_err(|_syntax| Fault::invalid(format!("{text} is not an ip address")))?,
+        );
     }
     let publish_address = flags
         .ip
@@ -74,7 +77,6 @@ pub fn options(flags: &Flags, file: &File, exec_root: &Path) -> Result<NetworkOp
         .filter(|address| !address.is_unspecified());
     Ok(NetworkOptions {
         bridge,
-        table,
         pools,
         bridge_address,
         allowed_sources: Some(sources).filter(|sources| !sources.is_empty()),
@@ -82,6 +84,7 @@ pub fn options(flags: &Flags, file: &File, exec_root: &Path) -> Result<NetworkOp
         ipv6: flags.ipv6 || file.ipv6.unwrap_or(false),
         mtu: flags.mtu.or(file.mtu).unwrap_or(0),
         dns,
+        ..usual
     })
 }
 
@@ -102,24 +105,10 @@ fn pool_flag(text: &str) -> Result<DefaultPool, Fault> {
 }
 
 fn pool_of(base: &str, size: u8) -> Result<DefaultPool, Fault> {
-    let base = base
-        .parse::<IpNet>()
-        .map_err(|_syntax| Fault::invalid(format!("invalid base of a default address pool: {base}")))?;
+    let base = base.parse::<IpNet>().map_err(|_syntax| {
+        Fault::invalid(format!("invalid base of a default address pool: {base}"))
+    })?;
     Ok(DefaultPool { base, size })
-}
-
-/// The names of the bridge and of the table of packet rules. Daemons with other exec roots have others, so that any
-/// number of them run side by side.
-fn names(exec_root: &Path) -> (String, String) {
-    if exec_root == Path::new(DEFAULT_EXEC_ROOT) {
-        return ("naru0".to_owned(), "naru".to_owned());
-    }
-    // FNV-1a: the same for the same path, everywhere and always.
-    let mut hash: u32 = 0x811c_9dc5;
-    for byte in exec_root.as_os_str().as_encoded_bytes() {
-        hash = (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
-    }
-    (format!("nr-{hash:08x}"), format!("naru-{hash:08x}"))
 }
 
 #[cfg(test)]
@@ -135,20 +124,36 @@ mod tests {
 
     #[test]
     fn names_are_the_daemons_own() {
-        assert_eq!(names(Path::new("/run/naru")), ("naru0".to_owned(), "naru".to_owned()));
-        let (bridge, table) = names(Path::new("/run/other"));
+        let names = |path: &str| {
+            let options = NetworkOptions::for_exec_root(Path::new(path));
+            (options.bridge, options.table)
+        };
+        assert_eq!(names("/run/naru"), ("naru0".to_owned(), "naru".to_owned()));
+        let (bridge, table) = names("/run/other");
         assert!(bridge.len() <= 15 && bridge != "naru0", "{bridge}");
         assert!(table.starts_with("naru-"), "{table}");
-        assert_ne!(names(Path::new("/run/a")), names(Path::new("/run/b")));
+        assert_ne!(names("/run/a"), names("/run/b"));
     }
 
     #[test]
     fn flags_and_file_say_the_same_things() {
         let flags = check(
             &[
-                "--bip", "10.9.0.1/24", "--mtu", "1400", "--dns", "10.0.0.1", "--ip", "127.0.0.1",
-                "--default-address-pool", "base=10.8.0.0/16,size=24", "--publish-source", "10.1.0.0/16",
-                "--ipv6", "-b", "mybr",
+                "--bip",
+                "10.9.0.1/24",
+                "--mtu",
+                "1400",
+                "--dns",
+                "10.0.0.1",
+                "--ip",
+                "127.0.0.1",
+                "--default-address-pool",
+                "base=10.8.0.0/16,size=24",
+                "--publish-source",
+                "10.1.0.0/16",
+                "--ipv6",
+                "-b",
+                "mybr",
             ],
             "{}",
         );

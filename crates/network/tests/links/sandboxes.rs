@@ -130,11 +130,7 @@ fn packets_pass_as_soon_as_attach_returns() {
                     to.reverse();
                 }
                 for address in to {
-                    TcpStream::connect_timeout(
-                        &address,
-                        if address.is_ipv4() { bound } else { bound * 5 },
-                    )
-                    .unwrap();
+                    TcpStream::connect_timeout(&address, bound).unwrap();
                 }
             });
             let counters = sandbox.statistics().unwrap();

@@ -368,7 +368,7 @@ fn a_new_daemon_opens_the_resolver_again() {
                 .filter(|item| item.get("rule").is_some())
                 .count()
         };
-        assert_eq!((count(&rules), count(&table())), (2, 2));
+        assert_eq!((count(&rules), count(&table())), (4, 4));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Sandbox::of_process(child.id()).unwrap_err().is_absent());

@@ -390,4 +390,24 @@ mod tests {
         let again = netlink.ask(absent()).unwrap_err();
         assert_eq!(again.index, 0);
     }
+
+    #[test]
+    fn a_batch_that_is_refused_as_a_whole_is_not_waited_for() {
+        // To no part of netfilter: the kernel refuses the first message and looks at no other.
+        let part = [0, 0, 0, 99];
+        let mut netlink = Netlink::open(NETFILTER).unwrap();
+        let mut ask = || {
+            let last = Message::new(17, flags::ACK).raw(&part);
+            netlink.batch(vec![Message::new(16, 0).raw(&part), last]).unwrap_err()
+        };
+        assert_eq!(ask().index, 0);
+        assert_eq!(ask().index, 0);
+    }
+
+    #[test]
+    fn a_list_is_asked_for_in_one_go() {
+        let mut netlink = Netlink::open(ROUTE).unwrap();
+        let message = Message::new(GET_LINK, flags::DUMP).raw(&[0; 16]);
+        assert!(!netlink.dump(&message).unwrap().is_empty());
+    }
 }

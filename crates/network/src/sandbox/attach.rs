@@ -77,9 +77,10 @@ impl Sandbox {
             master: Some(bridge),
             mtu: attachment.mtu,
         })?;
-        let ready = self
-            .configure(pair.inner, attachment)
-            .and_then(|()| forwards(host, pair.outer, bridge));
+        let ready = self.configure(pair.inner, attachment).and_then(|()| {
+            let forwarding = forwards(host, pair.outer, bridge)?;
+            Ok(self.links().wait_for(&attachment.addresses, SETTLING)? && forwarding)
+        });
         match ready {
             Ok(forwarding) => Ok(Attached { outer: pair.outer, inner: pair.inner, forwarding }),
             Err(error) => {
@@ -101,10 +102,11 @@ impl Sandbox {
             mtu: attachment.mtu,
             namespace: self.as_fd(),
         })?;
-        let ready = self
-            .links()
-            .find(name)
-            .and_then(|found| self.configure(found.index, attachment).map(|()| found.index));
+        let ready = self.links().find(name).and_then(|found| {
+            self.configure(found.index, attachment)?;
+            self.links().wait_for(&attachment.addresses, SETTLING)?;
+            Ok(found.index)
+        });
         if ready.is_err() {
             self.links().remove(name).unwrap_or_default();
         }

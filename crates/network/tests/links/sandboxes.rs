@@ -130,11 +130,7 @@ fn packets_pass_as_soon_as_attach_returns() {
                     to.reverse();
                 }
                 for address in to {
-                    TcpStream::connect_timeout(
-                        &address,
-                        if address.is_ipv4() { bound } else { bound * 5 },
-                    )
-                    .unwrap();
+                    TcpStream::connect_timeout(&address, bound).unwrap();
                 }
             });
             let counters = sandbox.statistics().unwrap();
@@ -330,6 +326,86 @@ fn questions_for_port_53_reach_the_resolver() {
             TcpListener::bind("0.0.0.0:53").unwrap();
         });
         assert_eq!(run(&["nft", "list", "ruleset"]), "");
+        let (udp, tcp) =
+            (sockets.udp.local_addr().unwrap().port(), sockets.tcp.local_addr().unwrap().port());
+        let table = run_in(&sandbox, &["nft", "list", "table", "ip", "naru-resolver"]);
+        for line in [
+            "type filter hook output priority raw; policy accept;".to_owned(),
+            format!("ip daddr 127.0.0.11 udp dport 53 udp dport set {udp}\n"),
+            format!("ip daddr 127.0.0.11 tcp dport 53 tcp dport set {tcp}\n"),
+            format!("ip saddr 127.0.0.11 udp sport {udp} udp sport set 53\n"),
+            format!("ip saddr 127.0.0.11 tcp sport {tcp} tcp sport set 53\n"),
+        ] {
+            assert!(table.contains(&line), "{line} is not in {table}");
+        }
+    });
+}
+
+#[test]
+fn a_container_that_tracks_its_connections_is_answered_too() {
+    host(|| {
+        let spec = SandboxSpec { ipv6: true, low_ports: true, resolver: true };
+        let (sandbox, sockets) = Sandbox::make(&spec).unwrap();
+        let rules = "table ip own {
+            chain input { type filter hook input priority 0; policy drop; ct state established,related,new accept; }
+            chain output { type filter hook output priority 0; ct state invalid drop; }
+            chain nat { type nat hook output priority -100; tcp dport 9999 redirect to :9998; }
+        }";
+        run_in(&sandbox, &["nft", rules]);
+        ask_and_answer(&sandbox, &sockets.unwrap());
+    });
+}
+
+/// A private file system hides what the kernel says of IPv6, as it is on a host that was started without it.
+#[test]
+fn a_host_without_ipv6() {
+    host(|| {
+        naru_kernel::namespace::leave(naru_kernel::clone::flags::MOUNT).unwrap();
+        run(&["mount", "--make-rprivate", "/"]);
+        run(&["mount", "-t", "tmpfs", "none", "/proc/sys/net"]);
+        assert!(!naru_network::link::ipv6_available());
+        let links = Links::open().unwrap();
+        let index = bridge(&links, "br0", &["10.1.0.1/24"]);
+        let spec = SandboxSpec { ipv6: true, low_ports: false, resolver: true };
+        let (sandbox, sockets) = Sandbox::make(&spec).unwrap();
+        ask_and_answer(&sandbox, &sockets.unwrap());
+        assert!(
+            sandbox
+                .attach(&links, "v0", index, &attachment("eth0", &["10.1.0.2/24"]))
+                .unwrap()
+                .forwarding
+        );
+        let error =
+            sandbox.attach(&links, "v1", index, &attachment("eth1", &["fd01::2/64"])).unwrap_err();
+        assert_eq!(error.to_string(), "cannot enable IPv6 of `eth1` in a container");
+        assert_eq!(naru_errdefs::Failure::kind(&error), naru_errdefs::Kind::Unsupported);
+        assert!(links.find("v1").unwrap_err().is_absent());
+    });
+}
+
+#[test]
+fn an_ipv6_only_network() {
+    host(|| {
+        let links = Links::open().unwrap();
+        let index = bridge(&links, "br0", &["fd01::1/64"]);
+        let sandbox = sandbox();
+        let asked = Attachment {
+            gateway_v6: Some("fd01::1".parse().unwrap()),
+            routes: vec![RouteSpec {
+                destination: "0.0.0.0/0".parse().unwrap(),
+                gateway: None,
+                on_link: false,
+            }],
+            ..attachment("eth0", &["fd01::2/64"])
+        };
+        sandbox.attach(&links, "v0", index, &asked).unwrap();
+        let told = judged_in(&sandbox, "eth0");
+        assert_eq!(addresses(&told), ["fd01::2/64"]);
+        assert_eq!(
+            run_in(&sandbox, &["ip", "route"]).trim(),
+            "default dev eth0 proto static scope link"
+        );
+        assert!(run_in(&sandbox, &["ip", "-6", "route"]).contains("default via fd01::1"));
     });
 }
 
@@ -372,7 +448,7 @@ fn a_new_daemon_opens_the_resolver_again() {
                 .filter(|item| item.get("rule").is_some())
                 .count()
         };
-        assert_eq!((count(&rules), count(&table())), (2, 2));
+        assert_eq!((count(&rules), count(&table())), (4, 4));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Sandbox::of_process(child.id()).unwrap_err().is_absent());
@@ -383,7 +459,11 @@ fn a_new_daemon_opens_the_resolver_again() {
 fn the_hosts_own_namespace_is_no_sandbox() {
     host(|| {
         let own = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
-        assert!(Sandbox::of_namespace(own.into()).is_err());
+        assert!(Sandbox::of_pidfd(&own).is_err());
+        assert!(
+            Sandbox::of_process(std::process::id())
+                .is_ok_and(|other| other.links().find("lo").is_ok())
+        );
         let error = Sandbox::of_process(u32::MAX).unwrap_err();
         assert!(error.is_absent() && error.to_string().contains("4294967295"));
     });

@@ -1,5 +1,7 @@
 //! Names as programs see them: the C library in a sandbox, with the files that a container gets.
 
+#![cfg(test)]
+
 use naru_network::dns::{Addresses, Lookup, Names, Resolver, Upstreams};
 use naru_network::hosts::{self, Entry};
 use naru_network::resolv_conf::{self, HostDns, ResolvConf, Wishes};

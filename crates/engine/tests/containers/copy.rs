@@ -106,7 +106,7 @@ pub(crate) fn a_running_container_is_copied_into_and_out_of() {
         assert!(has(&get(&house, &id, "/scratch").await.unwrap(), "live\n"));
         // What is the kernel's is not the container's.
         let proc = get(&house, &id, "/proc").await.unwrap();
-        assert_eq!(proc.len(), 3 * 512);
+        assert!(has(&proc, "proc/") && !has(&proc, "proc/self"), "{} bytes", proc.len());
         house.engine().containers.pause(&id).await.unwrap();
         put(&house, &id, "/scratch", vec![Item::file("go", "went\n").owner(7, 8)]).await.unwrap();
         house.engine().containers.unpause(&id).await.unwrap();

@@ -45,6 +45,8 @@ fn help_of_commands() {
         "create",
         "start",
         "attach",
+        "cp",
+        "diff",
         "exec",
         "ps",
         "logs",

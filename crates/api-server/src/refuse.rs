@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 type Row = (&'static str, &'static str);
 
 const NETWORK: &str = "publishing and linking need a bridge network, which this version does not have; use `--network host`";
-const VOLUMES: &str = "mount a directory of the host instead";
 const OTHER_OS: &str = "it means something on another operating system only";
 
 /// Fields of the configuration itself.
@@ -23,8 +22,6 @@ const HOST: &[Row] = &[
     ("PortBindings", NETWORK),
     ("PublishAllPorts", NETWORK),
     ("Links", NETWORK),
-    ("VolumeDriver", VOLUMES),
-    ("VolumesFrom", VOLUMES),
     ("Cgroup", "use `CgroupParent`"),
     (
         "StorageOpt",
@@ -134,6 +131,8 @@ const KNOWN_HOST: &[&str] = &[
     "PidsLimit",
     "Ulimits",
     "Mounts",
+    "VolumeDriver",
+    "VolumesFrom",
     "MaskedPaths",
     "ReadonlyPaths",
     "Init",
@@ -283,10 +282,7 @@ mod tests {
             json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}),
             Some("`HostConfig.PortBindings` is not supported"),
         );
-        check(
-            json!({"HostConfig": {"VolumesFrom": ["a"]}}),
-            Some("`HostConfig.VolumesFrom` is not supported"),
-        );
+        check(json!({"HostConfig": {"VolumesFrom": ["a"], "VolumeDriver": "local"}}), None);
         check(json!({"Colour": "red"}), Some("`Colour` is not supported"));
         check(json!({"Colour": ""}), None);
         check(

@@ -13,9 +13,9 @@ pub use config::{ContainerConfig, Healthcheck};
 pub use create::{ContainerCreateRequest, ContainerCreateResponse, NetworkingConfig};
 pub use exec::{ExecCreateRequest, ExecInspectResponse, ExecProcess, ExecStartRequest};
 pub use host_config::{
-    BindOptions, DeviceMapping, DeviceRequest, HostConfig, LogConfig, Mount, PortBinding,
-    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, UpdateRequest, VolumeOptions,
-    WeightDevice,
+    BindOptions, DeviceMapping, DeviceRequest, HostConfig, ImageOptions, LogConfig, Mount,
+    PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, UpdateRequest, VolumeDriver,
+    VolumeOptions, WeightDevice,
 };
 pub use inspect::{
     ContainerInspect, ContainerState, EndpointSettings, GraphDriver, Health, HealthResult,

@@ -19,6 +19,8 @@ mod update;
 mod volumes;
 mod wait;
 
+pub(crate) use create::new_id;
+
 use crate::supervisor::Supervisor;
 use std::sync::Arc;
 

@@ -30,6 +30,7 @@ mod supervisor;
 mod system;
 mod table;
 mod tree;
+mod volumes;
 
 pub use containers::{Containers, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
@@ -38,3 +39,4 @@ pub use model::*;
 pub use open::{Closing, Engine, EngineConfig};
 pub use streams::{Attachment, ExportStream, LogStream, Output, Stdin, Wait};
 pub use system::{Limits, System, SystemView, VersionView};
+pub use volumes::{VolumeArchive, Volumes};

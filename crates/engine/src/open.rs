@@ -6,7 +6,8 @@ use crate::places::Places;
 use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
-use crate::{Containers, Events, Images, System, recovery};
+use crate::volumes::Book;
+use crate::{Containers, Events, Images, System, Volumes, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
@@ -35,6 +36,8 @@ pub struct Engine {
     pub containers: Containers,
     /// Images.
     pub images: Images,
+    /// Volumes.
+    pub volumes: Volumes,
     /// The system.
     pub system: System,
     /// Events.
@@ -82,7 +85,9 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     put_back(&storage, &places)?;
     let host = Host::probe().during(|| "cannot learn what this host can do".to_owned())?;
     let events = Events::default();
+    let volumes = Book::open(store.records.table("volumes"), places.clone())?;
     let parts = Parts {
+        volumes: Arc::new(volumes),
         storage: Arc::new(storage),
         launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
         events: events.clone(),
@@ -98,7 +103,8 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
-    Ok(Engine { containers, images, system, events, closing: Closing { launcher } })
+    let volumes = Volumes { inner: supervisor };
+    Ok(Engine { containers, images, volumes, system, events, closing: Closing { launcher } })
 }
 
 /// Saves what opening the store would sweep. Where there is no store yet, or another daemon has it, opening says so.
@@ -120,6 +126,7 @@ pub(crate) struct Parts {
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) events: Events,
     pub(crate) places: Places,
+    pub(crate) volumes: Arc<Book>,
     pub(crate) host: Host,
 }
 
@@ -131,6 +138,7 @@ impl Supervisor {
             launcher: parts.launcher,
             events: parts.events,
             places: parts.places,
+            volumes: parts.volumes,
             host: parts.host,
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             runtime,
@@ -147,14 +155,20 @@ fn image_users(supervisor: Arc<Supervisor>) -> crate::images::ImageUsers {
         let containers = supervisor.table().all();
         containers
             .iter()
-            .map(|container| {
+            .flat_map(|container| {
                 let seat = container.seat();
-                ImageUser {
+                let running = seat.record.state.is_up() || seat.is_starting();
+                let user = |image, name: String| ImageUser {
                     container: container.id.clone(),
-                    image: seat.record.image,
-                    name: seat.record.config.image.clone(),
-                    running: seat.record.state.is_up() || seat.is_starting(),
-                }
+                    image,
+                    name,
+                    running,
+                };
+                let mounted = seat.record.mounts.iter().filter_map(|point| {
+                    Some(user(point.image?, point.name.clone().unwrap_or_default()))
+                });
+                let own = user(seat.record.image, seat.record.config.image.clone());
+                std::iter::once(own).chain(mounted).collect::<Vec<_>>()
             })
             .collect()
     })

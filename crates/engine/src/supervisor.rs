@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::restart_policy::Run;
 use crate::storage::Storage;
 use crate::table::Table;
+use crate::volumes::Book;
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_runtime::Host;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub(crate) struct Supervisor {
     pub(crate) events: Events,
     /// Where files lie.
     pub(crate) places: Places,
+    /// Volumes.
+    pub(crate) volumes: Arc<Book>,
     /// What planning needs to know of the host.
     pub(crate) host: Host,
     /// Processors of the host.
@@ -143,6 +146,7 @@ impl Supervisor {
                 Effect::Publish("die") => {
                     let code = seat.exit_code().to_string();
                     self.publish(&seat.record, "die", &[("exitCode", code)]);
+                    self.tell_unmounted(&seat.record);
                 }
                 Effect::Publish(action) => self.publish(&seat.record, action, &[]),
                 Effect::WakeExit => {
@@ -241,7 +245,7 @@ impl Supervisor {
         if volumes {
             for point in record.mounts.iter().filter(|point| point.anonymous) {
                 if let Some(name) = &point.name {
-                    self.places.remove_volume(name)?;
+                    self.discard_volume(name, &record.id)?;
                 }
             }
         }

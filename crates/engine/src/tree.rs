@@ -3,7 +3,9 @@
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::mount::{NewFileSystem, attribute, new_file_system};
+use naru_kernel::mount::{
+    Change, NewFileSystem, attribute, clone_path, new_file_system, set_attributes,
+};
 use naru_kernel::path::{OFlags, open_in_root, proc_path};
 use naru_layer::{ArchiveMode, Limits};
 use std::io::{self, Read};
@@ -18,30 +20,42 @@ impl Supervisor {
     pub(crate) fn mount_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
         let paths = self.storage.paths(record)?;
         let layers: Vec<PathBuf> = std::iter::once(paths.upper).chain(paths.lower).collect();
-        if layers.len() > MOST_LAYERS {
-            return Err(Fault::unsupported(format!(
-                "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
-                layers.len()
-            )));
-        }
-        // One option a directory: a single one for all would be bounded by a page.
-        // An overlay wants two; twice the same is as good.
-        let doubled = layers.first().filter(|_| layers.len() == 1);
-        let options: Vec<(String, Option<String>)> = layers
-            .iter()
-            .chain(doubled)
-            .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
-            .collect();
-        let overlay = NewFileSystem {
-            kind: "overlay",
-            source: "naru",
-            options: &options,
-            attributes: attribute::READ_ONLY,
-        };
-        new_file_system(&overlay)
+        overlay(&layers)
             .map(Some)
-            .during(|| format!("cannot put the layers of container {} together", record.id))
+            .map_err(|fault| fault.context(format!("cannot look into container {}", record.id)))
     }
+}
+
+/// Directories put on top of each other, the first on top, read-only and mounted nowhere.
+pub(crate) fn overlay(layers: &[PathBuf]) -> Result<OwnedFd, Fault> {
+    if layers.len() > MOST_LAYERS {
+        return Err(Fault::unsupported(format!(
+            "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
+            layers.len()
+        )));
+    }
+    // An overlay wants two at least.
+    if let [single] = layers {
+        let set = attribute::READ_ONLY;
+        return clone_path(single, false)
+            .and_then(|tree| {
+                set_attributes(tree.as_fd(), Change { set, ..Change::default() })?;
+                Ok(tree)
+            })
+            .during(|| format!("cannot mount `{}`", single.display()));
+    }
+    // One option a directory: a single one for all would be bounded by a page.
+    let options: Vec<(String, Option<String>)> = layers
+        .iter()
+        .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
+        .collect();
+    let overlay = NewFileSystem {
+        kind: "overlay",
+        source: "naru",
+        options: &options,
+        attributes: attribute::READ_ONLY,
+    };
+    new_file_system(&overlay).during(|| "cannot put layers together".to_owned())
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

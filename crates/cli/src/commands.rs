@@ -6,6 +6,7 @@ mod each;
 mod image;
 mod inspect;
 mod system;
+mod volume;
 
 use crate::Hooks;
 use crate::context::{self, App, Host};
@@ -158,6 +159,7 @@ static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
     &system::SYSTEM,
+    &volume::VOLUME,
     &container::RUN,
     &container::EXEC,
     &container::PS,
@@ -214,7 +216,6 @@ static MEMBERS: &[&Command] = &[
     &absent::STACK,
     &absent::SWARM,
     &absent::TRUST,
-    &absent::VOLUME,
 ];
 
 /// Runs the command that the words mean; the first one is the program's name.

@@ -10,6 +10,7 @@ mod hijack;
 mod images;
 mod ndjson;
 mod system;
+mod volumes;
 
 pub use connection::{Answer, Client, Content, Upload};
 pub use containers::Waiting;

@@ -1,6 +1,6 @@
 //! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
-use super::{ROOT, container, find, flags, image};
+use super::{ROOT, container, find, flags, image, volume};
 use std::io::Write;
 use std::path::Path;
 
@@ -27,7 +27,11 @@ fn help_of_the_whole() {
 
 #[test]
 fn help_of_groups() {
-    for (name, command) in [("container", &container::CONTAINER), ("image", &image::IMAGE)] {
+    for (name, command) in [
+        ("container", &container::CONTAINER),
+        ("image", &image::IMAGE),
+        ("volume", &volume::VOLUME),
+    ] {
         let super::Action::Group(members) = command.action else { panic!("{name} is a group") };
         let text = flags::group_help(&format!("naru {name}"), command, members, &[]);
         check(&format!("help/{name}.txt"), &text);
@@ -54,6 +58,8 @@ fn help_of_commands() {
         "inspect",
         "system prune",
         "system verify",
+        "volume create",
+        "volume restore",
     ] {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let Ok((path, command, _)) = find("naru", &ROOT, &words) else { panic!("{line}") };

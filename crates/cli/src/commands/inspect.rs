@@ -47,19 +47,31 @@ pub(super) static IMAGE_INSPECT: Command = Command {
     ..BASE
 };
 
+pub(super) static VOLUME_INSPECT: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Display detailed information on one or more volumes",
+    flags: &[&[FORMAT]],
+    arguments: Arguments::AtLeast(1),
+    action: Action::Run(volume),
+    ..BASE
+};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Container,
     Image,
+    Volume,
 }
 
 fn any(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     match flags.text("type") {
-        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image]),
+        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image, Sort::Volume]),
         Some("container") => run(app, flags, &[Sort::Container]),
         Some("image") => run(app, flags, &[Sort::Image]),
+        Some("volume") => run(app, flags, &[Sort::Volume]),
         Some(other) => Err(Fault::invalid(format!("\"{other}\" is not a valid value for --type"))
-            .with_hint("the types are `container` and `image`")
+            .with_hint("the types are `container`, `image` and `volume`")
             .into()),
     }
 }
@@ -70,6 +82,10 @@ fn container(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
 
 fn image(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     run(app, flags, &[Sort::Image])
+}
+
+fn volume(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    run(app, flags, &[Sort::Volume])
 }
 
 fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Failed> {
@@ -125,6 +141,7 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<
                 Query::new().with_flag("size", size),
             ),
             Sort::Image => (Route::ImageInspect { name: name.to_owned() }, Query::new()),
+            Sort::Volume => (Route::VolumeInspect { name: name.to_owned() }, Query::new()),
         };
         match client.bytes(route, &query, Content::None).await {
             Ok(bytes) => return Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
@@ -135,6 +152,6 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<
     Err(match (sorts, last) {
         ([_], Some(fault)) => fault,
         _ => Fault::not_found(format!("No such object: {name}"))
-            .with_hint("see `naru ps -a` for containers and `naru images` for images"),
+            .with_hint("see `naru ps -a` for containers, `naru images` for images and `naru volume ls` for volumes"),
     })
 }

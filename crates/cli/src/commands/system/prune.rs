@@ -6,6 +6,7 @@ use crate::flags::Flags;
 use crate::printer;
 use crate::render::units;
 use naru_api_types::Filters;
+use naru_api_types::volume::VolumePruneResponse;
 use naru_errdefs::Fault;
 use std::io::BufRead;
 
@@ -41,10 +42,21 @@ pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
 pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let filters = filters(flags)?;
     let all = flags.switch("all");
+    let with_volumes = flags.switch("volumes");
+    if with_volumes && filters.has("until") {
+        return Err(
+            Fault::invalid("The \"until\" filter is not supported with \"--volumes\"").into()
+        );
+    }
     confirm(
         flags,
         &format!(
-            "WARNING! This will remove:\n  - all stopped containers\n  - all {}\n",
+            "WARNING! This will remove:\n  - all stopped containers\n{}  - all {}\n",
+            if with_volumes {
+                "  - all anonymous volumes not used by at least one container\n"
+            } else {
+                ""
+            },
             if all {
                 "images without at least one container associated to them"
             } else {
@@ -54,16 +66,26 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     )?;
     let mut image_filters = filters.clone();
     image_filters.add("dangling", if all { "false" } else { "true" });
-    let (containers, images) = app.talk(async |client| {
+    let (containers, volumes, images) = app.talk(async |client| {
         let containers = client.prune_containers(&filters).await?;
+        let volumes = match with_volumes {
+            true => client.prune_volumes(&filters).await?,
+            false => VolumePruneResponse::default(),
+        };
         let images = client.prune_images(&image_filters).await?;
-        Ok((containers, images))
+        Ok((containers, volumes, images))
     })?;
     let mut text = String::new();
     let gone = containers.containers_deleted.unwrap_or_default();
     if !gone.is_empty() {
         text.push_str("Deleted Containers:\n");
         text.extend(gone.iter().map(|id| format!("{id}\n")));
+        text.push('\n');
+    }
+    let gone = volumes.volumes_deleted.unwrap_or_default();
+    if !gone.is_empty() {
+        text.push_str("Deleted Volumes:\n");
+        text.extend(gone.iter().map(|name| format!("{name}\n")));
         text.push('\n');
     }
     let gone = images.images_deleted.unwrap_or_default();
@@ -75,7 +97,10 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         }
         text.push('\n');
     }
-    let space = containers.space_reclaimed.saturating_add(images.space_reclaimed);
+    let space = containers
+        .space_reclaimed
+        .saturating_add(images.space_reclaimed)
+        .saturating_add(volumes.space_reclaimed);
     let space = i64::try_from(space).unwrap_or(i64::MAX);
     text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
     printer::out(&text)?;

@@ -7,7 +7,7 @@ use crate::supervisor::Supervisor;
 use crate::volumes::book::Hold;
 use crate::volumes::driver::Backing;
 use crate::volumes::{self, volume_name};
-use naru_errdefs::{Fault, ResultExt};
+use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::node;
 use naru_kernel::path::{self, OFlags, proc_path};
 use std::os::fd::{AsFd, OwnedFd};
@@ -33,7 +33,11 @@ pub(super) fn place(inner: &Supervisor, points: &mut [MountPoint]) -> Result<Vec
             MountKind::Volume => holds.push(place_one(inner, point)?),
             MountKind::Image => {
                 let name = point.name.as_deref().unwrap_or_default();
-                let image = inner.storage.image(name)?;
+                // Clients would take a missing one for the container's own image, and fetch that.
+                let image = inner.storage.image(name).map_err(|fault| match fault.kind() {
+                    Kind::NotFound => Fault::invalid(fault.message()),
+                    _ => fault,
+                })?;
                 point.source = image.id.to_string();
                 point.image = Some(image.id);
             }

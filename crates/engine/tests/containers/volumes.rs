@@ -361,7 +361,10 @@ pub(crate) fn images_are_mounted_read_only() {
         assert_eq!(house.run("ls /image", mount(part)).await.1, "seed\n");
         let missing = MountRequest { source: "nope".into(), ..request };
         let fault = house.create_with(sh(""), mount(missing)).await.unwrap_err();
-        assert_eq!((fault.kind(), fault.message()), (Kind::NotFound, "No such image: nope:latest"));
+        assert_eq!(
+            (fault.kind(), fault.message()),
+            (Kind::InvalidInput, "No such image: nope:latest")
+        );
         assert_eq!(host_mounts(), before);
         house
     });

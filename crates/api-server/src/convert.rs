@@ -4,8 +4,10 @@ pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod filter;
 pub(crate) mod image;
+pub(crate) mod mount;
 pub(crate) mod network;
 pub(crate) mod system;
+pub(crate) mod volume;
 
 use naru_engine::Timestamp;
 use naru_errdefs::Fault;

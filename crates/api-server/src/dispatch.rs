@@ -5,7 +5,7 @@ use crate::connection::Handler;
 use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
-use crate::{containers, events, images, networks, refuse, system};
+use crate::{containers, events, images, networks, refuse, system, volumes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,9 +13,8 @@ use http::request::Parts;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use naru_api_types::error_body::PLAIN_REFUSALS;
-use naru_api_types::volume::{VolumeListResponse, VolumePruneResponse};
 use naru_api_types::{ApiVersion, Query, Route};
-use naru_engine::{Containers, Engine, Events, Images, Networks, System};
+use naru_engine::{Containers, Engine, Events, Images, Networks, System, Volumes};
 use naru_errdefs::Fault;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
@@ -27,6 +26,7 @@ pub struct Api {
     containers: Containers,
     images: Images,
     nets: Networks,
+    volumes: Volumes,
     system: System,
     events: Events,
     exec_keys: ExecKeys,
@@ -36,8 +36,17 @@ pub struct Api {
 impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
-        let Engine { containers, images, networks: nets, system, events, .. } = engine;
-        Api { containers, images, nets, system, events, exec_keys: ExecKeys::default(), patience }
+        let Engine { containers, images, networks: nets, volumes, system, events, .. } = engine;
+        Api {
+            containers,
+            images,
+            nets,
+            volumes,
+            system,
+            events,
+            exec_keys: ExecKeys::default(),
+            patience,
+        }
     }
 }
 
@@ -134,13 +143,13 @@ async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> 
 
 /// One arm a route, each to the one service that it needs.
 async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
-    let Api { containers, images, nets, system, events, exec_keys, .. } = api;
+    let Api { containers, images, nets, volumes, system, events, exec_keys, .. } = api;
     match route {
         Route::Ping => Ok(reply::ping(true)),
         Route::PingHead => Ok(reply::ping(false)),
         Route::Version => Ok(system::version(&system)),
         Route::Info => system::info(&system, call).await,
-        Route::DiskUsage => system::disk_usage(&images, &containers, call).await,
+        Route::DiskUsage => system::disk_usage(&images, &containers, &volumes, call).await,
         Route::SystemVerify => Ok(system::verify(&images, &call)),
         Route::Events => Ok(events::stream(&events, &call.query, call.version)?),
 
@@ -239,16 +248,13 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         Route::NetworkDisconnect { name } => networks::disconnect(&containers, &name, call).await,
         Route::NetworkRemove { name } => networks::remove(&nets, &name).await,
 
-        Route::VolumeList => Ok(reply::ok(&VolumeListResponse::default())),
-        Route::VolumePrune => {
-            Ok(reply::ok(&VolumePruneResponse { volumes_deleted: None, space_reclaimed: 0 }))
-        }
-        Route::VolumeCreate => {
-            Err(refuse::call("making a volume", "mount a directory of the host").into())
-        }
-        Route::VolumeInspect { name } | Route::VolumeRemove { name } => {
-            Err(Fault::not_found(format!("get {name}: no such volume")).into())
-        }
+        Route::VolumeList => volumes::list(&volumes, call).await,
+        Route::VolumePrune => volumes::prune(&volumes, call).await,
+        Route::VolumeCreate => volumes::create(&volumes, call).await,
+        Route::VolumeInspect { name } => volumes::inspect(&volumes, &name).await,
+        Route::VolumeRemove { name } => volumes::remove(&volumes, &name, call).await,
+        Route::VolumeBackup { name } => volumes::backup(&volumes, &name).await,
+        Route::VolumeRestore { name } => volumes::restore(&volumes, &name, call).await,
 
         Route::Build | Route::BuildPrune | Route::BuildCancel | Route::Session | Route::Grpc => {
             Err(refuse::call("building an image", "import a root file system with `import`").into())

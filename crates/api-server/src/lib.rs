@@ -22,6 +22,7 @@ mod serve;
 mod system;
 #[cfg(test)]
 mod tests;
+mod volumes;
 
 pub use dispatch::Api;
 pub use listener::{Listening, bind_unix};

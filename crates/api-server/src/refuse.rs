@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 /// A field that is not served, and why.
 type Row = (&'static str, &'static str);
 
-const VOLUMES: &str = "mount a directory of the host instead";
 const OTHER_OS: &str = "it means something on another operating system only";
 
 /// Fields of the configuration itself.
@@ -17,8 +16,6 @@ const CONFIG: &[Row] =
 
 /// Fields of `HostConfig`.
 const HOST: &[Row] = &[
-    ("VolumeDriver", VOLUMES),
-    ("VolumesFrom", VOLUMES),
     ("Cgroup", "use `CgroupParent`"),
     (
         "StorageOpt",
@@ -138,6 +135,8 @@ const KNOWN_HOST: &[&str] = &[
     "PidsLimit",
     "Ulimits",
     "Mounts",
+    "VolumeDriver",
+    "VolumesFrom",
     "MaskedPaths",
     "ReadonlyPaths",
     "Init",
@@ -296,10 +295,7 @@ mod tests {
         check(json!({"HostConfig": {"Links": [], "PortBindings": {}, "CpuCount": 0}}), None);
         check(json!({"HostConfig": {"PortBindings": {"80/tcp": null}}}), None);
         check(json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}), None);
-        check(
-            json!({"HostConfig": {"VolumesFrom": ["a"]}}),
-            Some("`HostConfig.VolumesFrom` is not supported"),
-        );
+        check(json!({"HostConfig": {"VolumesFrom": ["a"], "VolumeDriver": "local"}}), None);
         check(json!({"Colour": "red"}), Some("`Colour` is not supported"));
         check(json!({"Colour": ""}), None);
         check(

@@ -1,7 +1,7 @@
 //! Acts: the calls about the daemon and its host.
 
 use crate::convert::image::{self, Counts};
-use crate::convert::{container, signed, system as convert};
+use crate::convert::{container, signed, system as convert, volume};
 use crate::dispatch::Call;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use naru_api_types::ApiVersion;
 use naru_api_types::system::{DiskUsageResponse, VerifyFinding};
-use naru_engine::{Containers, Images, ListFilter, System, Timestamp};
+use naru_engine::{Containers, Images, ListFilter, System, Timestamp, Volumes};
 use naru_errdefs::{Fault, one_line};
 use std::convert::Infallible;
 
@@ -27,6 +27,7 @@ pub(crate) async fn info(system: &System, call: Call) -> Result<Reply, Refusal> 
 pub(crate) async fn disk_usage(
     images: &Images,
     containers: &Containers,
+    volumes: &Volumes,
     call: Call,
 ) -> Result<Reply, Refusal> {
     let types: Vec<&str> = call.query.all("type").collect();
@@ -53,7 +54,8 @@ pub(crate) async fn disk_usage(
         answer.containers = Some(found.into_iter().map(container::summary).collect());
     }
     if wanted("volume") {
-        answer.volumes = Some(Vec::new());
+        let found = volumes.disk_usage().await?;
+        answer.volumes = Some(found.into_iter().map(volume::volume).collect());
     }
     if wanted("build-cache") {
         answer.build_cache = Some(Vec::new());

@@ -15,9 +15,9 @@ pub use copy::{FilesystemChange, PathStat};
 pub use create::{ContainerCreateRequest, ContainerCreateResponse, NetworkingConfig};
 pub use exec::{ExecCreateRequest, ExecInspectResponse, ExecProcess, ExecStartRequest};
 pub use host_config::{
-    BindOptions, DeviceMapping, DeviceRequest, HostConfig, LogConfig, Mount, PortBinding,
-    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, UpdateRequest, VolumeOptions,
-    WeightDevice,
+    BindOptions, DeviceMapping, DeviceRequest, HostConfig, ImageOptions, LogConfig, Mount,
+    PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, UpdateRequest, VolumeDriver,
+    VolumeOptions, WeightDevice,
 };
 pub use inspect::{
     ContainerInspect, ContainerState, EndpointIpam, EndpointSettings, GraphDriver, Health,

@@ -54,7 +54,7 @@ impl Method {
 macro_rules! routes {
     (
         plain { $($plain:ident $plain_method:ident [$($plain_word:literal),+] $plain_doc:literal;)* }
-        named { $($named:ident $named_method:ident [$first:literal, name $(, $last:literal)*] $named_doc:literal;)* }
+        named { $($named:ident $named_method:ident [$($first:literal,)+ name $(, $last:literal)*] $named_doc:literal;)* }
     ) => {
         /// What a request asks for.
         #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ macro_rules! routes {
                 match self {
                     $(Route::$plain => concat!($("/", $plain_word),+).to_owned(),)*
                     $(Route::$named { name } => format!(
-                        concat!("/", $first, "/{}" $(, "/", $last)*),
+                        concat!($("/", $first,)+ "/{}" $(, "/", $last)*),
                         percent::encode_path(name)
                     ),)*
                     Route::Foreign { path, .. } => percent::encode_path(path),
@@ -106,7 +106,7 @@ macro_rules! routes {
             fn find(method: Method, words: &[&str]) -> Option<Route> {
                 match (method, words) {
                     $((Method::$plain_method, [$($plain_word),+]) => Some(Route::$plain),)*
-                    $((Method::$named_method, [$first, name @ .. $(, $last)*]) if !name.is_empty() =>
+                    $((Method::$named_method, [$($first,)+ name @ .. $(, $last)*]) if !name.is_empty() =>
                         Some(Route::$named { name: name.join("/") }),)*
                     (method, [first, ..]) if FOREIGN.contains(first) =>
                         Some(Route::Foreign { method, path: format!("/{}", words.join("/")) }),
@@ -199,6 +199,8 @@ routes! {
         NetworkDisconnect Post ["networks", name, "disconnect"] "Disconnect a container from a network.";
         NetworkInspect Get ["networks", name] "Everything about a network.";
         NetworkRemove Delete ["networks", name] "Remove a network.";
+        VolumeBackup Get ["naru", "volumes", name, "archive"] "A volume's content as an archive (an extension of ours).";
+        VolumeRestore Put ["naru", "volumes", name, "archive"] "A volume's content from an archive (an extension of ours).";
         VolumeInspect Get ["volumes", name] "Everything about a volume.";
         VolumeRemove Delete ["volumes", name] "Remove a volume.";
     }

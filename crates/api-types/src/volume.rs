@@ -4,6 +4,25 @@ use crate::Map;
 use crate::wire::wire;
 
 wire! {
+    /// A volume that somebody wants.
+    pub struct VolumeCreateRequest {
+        /// The name; empty for a random one.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub name: String,
+        /// The driver.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub driver: String,
+        /// Options of the driver.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub driver_opts: Option<Map<String>>,
+        /// Labels.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub labels: Option<Map<String>>,
+        /// A word of cluster mode.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub cluster_volume_spec: Option<serde_json::Value>,
+    }
+
     /// Volumes.
     pub struct VolumeListResponse {
         /// The volumes.

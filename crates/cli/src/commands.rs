@@ -7,6 +7,7 @@ mod image;
 mod inspect;
 mod network;
 mod system;
+mod volume;
 
 use crate::Hooks;
 use crate::context::{self, App, Host};
@@ -160,6 +161,7 @@ static MEMBERS: &[&Command] = &[
     &image::IMAGE,
     &network::NETWORK,
     &system::SYSTEM,
+    &volume::VOLUME,
     &container::RUN,
     &container::EXEC,
     &container::PS,
@@ -215,7 +217,6 @@ static MEMBERS: &[&Command] = &[
     &absent::STACK,
     &absent::SWARM,
     &absent::TRUST,
-    &absent::VOLUME,
 ];
 
 /// Runs the command that the words mean; the first one is the program's name.

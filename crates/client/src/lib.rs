@@ -11,6 +11,7 @@ mod images;
 mod ndjson;
 mod networks;
 mod system;
+mod volumes;
 
 pub use connection::{Answer, Client, Content, Revive, Upload};
 pub use containers::Waiting;

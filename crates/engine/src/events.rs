@@ -13,7 +13,7 @@ const REMEMBERED: usize = 256;
 pub struct Event {
     /// When.
     pub time: Timestamp,
-    /// What sort of thing it happened to (`container`, `image`).
+    /// What sort of thing it happened to (`container`, `image`, `volume`).
     pub kind: &'static str,
     /// What happened (`create`, `start`, `die`, …).
     pub action: String,
@@ -38,6 +38,8 @@ pub struct EventFilter {
     pub container: Vec<String>,
     /// Images: names or IDs.
     pub image: Vec<String>,
+    /// Volumes: names.
+    pub volume: Vec<String>,
     /// `key` or `key=value`; all must match.
     pub label: Vec<String>,
 }
@@ -144,6 +146,7 @@ impl EventFilter {
                 attribute("image") == image
                     || (event.kind == "image" && (event.id == image || attribute("name") == image))
             })
+            && any(&self.volume, &|volume| event.kind == "volume" && event.id == volume)
             && self.label.iter().all(|label| match label.split_once('=') {
                 Some((key, value)) => event.attributes.get(key).is_some_and(|have| have == value),
                 None => event.attributes.contains_key(label),

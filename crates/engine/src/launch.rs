@@ -13,8 +13,10 @@ use crate::spec::modes::{self, Network, Sharing};
 use crate::spec::resources::{DeviceNumbers, limited_devices};
 use crate::spec::{self, Facts, Joined};
 use crate::supervisor::Supervisor;
+use crate::volumes::Ready;
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::{Plan, PlanOptions, UserRequest};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -44,21 +46,27 @@ impl Supervisor {
             let container = Arc::clone(container);
             self.blocking_task(move |me| me.save_now(&container))
         });
-        let assembled = if self.networks.must_wait(&record) {
+        let ready = self.make_ready(&record).await;
+        let assembled = match ready {
             // Interfaces are made, and perhaps a bridge: not on a thread that serves others.
-            let record = record.clone();
-            self.blocking(move |me| me.assemble(&record)).await
-        } else {
-            self.assemble(&record)
+            Ok(ready) if self.networks.must_wait(&record) => {
+                let record = record.clone();
+                self.blocking(move |me| Ok((me.assemble(&record, &ready)?, ready))).await
+            }
+            Ok(ready) => self.assemble(&record, &ready).map(|assembled| (assembled, ready)),
+            Err(fault) => Err(fault),
         };
-        let asked = assembled.and_then(|(job, plan)| {
+        let asked = assembled.and_then(|((job, plan), ready)| {
             for warning in &plan.warnings {
                 tracing::warn!(container = record.id, "{warning}");
             }
-            self.launcher.start(&job, plan, listeners)
+            self.tell_mounted(&record);
+            self.launcher.start(&job, plan, listeners)?;
+            Ok(ready)
         });
         let started = match asked {
-            Ok(()) => match receiver.await {
+            // What was made ready is there until the process has it.
+            Ok(_ready) => match receiver.await {
                 Ok(outcome) => {
                     if outcome.is_ok() {
                         // Its process holds the namespace from here on.
@@ -100,10 +108,10 @@ impl Supervisor {
     }
 
     /// Everything that the monitor must know.
-    fn assemble(&self, record: &Record) -> Result<(Job, Plan), Fault> {
+    fn assemble(&self, record: &Record, ready: &Ready) -> Result<(Job, Plan), Fault> {
         let root = self.storage.root(record)?;
         self.make_sources(&record.mounts)?;
-        let facts = self.facts(record)?;
+        let facts = Facts { prepared: ready.found.clone(), ..self.facts(record)? };
         let spec = spec::spec(&record.config, &record.host, &record.mounts, &facts)?;
         let limits = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
         let parent = &record.host.resources.cgroup_parent;
@@ -214,6 +222,7 @@ impl Supervisor {
             shared_memory: self.shared_memory(record, ipc.as_ref().map(|(other, _)| other))?,
             files,
             unified_cgroups: self.launcher.support().version == 2,
+            prepared: BTreeMap::new(),
         })
     }
 

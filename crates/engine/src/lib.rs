@@ -32,6 +32,7 @@ mod system;
 mod table;
 mod tree;
 mod view;
+mod volumes;
 
 pub use containers::{ChangeKind, Containers, CopyIn, PathChange, PathStat, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
@@ -41,3 +42,4 @@ pub use networks::{NetworkOptions, Networks};
 pub use open::{Closing, Engine, EngineConfig};
 pub use streams::{Attachment, ExportStream, LogStream, Output, Stdin, Wait};
 pub use system::{Limits, System, SystemView, VersionView};
+pub use volumes::{VolumeArchive, Volumes};

@@ -12,6 +12,7 @@ mod network;
 mod stats;
 mod timestamp;
 mod view;
+mod volume;
 
 pub use attach::{AttachOptions, StreamKind};
 pub use config::{ContainerConfig, CreateRequest, Created};
@@ -32,3 +33,5 @@ pub use timestamp::Timestamp;
 pub use view::{
     ContainerView, HealthView, RemoveOptions, StateView, Status, WaitCondition, WaitOutcome,
 };
+pub(crate) use volume::{ANONYMOUS_LABEL, VolumeRecord};
+pub use volume::{VolumeFilter, VolumePruneFilter, VolumeRequest, VolumeUsage, VolumeView};

@@ -7,7 +7,8 @@ use crate::places::Places;
 use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
-use crate::{Containers, Events, Images, System, recovery};
+use crate::volumes::Book;
+use crate::{Containers, Events, Images, System, Volumes, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub images: Images,
     /// Networks.
     pub networks: Networks,
+    /// Volumes.
+    pub volumes: Volumes,
     /// The system.
     pub system: System,
     /// Events.
@@ -97,7 +100,9 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
         events: events.clone(),
         runtime: runtime.clone(),
     })?;
+    let volumes = Book::open(store.records.table("volumes"), places.clone())?;
     let parts = Parts {
+        volumes: Arc::new(volumes),
         storage: Arc::new(storage),
         launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
         events: events.clone(),
@@ -115,10 +120,12 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
+    let volumes = Volumes { inner: supervisor };
     Ok(Engine {
         containers,
         images,
         networks: networks.clone(),
+        volumes,
         system,
         events,
         closing: Closing { launcher, networks },
@@ -145,6 +152,7 @@ pub(crate) struct Parts {
     pub(crate) events: Events,
     pub(crate) places: Places,
     pub(crate) networks: Networks,
+    pub(crate) volumes: Arc<Book>,
     pub(crate) host: Host,
 }
 
@@ -157,6 +165,7 @@ impl Supervisor {
             events: parts.events,
             places: parts.places,
             networks: parts.networks,
+            volumes: parts.volumes,
             host: parts.host,
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             runtime,
@@ -173,14 +182,20 @@ fn image_users(supervisor: Arc<Supervisor>) -> crate::images::ImageUsers {
         let containers = supervisor.table().all();
         containers
             .iter()
-            .map(|container| {
+            .flat_map(|container| {
                 let seat = container.seat();
-                ImageUser {
+                let running = seat.record.state.is_up() || seat.is_starting();
+                let user = |image, name: String| ImageUser {
                     container: container.id.clone(),
-                    image: seat.record.image,
-                    name: seat.record.config.image.clone(),
-                    running: seat.record.state.is_up() || seat.is_starting(),
-                }
+                    image,
+                    name,
+                    running,
+                };
+                let mounted = seat.record.mounts.iter().filter_map(|point| {
+                    Some(user(point.image?, point.name.clone().unwrap_or_default()))
+                });
+                let own = user(seat.record.image, seat.record.config.image.clone());
+                std::iter::once(own).chain(mounted).collect::<Vec<_>>()
             })
             .collect()
     })

@@ -4,16 +4,18 @@
 //! <data root>/containers/<id>/<id>-json.log[.1, .2]     what it wrote
 //!                            /hostname, hosts, resolv.conf
 //! <data root>/volumes/<name>/_data                      a volume
-//!                       /unfinished                 its container is not recorded yet
+//!                       /unfinished                 it is not recorded yet, or no longer
+//!                       /part                       being filled
+//!                  /.gone-<random>                  being removed
 //! <exec root>/containers/<id>/record.json               the record of a container that goes when it ends
 //!                            /exit.json                 an exit that no daemon was there to hear of
 //!                            /network.json              its networks while it runs
 //!                            /shm                       shared memory that other containers may join
+//! <exec root>/mounts/<name>                             the number of the file system mounted for a volume
 //! <exec root>/boot                                      the boot in which all of this was written
 //! ```
 
 use naru_errdefs::{Fault, ResultExt};
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -54,6 +56,7 @@ impl Places {
         let mark = self.exec_root.join("boot");
         if fs::read_to_string(&mark).unwrap_or_default() != boot {
             remove_tree(&self.exec_root.join("containers"))?;
+            remove_tree(&self.mounts())?;
             naru_kernel::fs::write_replace(&mark, boot.as_bytes(), 0o600)
                 .during(|| format!("cannot write `{}`", mark.display()))?;
         }
@@ -125,18 +128,19 @@ impl Places {
         self.volume_place(name).join("unfinished")
     }
 
-    /// Removes volumes that were being made when the daemon was killed. `used` are those that containers have.
-    pub(crate) fn sweep_volumes(&self, used: &BTreeSet<String>) -> Result<(), Fault> {
-        let dir = self.data_root.join("volumes");
-        let entries = fs::read_dir(&dir).during(|| format!("cannot read `{}`", dir.display()))?;
-        for entry in entries {
-            let entry = entry.during(|| format!("cannot read `{}`", dir.display()))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if self.volume_mark(&name).exists() && !used.contains(&name) {
-                self.remove_volume(&name)?;
-            }
-        }
-        Ok(())
+    /// What all volumes are in.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.data_root.join("volumes")
+    }
+
+    /// What is known of file systems behind volumes, as long as the host is up.
+    pub(crate) fn mounts(&self) -> PathBuf {
+        self.exec_root.join("mounts")
+    }
+
+    /// The number of the file system that was mounted last for a volume.
+    pub(crate) fn mounted(&self, name: &str) -> PathBuf {
+        self.mounts().join(name)
     }
 
     /// Makes the directories of a new container.
@@ -149,11 +153,6 @@ impl Places {
     pub(crate) fn remove(&self, id: &str) -> Result<(), Fault> {
         remove_tree(&self.running(id))?;
         remove_tree(&self.container(id))
-    }
-
-    /// Removes a volume.
-    pub(crate) fn remove_volume(&self, name: &str) -> Result<(), Fault> {
-        remove_tree(&self.volume_place(name))
     }
 
     /// The IDs that have a directory under either root.

@@ -17,6 +17,7 @@ use crate::model::{ExecRequest, Timestamp};
 use crate::record::Record;
 use crate::restart_policy;
 use crate::supervisor::Supervisor;
+use crate::volumes::volume_name;
 use naru_errdefs::{Fault, Kind, one_line};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -31,11 +32,13 @@ pub(crate) fn recover(supervisor: &Supervisor) -> Result<(), Fault> {
     let mut found: HashMap<String, Found> =
         containers.into_iter().map(|found| (found.key.container.clone(), found)).collect();
 
+    // Before anything of a container can be removed.
+    let volumes = records.iter().flat_map(|record| &record.mounts);
+    let volumes: BTreeSet<String> = volumes.filter_map(volume_name).cloned().collect();
+    supervisor.volumes.settle(&volumes)?;
     let mut ids = Vec::with_capacity(records.len());
-    let mut volumes = BTreeSet::new();
     for record in records {
         ids.push(record.id.clone());
-        volumes.extend(record.mounts.iter().filter_map(|point| point.name.clone()));
         let found = found.remove(&record.id);
         take_over(supervisor, record, found);
     }
@@ -51,7 +54,6 @@ pub(crate) fn recover(supervisor: &Supervisor) -> Result<(), Fault> {
     for id in supervisor.places.ids()?.iter().filter(|id| !ids.contains(id)) {
         release(supervisor, id, "");
     }
-    supervisor.places.sweep_volumes(&volumes)?;
     supervisor.storage.sweep(&ids)
 }
 

@@ -19,7 +19,7 @@ use naru_oci::runtime::{
     Process, Root, Spec, User,
 };
 use resources::DeviceNumbers;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// What was looked up for a spec.
@@ -39,6 +39,19 @@ pub(crate) struct Facts {
     pub(crate) files: Vec<(&'static str, PathBuf)>,
     /// Whether the host has the unified cgroup tree.
     pub(crate) unified_cgroups: bool,
+    /// What was made ready to be mounted, by its place inside.
+    pub(crate) prepared: BTreeMap<String, Prepared>,
+}
+
+/// Where a mount that was made ready is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prepared {
+    /// Its path on the host.
+    pub(crate) source: PathBuf,
+    /// With the mounts below it.
+    pub(crate) recursive: bool,
+    /// More options.
+    pub(crate) options: Vec<String>,
 }
 
 /// Namespaces of others: the files that stand for them.
@@ -262,7 +275,9 @@ fn all_mounts(
             ));
         }
     }
-    list.extend(points.iter().map(mounts::of_point));
+    list.extend(
+        points.iter().map(|point| mounts::of_point(point, facts.prepared.get(&point.destination))),
+    );
     Ok(list)
 }
 

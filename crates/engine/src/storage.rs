@@ -41,6 +41,9 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// The image of a name, an ID or a prefix of one.
     fn image(&self, text: &str) -> Result<Image, Fault>;
 
+    /// The directories of an image's layers, the top one first.
+    fn layers(&self, chain: Option<ChainId>) -> Result<Vec<PathBuf>, Fault>;
+
     /// The ID that a name stands for now.
     fn image_id(&self, text: &str) -> Option<ImageId>;
 

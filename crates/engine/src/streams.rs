@@ -4,7 +4,7 @@ use crate::model::{LogRecord, StreamKind, WaitOutcome};
 use bytes::Bytes;
 use naru_errdefs::Fault;
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
@@ -66,7 +66,7 @@ impl LogStream {
     }
 }
 
-/// The tar stream of a container's root, in pieces.
+/// A tar stream, in pieces: a container's root, or a volume's content.
 #[derive(Debug)]
 pub struct ExportStream {
     pub(crate) receiver: mpsc::Receiver<Result<Bytes, Fault>>,
@@ -76,6 +76,55 @@ impl ExportStream {
     /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, Fault>> {
         self.receiver.recv().await
+    }
+}
+
+/// How much of an archive is sent at once.
+const CHUNK: usize = 256 * 1024;
+/// How many pieces may wait to be read.
+const PIECES: usize = 4;
+
+/// Runs work that writes an archive, on a thread that may be blocked; its failure is the last thing in the stream.
+pub(crate) fn archive(
+    runtime: &tokio::runtime::Handle,
+    work: impl FnOnce(&mut dyn Write) -> Result<(), Fault> + Send + 'static,
+) -> ExportStream {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    runtime.spawn_blocking(move || {
+        let mut out = Out { sender, buffer: Vec::with_capacity(CHUNK) };
+        let result = work(&mut out).and_then(|()| {
+            out.flush().map_err(|error| Fault::io("cannot write the archive", error))
+        });
+        if let Err(fault) = result {
+            // When the client has left, nobody is there to be told.
+            out.sender.blocking_send(Err(fault)).ok();
+        }
+    });
+    ExportStream { receiver }
+}
+
+struct Out {
+    sender: mpsc::Sender<Result<Bytes, Fault>>,
+    buffer: Vec<u8>,
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= CHUNK {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        self.sender
+            .blocking_send(Ok(Bytes::from(piece)))
+            .map_err(|_left| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::record::Record;
 use crate::restart_policy::Run;
 use crate::storage::Storage;
 use crate::table::Table;
+use crate::volumes::Book;
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_runtime::Host;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub(crate) struct Supervisor {
     pub(crate) places: Places,
     /// Networks, and the places of running containers in them.
     pub(crate) networks: Networks,
+    /// Volumes.
+    pub(crate) volumes: Arc<Book>,
     /// What planning needs to know of the host.
     pub(crate) host: Host,
     /// Processors of the host.
@@ -146,6 +149,7 @@ impl Supervisor {
                 Effect::Publish("die") => {
                     let code = seat.exit_code().to_string();
                     self.publish(&seat.record, "die", &[("exitCode", code)]);
+                    self.tell_unmounted(&seat.record);
                 }
                 Effect::Publish(action) => self.publish(&seat.record, action, &[]),
                 Effect::WakeExit => {
@@ -244,7 +248,7 @@ impl Supervisor {
         if volumes {
             for point in record.mounts.iter().filter(|point| point.anonymous) {
                 if let Some(name) = &point.name {
-                    self.places.remove_volume(name)?;
+                    self.discard_volume(name, &record.id)?;
                 }
             }
         }

@@ -19,33 +19,38 @@ impl Supervisor {
     /// The layers of a container's image and what it wrote, read-only, mounted nowhere. `None` when there are none.
     pub(crate) fn mount_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
         let paths = self.storage.paths(record)?;
-        let layers = std::iter::once(paths.upper).chain(paths.lower).collect();
-        mount_layers(record, layers).map(Some)
+        let layers: Vec<PathBuf> = std::iter::once(paths.upper).chain(paths.lower).collect();
+        overlay(&layers)
+            .map(Some)
+            .map_err(|fault| fault.context(format!("cannot look into container {}", record.id)))
     }
 
     /// The layers of a container's image alone. `None` when there are none.
     pub(crate) fn mount_image_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
         match self.storage.paths(record)?.lower {
             none if none.is_empty() => Ok(None),
-            lower => mount_layers(record, lower).map(Some),
+            lower => overlay(&lower).map(Some),
         }
     }
 }
 
-fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault> {
+/// Directories put on top of each other, the first on top, read-only and mounted nowhere.
+pub(crate) fn overlay(layers: &[PathBuf]) -> Result<OwnedFd, Fault> {
     if layers.len() > MOST_LAYERS {
         return Err(Fault::unsupported(format!(
             "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
             layers.len()
         )));
     }
-    let failed = || format!("cannot put the layers of container {} together", record.id);
-    if let [layer] = layers.as_slice() {
-        // An overlay wants two.
-        let tree = clone_path(layer, false).during(failed)?;
-        let change = Change { set: attribute::READ_ONLY, ..Change::default() };
-        set_attributes(tree.as_fd(), change).during(failed)?;
-        return Ok(tree);
+    // An overlay wants two at least.
+    if let [single] = layers {
+        let set = attribute::READ_ONLY;
+        return clone_path(single, false)
+            .and_then(|tree| {
+                set_attributes(tree.as_fd(), Change { set, ..Change::default() })?;
+                Ok(tree)
+            })
+            .during(|| format!("cannot mount `{}`", single.display()));
     }
     // One option a directory: a single one for all would be bounded by a page.
     let options: Vec<(String, Option<String>)> = layers
@@ -58,7 +63,7 @@ fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault>
         options: &options,
         attributes: attribute::READ_ONLY,
     };
-    new_file_system(&overlay).during(failed)
+    new_file_system(&overlay).during(|| "cannot put layers together".to_owned())
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

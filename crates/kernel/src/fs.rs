@@ -66,6 +66,12 @@ fn replace(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> io::Result<()
     written
 }
 
+/// Two names change places, in one step.
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
 /// A lock on a directory or a service, held until dropped or until the process ends.
 #[derive(Debug)]
 pub struct Lock {

@@ -135,6 +135,49 @@ pub fn clone_path(path: impl AsRef<Path>, recursive: bool) -> io::Result<OwnedFd
     clone_tree(CWD, path, recursive)
 }
 
+/// Copies the mount at a path of another mount namespace, as seen from that namespace's root, attached nowhere. The
+/// copy can be attached in any namespace.
+pub fn clone_elsewhere(namespace: OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    apart(move || {
+        crate::namespace::join(&namespace, crate::clone::flags::MOUNT)?;
+        clone_path(path, false)
+    })
+}
+
+/// Copies what is at `path` inside a detached mount, attached nowhere. Links stay inside. The mount itself is used up.
+pub fn clone_inside(mount: OwnedFd, path: &Path) -> io::Result<OwnedFd> {
+    apart(move || {
+        // Only what is attached somewhere can be copied, whichever kernel; this namespace ends with the thread.
+        crate::namespace::leave(crate::clone::flags::MOUNT)?;
+        let private =
+            Change { propagation: propagation::PRIVATE, recursive: true, ..Change::default() };
+        set_attributes_at("/", private)?;
+        attach(&mount, crate::path::open_directory("/")?)?;
+        let place = crate::path::open_in_root(&mount, path, rustix::fs::OFlags::PATH)?;
+        clone_tree(&place, "", true)
+    })
+}
+
+/// Does something on a thread that has its root and its mount namespace for itself, and ends with them.
+fn apart<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let visit = move || {
+        // A thread that shares its root and working directory with others may not go elsewhere.
+        // SAFETY: only what this new thread shares about directories is cut off; no memory, no descriptors.
+        if unsafe { libc::unshare(libc::CLONE_FS) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        work()
+    };
+    std::thread::scope(|scope| scope.spawn(visit).join())
+        .unwrap_or_else(|_panicked| Err(io::Error::other("a thread was lost")))
+}
+
+/// Opens the mount behind a path, to be moved somewhere else as it is.
+pub fn open_mount(path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    Ok(rustix::fs::open(path.as_ref(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
+}
+
 /// Attaches a detached mount to an open directory or file.
 pub fn attach(tree: impl AsFd, target: impl AsFd) -> io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
+    /// The number of the file system, `major:minor`.
+    pub device: String,
     /// Which directory of its file system is mounted.
     pub root: PathBuf,
     /// Where.
@@ -30,10 +32,11 @@ pub fn parse(text: &str) -> Vec<Mount> {
 
 fn parse_line(line: &str) -> Option<Mount> {
     let (before, after) = line.split_once(" - ")?;
-    let mut before = before.split(' ').skip(3);
+    let mut before = before.split(' ').skip(2);
     let mut after = after.splitn(3, ' ');
     let list = |text: &str| text.split(',').map(str::to_owned).collect();
     Some(Mount {
+        device: before.next()?.to_owned(),
         root: unescape(before.next()?),
         mount_point: unescape(before.next()?),
         options: list(before.next()?),
@@ -42,6 +45,11 @@ fn parse_line(line: &str) -> Option<Mount> {
         source: after.next()?.to_owned(),
         super_options: list(after.next().unwrap_or_default()),
     })
+}
+
+/// The number of a file system as it stands there.
+pub fn device_text(device: u64) -> String {
+    format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))
 }
 
 /// Space, tab, line feed and backslash are written as a backslash and three octal digits.
@@ -78,6 +86,7 @@ mod tests {
         assert_eq!(
             parse(line),
             [Mount {
+                device: "98:0".to_owned(),
                 root: "/mnt1".into(),
                 mount_point: "/a b".into(),
                 options: vec!["rw".to_owned(), "noatime".to_owned()],

@@ -341,7 +341,6 @@ fn what_is_not_there_yet_is_refused_by_name() {
         .docker(&["run", "--rm", "-p", "80:80", "box", "true"])
         .fails(125, "`HostConfig.PortBindings` is not supported");
     daemon.docker(&["network", "create", "lan"]).fails(1, "making a network is not supported");
-    daemon.docker(&["volume", "create", "v"]).fails(1, "making a volume is not supported");
     daemon.docker(&["search", "x"]).fails(1, "searching a registry is not supported");
     daemon.docker(&["swarm", "init"]).fails(1, "no cluster mode");
 }

@@ -1,6 +1,6 @@
 //! Pure: containers of the engine as clients see them.
 
-use super::{network, signed, some};
+use super::{mount, network, signed, some};
 use naru_api_types::container as api;
 use naru_api_types::{ApiVersion, Empty, Map, StrSlice};
 use naru_engine as engine;
@@ -50,7 +50,7 @@ pub(crate) fn inspect(view: engine::ContainerView, version: ApiVersion) -> api::
         },
         size_rw: view.size_rw.map(signed),
         size_root_fs: view.size_root_fs.map(signed),
-        mounts: view.mounts.into_iter().map(mount_point).collect(),
+        mounts: view.mounts.into_iter().map(mount::point).collect(),
         network_settings: network_settings(&view.id, running, view.networks, ports),
         host_config: api::HostConfig {
             kernel_memory,
@@ -230,56 +230,13 @@ fn host(host: engine::HostConfig) -> api::HostConfig {
                 .map(|limit| api::Ulimit { name: limit.name, hard: limit.hard, soft: limit.soft })
                 .collect(),
         ),
-        mounts: some(host.mounts.into_iter().map(mount).collect()),
+        mounts: some(host.mounts.into_iter().map(mount::shown).collect()),
+        volumes_from: some(host.volumes_from),
+        volume_driver: host.volume_driver,
         masked_paths: host.masked_paths,
         readonly_paths: host.readonly_paths,
         init: host.init,
         ..api::HostConfig::default()
-    }
-}
-
-fn mount(request: engine::MountRequest) -> api::Mount {
-    api::Mount {
-        r#type: request.kind.as_str().to_owned(),
-        source: request.source,
-        target: request.target,
-        read_only: request.read_only,
-        consistency: String::new(),
-        bind_options: request.bind.map(|options| api::BindOptions {
-            propagation: options.propagation.map_or("", |p| p.as_str()).to_owned(),
-            non_recursive: options.non_recursive,
-            create_mountpoint: options.create_source,
-            read_only_non_recursive: options.read_only_non_recursive,
-            read_only_force_recursive: options.read_only_force_recursive,
-        }),
-        volume_options: request
-            .volume_no_copy
-            .then(|| api::VolumeOptions { no_copy: true, ..api::VolumeOptions::default() }),
-        tmpfs_options: request.tmpfs.map(|options| api::TmpfsOptions {
-            size_bytes: Some(options.size).filter(|size| *size != 0),
-            mode: Some(options.mode).filter(|mode| *mode != 0),
-            options: some(
-                options
-                    .options
-                    .iter()
-                    .map(|option| option.splitn(2, '=').map(str::to_owned).collect())
-                    .collect(),
-            ),
-        }),
-    }
-}
-
-fn mount_point(point: engine::MountPoint) -> api::MountPoint {
-    let volume = point.kind == engine::MountKind::Volume;
-    api::MountPoint {
-        r#type: point.kind.as_str().to_owned(),
-        name: point.name.unwrap_or_default(),
-        source: point.source,
-        destination: point.destination,
-        driver: if volume { "local".to_owned() } else { String::new() },
-        mode: point.mode,
-        rw: point.writable,
-        propagation: point.propagation.map_or("", |p| p.as_str()).to_owned(),
     }
 }
 
@@ -346,7 +303,7 @@ pub(crate) fn summary(summary: engine::ContainerSummary) -> api::ContainerSummar
                 .map(|(name, view)| (name, network::place(view)))
                 .collect(),
         },
-        mounts: summary.mounts.into_iter().map(mount_point).collect(),
+        mounts: summary.mounts.into_iter().map(mount::point).collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pure: requests of clients in the engine's words. What would be lost is refused.
 
+use super::mount::mount;
 use naru_api_types::container as api;
 use naru_api_types::{Empty, Map};
 use naru_engine as engine;
@@ -116,6 +117,8 @@ fn host(host: api::HostConfig) -> Result<engine::HostConfig, Fault> {
         console_size,
         annotations: host.annotations.unwrap_or_default(),
         mounts,
+        volumes_from: host.volumes_from.unwrap_or_default(),
+        volume_driver: host.volume_driver,
         cap_add: host.cap_add.unwrap_or_default(),
         cap_drop: host.cap_drop.unwrap_or_default(),
         cgroupns_mode: host.cgroupns_mode,
@@ -228,93 +231,6 @@ pub(crate) fn restart(policy: &api::RestartPolicy) -> Result<engine::RestartPoli
         ));
     }
     Ok(engine::RestartPolicy { name, maximum_retry_count: count })
-}
-
-fn mount(mount: api::Mount) -> Result<engine::MountRequest, Fault> {
-    let target = mount.target.clone();
-    let bad = move |problem: &str| {
-        Fault::invalid(format!("invalid mount config for `{target}`: {problem}"))
-    };
-    let kind = match mount.r#type.as_str() {
-        "bind" => engine::MountKind::Bind,
-        "volume" => engine::MountKind::Volume,
-        "tmpfs" => engine::MountKind::Tmpfs,
-        other => {
-            return Err(Fault::invalid(format!("mount type unknown: \"{other}\""))
-                .with_hint("the types are bind, volume and tmpfs"));
-        }
-    };
-    let bind = match mount.bind_options {
-        None => None,
-        Some(_) if kind != engine::MountKind::Bind => {
-            return Err(bad("BindOptions belong to type bind"));
-        }
-        Some(options) => Some(engine::BindOptions {
-            propagation: match options.propagation.as_str() {
-                "" => None,
-                text => Some(
-                    engine::Propagation::parse(text)
-                        .ok_or_else(|| bad(&format!("invalid propagation `{text}`")))?,
-                ),
-            },
-            non_recursive: options.non_recursive,
-            create_source: options.create_mountpoint,
-            read_only_non_recursive: options.read_only_non_recursive,
-            read_only_force_recursive: options.read_only_force_recursive,
-        }),
-    };
-    let tmpfs = match mount.tmpfs_options {
-        None => None,
-        Some(_) if kind != engine::MountKind::Tmpfs => {
-            return Err(bad("TmpfsOptions belong to type tmpfs"));
-        }
-        Some(options) => Some(engine::TmpfsOptions {
-            size: options.size_bytes.unwrap_or(0),
-            mode: options.mode.unwrap_or(0),
-            options: options
-                .options
-                .unwrap_or_default()
-                .iter()
-                .map(|words| words.join("="))
-                .collect(),
-        }),
-    };
-    let volume = match mount.volume_options {
-        None => api::VolumeOptions::default(),
-        Some(_) if kind != engine::MountKind::Volume => {
-            return Err(bad("VolumeOptions belong to type volume"));
-        }
-        Some(options) => options,
-    };
-    let driver = volume.driver_config.unwrap_or_default();
-    let names_driver = driver.get("Name").and_then(serde_json::Value::as_str).unwrap_or_default();
-    if !matches!(names_driver, "" | "local")
-        || driver
-            .get("Options")
-            .and_then(serde_json::Value::as_object)
-            .is_some_and(|o| !o.is_empty())
-    {
-        return Err(Fault::unsupported("`VolumeOptions.DriverConfig` is not supported")
-            .with_hint("mount a directory of the host instead"));
-    }
-    for (field, used) in [
-        ("Subpath", !volume.subpath.is_empty()),
-        ("Labels", volume.labels.is_some_and(|labels| !labels.is_empty())),
-    ] {
-        if used {
-            return Err(Fault::unsupported(format!("`VolumeOptions.{field}` is not supported"))
-                .with_hint("mount a directory of the host instead"));
-        }
-    }
-    Ok(engine::MountRequest {
-        kind,
-        source: mount.source,
-        target: mount.target,
-        read_only: mount.read_only,
-        bind,
-        volume_no_copy: volume.no_copy,
-        tmpfs,
-    })
 }
 
 /// The limits of an update, and the restart policy if it names one.

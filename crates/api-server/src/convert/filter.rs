@@ -141,12 +141,10 @@ pub(crate) fn events(query: &Query) -> Result<EventFilter, Fault> {
         "type",
         "volume",
     ])?;
-    for key in
-        ["config", "daemon", "network", "node", "plugin", "scope", "secret", "service", "volume"]
-    {
+    for key in ["config", "daemon", "network", "node", "plugin", "scope", "secret", "service"] {
         if filters.has(key) {
             return Err(Fault::unsupported(format!("filter `{key}` is not supported"))
-                .with_hint("there are events of containers and images; filter by `type`, `container`, `image`, `event` or `label`"));
+                .with_hint("there are events of containers, images and volumes; filter by `type`, `container`, `image`, `volume`, `event` or `label`"));
         }
     }
     Ok(EventFilter {
@@ -156,6 +154,7 @@ pub(crate) fn events(query: &Query) -> Result<EventFilter, Fault> {
         action: all(&filters, "event"),
         container: all(&filters, "container"),
         image: all(&filters, "image"),
+        volume: all(&filters, "volume"),
         label: all(&filters, "label"),
     })
 }

@@ -60,7 +60,7 @@ pub(crate) fn info(view: SystemView, now: String, version: ApiVersion) -> api::I
         driver: "overlay2".to_owned(),
         driver_status: Some(vec![["Backing Store".to_owned(), "naru".to_owned()]]),
         plugins: api::Plugins {
-            volume: Vec::new(),
+            volume: words(&["local"]),
             network: words(&["host", "null"]),
             authorization: None,
             log: words(&["json-file", "none"]),

@@ -264,6 +264,9 @@ wire! {
         /// Options of a volume.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub volume_options: Option<VolumeOptions>,
+        /// Options of an image.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub image_options: Option<ImageOptions>,
         /// Options of a file system in memory.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub tmpfs_options: Option<TmpfsOptions>,
@@ -301,7 +304,24 @@ wire! {
         pub subpath: String,
         /// The driver.
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub driver_config: Option<serde_json::Value>,
+        pub driver_config: Option<VolumeDriver>,
+    }
+
+    /// A driver of volumes.
+    pub struct VolumeDriver {
+        /// Its name.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub name: String,
+        /// Its options.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub options: Option<Map<String>>,
+    }
+
+    /// Options of an image.
+    pub struct ImageOptions {
+        /// A directory inside the image.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub subpath: String,
     }
 
     /// Options of a file system in memory.

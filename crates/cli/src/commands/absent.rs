@@ -34,5 +34,4 @@ absent! {
     STACK "stack" "Naru runs one host; start the containers one by one";
     SWARM "swarm" "Naru runs one host; there is no swarm";
     TRUST "trust" "compare digests: `naru images --digests`";
-    VOLUME "volume" "mount a directory of the host with `-v /host/path:/container/path`";
 }

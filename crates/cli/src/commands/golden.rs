@@ -1,6 +1,6 @@
 //! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
-use super::{ROOT, container, find, flags, image, network};
+use super::{ROOT, container, find, flags, image, network, volume};
 use std::io::Write;
 use std::path::Path;
 
@@ -31,6 +31,7 @@ fn help_of_groups() {
         ("container", &container::CONTAINER),
         ("image", &image::IMAGE),
         ("network", &network::NETWORK),
+        ("volume", &volume::VOLUME),
     ] {
         let super::Action::Group(members) = command.action else { panic!("{name} is a group") };
         let text = flags::group_help(&format!("naru {name}"), command, members, &[]);
@@ -67,6 +68,8 @@ fn help_of_commands() {
         "network rm",
         "system prune",
         "system verify",
+        "volume create",
+        "volume restore",
     ] {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let Ok((path, command, _)) = find("naru", &ROOT, &words) else { panic!("{line}") };

@@ -57,21 +57,35 @@ pub(super) static NETWORK_INSPECT: Command = Command {
     ..BASE
 };
 
+pub(super) static VOLUME_INSPECT: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Display detailed information on one or more volumes",
+    flags: &[&[FORMAT]],
+    arguments: Arguments::AtLeast(1),
+    action: Action::Run(volume),
+    ..BASE
+};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Container,
     Image,
     Network,
+    Volume,
 }
 
 fn any(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     match flags.text("type") {
-        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image, Sort::Network]),
+        None | Some("") => {
+            run(app, flags, &[Sort::Container, Sort::Image, Sort::Network, Sort::Volume])
+        }
         Some("container") => run(app, flags, &[Sort::Container]),
         Some("image") => run(app, flags, &[Sort::Image]),
         Some("network") => run(app, flags, &[Sort::Network]),
+        Some("volume") => run(app, flags, &[Sort::Volume]),
         Some(other) => Err(Fault::invalid(format!("\"{other}\" is not a valid value for --type"))
-            .with_hint("the types are `container`, `image` and `network`")
+            .with_hint("the types are `container`, `image`, `network` and `volume`")
             .into()),
     }
 }
@@ -86,6 +100,10 @@ fn image(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
 
 fn network(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     run(app, flags, &[Sort::Network])
+}
+
+fn volume(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    run(app, flags, &[Sort::Volume])
 }
 
 fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Failed> {
@@ -145,6 +163,7 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], more: bool) -> Result<
                 Route::NetworkInspect { name: name.to_owned() },
                 Query::new().with_flag("verbose", more),
             ),
+            Sort::Volume => (Route::VolumeInspect { name: name.to_owned() }, Query::new()),
         };
         match client.bytes(route, &query, Content::None).await {
             Ok(bytes) => return Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
@@ -155,6 +174,6 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], more: bool) -> Result<
     Err(match (sorts, last) {
         ([_], Some(fault)) => fault,
         _ => Fault::not_found(format!("No such object: {name}"))
-            .with_hint("see `naru ps -a` for containers, `naru images` for images and `naru network ls` for networks"),
+            .with_hint("see `naru ps -a` for containers, `naru images` for images, `naru network ls` for networks and `naru volume ls` for volumes"),
     })
 }

@@ -73,7 +73,7 @@ static PRUNE: Command = Command {
         switch("all", "Remove all unused images not just dangling ones").short('a'),
         many("filter", "filter", "Provide filter values (e.g. \"label=<key>=<value>\")"),
         switch("force", "Do not prompt for confirmation").short('f'),
-        switch("volumes", "Prune anonymous volumes").refused("there are no volumes yet"),
+        switch("volumes", "Prune anonymous volumes"),
     ]],
     action: Action::Run(prune::prune),
     ..BASE

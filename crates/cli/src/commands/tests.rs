@@ -161,7 +161,7 @@ fn bad_command_lines_end_as_in_docker() {
         ("naru -l loud ps", 1, "unable to parse logging level: loud", None),
         ("naru logs --tail x y", 1, "invalid number of lines to show: `x`", None),
         ("naru update x", 1, "you must provide one or more flags when using this command", None),
-        ("naru inspect --type volume x", 1, "\"volume\" is not a valid value for --type", None),
+        ("naru inspect --type secret x", 1, "\"secret\" is not a valid value for --type", None),
         ("naru start -a x y", 1, "you cannot start and attach multiple containers at once", None),
         ("naru tag a b@c", 1, "invalid target `b@c`", None),
         ("naru save --format zip x", 1, "unknown archive format `zip`", None),

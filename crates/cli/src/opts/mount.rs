@@ -1,16 +1,20 @@
 //! Pure: `--mount type=bind,source=/a,target=/b,readonly` and `--tmpfs`.
 
 use super::OptError;
+use std::collections::BTreeMap;
 
 /// What kind of thing is mounted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A path of the host.
     Bind,
     /// A volume.
+    #[default]
     Volume,
     /// Memory.
     Tmpfs,
+    /// The file system of an image.
+    Image,
 }
 
 impl Kind {
@@ -20,16 +24,17 @@ impl Kind {
             Kind::Bind => "bind",
             Kind::Volume => "volume",
             Kind::Tmpfs => "tmpfs",
+            Kind::Image => "image",
         }
     }
 }
 
 /// One mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mount {
     /// What is mounted.
     pub kind: Kind,
-    /// Path or volume name; empty for memory and anonymous volumes.
+    /// Path, volume name or image; empty for memory and anonymous volumes.
     pub source: String,
     /// Path in the container.
     pub target: String,
@@ -41,8 +46,22 @@ pub struct Mount {
     pub non_recursive: bool,
     /// Make a missing source directory.
     pub create_mountpoint: bool,
+    /// Leave the mounts below a read-only one writable.
+    pub writable_below: bool,
+    /// Insist on the mounts below a read-only one being read-only too.
+    pub read_only_below: bool,
     /// Do not fill a new volume from the image.
     pub no_copy: bool,
+    /// Labels of a new volume.
+    pub volume_labels: BTreeMap<String, String>,
+    /// Driver of a new volume.
+    pub volume_driver: String,
+    /// Its options.
+    pub volume_options: BTreeMap<String, String>,
+    /// What of the volume is mounted.
+    pub volume_subpath: String,
+    /// What of the image is mounted.
+    pub image_subpath: String,
     /// Size of memory in bytes.
     pub tmpfs_size: Option<i64>,
     /// Permission bits of memory's root.
@@ -51,18 +70,7 @@ pub struct Mount {
 
 /// A mount. `cwd` makes relative sources absolute, as docker's client does.
 pub fn parse(text: &str, cwd: &str) -> Result<Mount, OptError> {
-    let mut mount = Mount {
-        kind: Kind::Volume,
-        source: String::new(),
-        target: String::new(),
-        read_only: false,
-        propagation: None,
-        non_recursive: false,
-        create_mountpoint: false,
-        no_copy: false,
-        tmpfs_size: None,
-        tmpfs_mode: None,
-    };
+    let mut mount = Mount::default();
     if text.is_empty() {
         return Err(OptError::new("invalid argument: value is empty"));
     }
@@ -97,9 +105,10 @@ fn set(mount: &mut Mount, field: &str) -> Result<(), OptError> {
                 "bind" => Kind::Bind,
                 "volume" => Kind::Volume,
                 "tmpfs" => Kind::Tmpfs,
+                "image" => Kind::Image,
                 other => {
                     return Err(OptError::new(format!("mount type `{other}` is not supported"))
-                        .with_hint("the types are `bind`, `volume` and `tmpfs`"));
+                        .with_hint("the types are `bind`, `volume`, `tmpfs` and `image`"));
                 }
             }
         }
@@ -119,19 +128,23 @@ fn set(mount: &mut Mount, field: &str) -> Result<(), OptError> {
         "bind-recursive" => match needed()?.as_str() {
             "enabled" => {}
             "disabled" => mount.non_recursive = true,
+            "writable" => mount.writable_below = true,
+            "readonly" => mount.read_only_below = true,
             other => {
-                return Err(OptError::new(format!("`bind-recursive={other}` is not supported"))
-                    .with_hint("use `bind-recursive=enabled` or `bind-recursive=disabled`"));
+                return Err(OptError::new(format!(
+                    "invalid value for bind-recursive: {other} (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")"
+                )));
             }
         },
         "bind-create-src" => mount.create_mountpoint = flag()?,
         // Consistency means something on a Mac only; docker takes and ignores it on Linux.
         "consistency" => drop(needed()?),
         "volume-nocopy" => mount.no_copy = flag()?,
-        "volume-label" | "volume-driver" | "volume-opt" | "volume-subpath" | "image-subpath" => {
-            return Err(OptError::new(format!("mount option `{key}` is not supported yet"))
-                .with_hint("create the volume with these options first, then mount it by name"));
-        }
+        "volume-label" => mount.volume_labels.extend([pair(&needed()?)]),
+        "volume-driver" => mount.volume_driver = needed()?,
+        "volume-opt" => mount.volume_options.extend([pair(&needed()?)]),
+        "volume-subpath" => mount.volume_subpath = needed()?,
+        "image-subpath" => mount.image_subpath = needed()?,
         "tmpfs-size" => {
             let text = needed()?;
             let size = super::memory::parse(&text)
@@ -155,6 +168,12 @@ fn set(mount: &mut Mount, field: &str) -> Result<(), OptError> {
     Ok(())
 }
 
+/// A key and its value, which may be missing.
+fn pair(text: &str) -> (String, String) {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    (key.to_owned(), value.to_owned())
+}
+
 fn check(mount: &Mount) -> Result<(), OptError> {
     if mount.target.is_empty() {
         return Err(
@@ -167,13 +186,40 @@ fn check(mount: &Mount) -> Result<(), OptError> {
             kind.as_str()
         )))
     };
-    if mount.kind != Kind::Bind
-        && (mount.propagation.is_some() || mount.non_recursive || mount.create_mountpoint)
-    {
+    let of_bind = mount.propagation.is_some()
+        || mount.non_recursive
+        || mount.create_mountpoint
+        || mount.writable_below
+        || mount.read_only_below;
+    let of_volume = mount.no_copy
+        || !mount.volume_labels.is_empty()
+        || !mount.volume_driver.is_empty()
+        || !mount.volume_options.is_empty()
+        || !mount.volume_subpath.is_empty();
+    if mount.kind != Kind::Bind && of_bind {
         return mixed("bind-*", mount.kind);
     }
-    if mount.kind != Kind::Volume && mount.no_copy {
+    if mount.kind != Kind::Volume && of_volume {
         return mixed("volume-*", mount.kind);
+    }
+    if mount.kind != Kind::Image && !mount.image_subpath.is_empty() {
+        return mixed("image-*", mount.kind);
+    }
+    for (given, word) in [(mount.writable_below, "writable"), (mount.read_only_below, "readonly")] {
+        if given && !mount.read_only {
+            return Err(OptError::new(format!(
+                "option 'bind-recursive={word}' requires 'readonly' to be specified in conjunction"
+            )));
+        }
+    }
+    if mount.read_only_below && mount.propagation.as_deref() != Some("rprivate") {
+        return Err(OptError::new(
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",
+        ));
+    }
+    if mount.kind == Kind::Image && mount.source.is_empty() {
+        return Err(OptError::new("source is required for mount type `image`")
+            .with_hint("add `source=IMAGE`"));
     }
     if mount.kind != Kind::Tmpfs && (mount.tmpfs_size.is_some() || mount.tmpfs_mode.is_some()) {
         return mixed("tmpfs-*", mount.kind);
@@ -227,18 +273,7 @@ mod tests {
     use crate::opts::tests::check;
 
     fn mount(kind: Kind, source: &str, target: &str) -> Mount {
-        Mount {
-            kind,
-            source: source.to_owned(),
-            target: target.to_owned(),
-            read_only: false,
-            propagation: None,
-            non_recursive: false,
-            create_mountpoint: false,
-            no_copy: false,
-            tmpfs_size: None,
-            tmpfs_mode: None,
-        }
+        Mount { kind, source: source.to_owned(), target: target.to_owned(), ..Mount::default() }
     }
 
     #[test]
@@ -259,6 +294,31 @@ mod tests {
                         tmpfs_size: Some(1 << 20),
                         tmpfs_mode: Some(0o1770),
                         ..mount(Kind::Tmpfs, "", "/t")
+                    },
+                ),
+                (
+                    "src=v,target=/b,volume-nocopy,volume-label=a=b,volume-opt=o=size=1m,volume-subpath=x/y",
+                    Mount {
+                        no_copy: true,
+                        volume_labels: [("a".to_owned(), "b".to_owned())].into(),
+                        volume_options: [("o".to_owned(), "size=1m".to_owned())].into(),
+                        volume_subpath: "x/y".to_owned(),
+                        ..mount(Kind::Volume, "v", "/b")
+                    },
+                ),
+                (
+                    "type=image,source=debian:12,target=/i,image-subpath=etc",
+                    Mount {
+                        image_subpath: "etc".to_owned(),
+                        ..mount(Kind::Image, "debian:12", "/i")
+                    },
+                ),
+                (
+                    "type=bind,src=/a,target=/b,ro,bind-recursive=readonly,bind-propagation=rprivate",
+                    Mount {
+                        read_only_below: true,
+                        propagation: Some("rprivate".to_owned()),
+                        ..read_only(mount(Kind::Bind, "/a", "/b"))
                     },
                 ),
                 (
@@ -284,7 +344,21 @@ mod tests {
                 ("type=tmpfs,target=/t,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"),
                 ("type=tmpfs,target=/t,tmpfs-size=x", "invalid value for tmpfs-size: x"),
                 ("type=tmpfs,source=/a,target=/t", "source is not allowed"),
-                ("target=/b,volume-driver=x", "`volume-driver` is not supported"),
+                ("type=tmpfs,target=/b,volume-driver=x", "cannot mix 'volume-*'"),
+                ("target=/b,image-subpath=x", "cannot mix 'image-*'"),
+                ("type=image,target=/b", "source is required"),
+                (
+                    "type=bind,source=/a,target=/b,bind-recursive=writable",
+                    "option 'bind-recursive=writable' requires 'readonly'",
+                ),
+                (
+                    "type=bind,source=/a,target=/b,ro,bind-recursive=readonly",
+                    "requires 'bind-propagation=rprivate'",
+                ),
+                (
+                    "type=bind,source=/a,target=/b,bind-recursive=x",
+                    "invalid value for bind-recursive: x (must be",
+                ),
                 ("\"target=/b", "not closed"),
             ],
         );

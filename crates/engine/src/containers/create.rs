@@ -8,6 +8,7 @@ use crate::networks::is_predefined;
 use crate::record::Record;
 use crate::spec::modes::{self, Network};
 use crate::supervisor::Supervisor;
+use crate::volumes::book::Hold;
 use crate::{merge, names, spec};
 use naru_errdefs::{Fault, one_line};
 use std::collections::BTreeMap;
@@ -25,8 +26,8 @@ impl Containers {
         spec::validate(&config, &host, inner.processors)?;
         let networks = networks(inner, &config, &host, request.networks)?;
         let warnings = warnings(&config, &host)?;
-        let mut mounts = spec::mounts::points(&config, &host)?;
-        volumes::place(&inner.places, &mut mounts)?;
+        let inherited = volumes::inherited(inner, &host.volumes_from)?;
+        let mut mounts = spec::mounts::points(&config, &host, inherited)?;
         // The old way of binding makes its source when the container starts; the new way must find it now.
         let must_exist = |point: &&crate::model::MountPoint| {
             point.kind == MountKind::Bind
@@ -39,8 +40,15 @@ impl Containers {
             }
         }
 
+        let holds = volumes::place(inner, &mut mounts)?;
         let id = new_id()?;
-        let name = take_name(inner, name, &id)?;
+        let name = match take_name(inner, name, &id) {
+            Ok(name) => name,
+            Err(fault) => {
+                volumes::undo(inner, &holds)?;
+                return Err(fault);
+            }
+        };
         let mut record = Record {
             id: id.clone(),
             name: name.clone(),
@@ -59,19 +67,36 @@ impl Containers {
             stopped_by_hand: false,
             directories: None,
         };
-        let made = if record.is_ephemeral() {
+        let made = if record.is_ephemeral() && holds.is_empty() {
             // Nothing of it has to outlive the host, so nothing waits for the disk.
-            make(inner, &mut record)
+            make(inner, &mut record, &holds).map(|()| holds)
         } else {
-            let mut record = record.clone();
-            inner.blocking(move |inner| make(inner, &mut record)).await
+            let mut making = record.clone();
+            let made = inner
+                .blocking(move |inner| {
+                    make(inner, &mut making, &holds)?;
+                    Ok((making, holds))
+                })
+                .await;
+            made.map(|(made, holds)| {
+                record = made;
+                holds
+            })
         };
-        if let Err(fault) = made {
-            inner.table().free_name(&name, &id);
-            return Err(fault);
+        let holds = match made {
+            Ok(holds) => holds,
+            Err(fault) => {
+                inner.table().free_name(&name, &id);
+                return Err(fault);
+            }
+        };
+        for hold in holds.iter().filter(|hold| hold.new) {
+            inner.tell_volume(&hold.name, "create", &[("driver", "local")]);
         }
         inner.publish(&record, "create", &[]);
         inner.table().insert(Arc::new(Container::new(record)));
+        // From here on the container itself keeps its volumes.
+        drop(holds);
         Ok(Created { id, warnings })
     }
 }
@@ -96,16 +121,15 @@ fn take_name(inner: &Supervisor, name: Option<String>, id: &str) -> Result<Strin
 }
 
 /// Directories, snapshot, volumes, and the record last: without it, the rest is swept.
-fn make(inner: &Supervisor, record: &mut Record) -> Result<(), Fault> {
-    let mut volumes = Vec::new();
-    let made = make_all(inner, record, &mut volumes);
+fn make(inner: &Supervisor, record: &mut Record, holds: &[Hold]) -> Result<(), Fault> {
+    let made = make_all(inner, record, holds);
     if made.is_err() {
         let undone = inner
             .storage
             .forget(record)
             .and_then(|()| inner.storage.remove(record))
             .and_then(|()| inner.places.remove(&record.id))
-            .and_then(|()| volumes::undo(inner, &volumes));
+            .and_then(|()| volumes::undo(inner, holds));
         if let Err(fault) = undone {
             tracing::warn!(
                 container = record.id,
@@ -117,19 +141,15 @@ fn make(inner: &Supervisor, record: &mut Record) -> Result<(), Fault> {
     made
 }
 
-fn make_all(
-    inner: &Supervisor,
-    record: &mut Record,
-    volumes: &mut Vec<String>,
-) -> Result<(), Fault> {
+fn make_all(inner: &Supervisor, record: &mut Record, holds: &[Hold]) -> Result<(), Fault> {
     inner.places.make(&record.id)?;
     let paths = inner.storage.prepare(record)?;
     if record.is_ephemeral() {
         record.directories = Some((paths.upper, paths.work));
     }
-    volumes::fill(inner, record, volumes)?;
+    volumes::fill(inner, record)?;
     inner.storage.put(record)?;
-    volumes::finish(inner, volumes)
+    volumes::finish(inner, record, holds)
 }
 
 fn warnings(

@@ -1,5 +1,6 @@
 //! Pure: how a container runs on this host, in Docker's words (`HostConfig`).
 
+use naru_oci::ImageId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +32,10 @@ pub struct HostConfig {
     pub annotations: BTreeMap<String, String>,
     /// `mount` flags.
     pub mounts: Vec<MountRequest>,
+    /// Containers whose mounts it has too, `CONTAINER[:ro|:rw]`.
+    pub volumes_from: Vec<String>,
+    /// The driver of new volumes: `local` or empty.
+    pub volume_driver: String,
     /// Capabilities above the default set.
     pub cap_add: Vec<String>,
     /// Capabilities taken away.
@@ -151,6 +156,8 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
+    /// The file system of an image.
+    Image,
 }
 
 impl MountKind {
@@ -160,6 +167,7 @@ impl MountKind {
             MountKind::Bind => "bind",
             MountKind::Volume => "volume",
             MountKind::Tmpfs => "tmpfs",
+            MountKind::Image => "image",
         }
     }
 }
@@ -170,7 +178,7 @@ impl MountKind {
 pub struct MountRequest {
     /// What kind of thing is mounted.
     pub kind: MountKind,
-    /// A path of the host, or a volume's name (empty: an anonymous volume).
+    /// A path of the host, a volume's name (empty: an anonymous volume), or an image.
     pub source: String,
     /// Where, inside.
     pub target: String,
@@ -180,6 +188,14 @@ pub struct MountRequest {
     pub bind: Option<BindOptions>,
     /// For volumes: whether the image's content at the target is left out of a new volume.
     pub volume_no_copy: bool,
+    /// For volumes: labels of a new one.
+    pub volume_labels: Option<BTreeMap<String, String>>,
+    /// For volumes: `local` or empty.
+    pub volume_driver: String,
+    /// For volumes: the driver's options for a new one.
+    pub volume_options: Option<BTreeMap<String, String>>,
+    /// For volumes and images: what of it is mounted.
+    pub subpath: String,
     /// For tmpfs.
     pub tmpfs: Option<TmpfsOptions>,
 }
@@ -257,7 +273,7 @@ pub struct TmpfsOptions {
     pub options: Vec<String>,
 }
 
-/// A parsed bind, volume or tmpfs of a container, as `inspect` shows it.
+/// A parsed bind, volume, tmpfs or image of a container, as `inspect` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
     /// What kind of thing is mounted.
@@ -280,9 +296,28 @@ pub struct MountPoint {
     /// Whether mounts below a bind's source stay outside.
     #[serde(default)]
     pub non_recursive: bool,
-    /// Options for the mount call of a tmpfs.
+    /// Options for the mount call of a tmpfs; else words of ours (`nocopy`, `must-exist`, …).
     #[serde(default)]
     pub options: Vec<String>,
+    /// What of a volume or an image is mounted.
+    #[serde(default)]
+    pub subpath: Option<String>,
+    /// Labels of a volume that is made for it.
+    #[serde(default)]
+    pub volume_labels: Option<BTreeMap<String, String>>,
+    /// Options of the driver of a volume that is made for it.
+    #[serde(default)]
+    pub volume_options: Option<BTreeMap<String, String>>,
+    /// The image that is mounted.
+    #[serde(default)]
+    pub image: Option<ImageId>,
+}
+
+impl MountPoint {
+    /// Whether one of the options is this word.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.options.iter().any(|other| other == option)
+    }
 }
 
 /// A bind's text, taken apart.

@@ -17,7 +17,12 @@ impl Timestamp {
 
     /// The present instant.
     pub fn now() -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_system(SystemTime::now())
+    }
+
+    /// An instant of the system's clock.
+    pub(crate) fn from_system(at: SystemTime) -> Timestamp {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 

@@ -431,10 +431,10 @@ fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
     if !is(request::MASQUERADE, true) {
         rules.outgoing4 = Outgoing::Routed;
         rules.outgoing6 = Outgoing::Routed;
-    } else if let Some(address) = record.options.get(request::HOST_IPV4) {
-        if let Ok(address) = address.parse() {
-            rules.outgoing4 = Outgoing::From(address);
-        }
+    } else if let Some(text) = record.options.get(request::HOST_IPV4)
+        && let Ok(address) = text.parse()
+    {
+        rules.outgoing4 = Outgoing::From(address);
     }
     rules
 }

@@ -1,17 +1,21 @@
-//! Pure: binds, volumes, tmpfs mounts: from what was asked to mount points, and on to the runtime spec.
+//! Pure: binds, volumes, tmpfs mounts, images: from what was asked to mount points, and on to the runtime spec.
 
-use crate::model::{
-    Bind, ContainerConfig, HostConfig, MountKind, MountPoint, MountRequest, Propagation,
-};
+mod request;
+
+use super::Prepared;
+use crate::model::{Bind, ContainerConfig, HostConfig, MountKind, MountPoint, Propagation};
 use naru_errdefs::Fault;
 use naru_oci::runtime::Mount;
+use request::{of_request, tmpfs_options};
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
-/// The mount points of a container, before volumes have names and places. The order is that of mounting.
+/// The mount points of a container, before volumes have names and places. The order is that of mounting. `inherited`
+/// are those of the containers that `host` names; what the container asks for itself goes before them.
 pub(crate) fn points(
     config: &ContainerConfig,
     host: &HostConfig,
+    inherited: Vec<MountPoint>,
 ) -> Result<Vec<MountPoint>, Fault> {
     let mut points = Vec::new();
     for text in &host.binds {
@@ -35,6 +39,11 @@ pub(crate) fn points(
             return Err(Fault::invalid(format!("Duplicate mount point: {}", point.destination)));
         }
     }
+    for point in inherited {
+        if seen.insert(point.destination.clone()) {
+            points.push(point);
+        }
+    }
     for target in &config.volumes {
         check_target(target, target)?;
         let destination = clean(target);
@@ -45,6 +54,44 @@ pub(crate) fn points(
     // Outer ones first, so that none hides another.
     points.sort_by_key(|point| depth(&point.destination));
     Ok(points)
+}
+
+/// Takes `CONTAINER[:ro|:rw]` apart: the container, and whether its mounts may be written as there.
+pub(crate) fn parse_volumes_from(text: &str) -> Result<(&str, bool), Fault> {
+    if text.is_empty() {
+        return Err(Fault::invalid("malformed volumes-from specification: "));
+    }
+    match text.split_once(':') {
+        None => Ok((text, true)),
+        Some((container, mode)) => {
+            let mut writable = true;
+            for word in mode.split(',').filter(|word| !word.is_empty()) {
+                match word {
+                    "ro" => writable = false,
+                    "rw" | "z" | "Z" => {}
+                    _ => return Err(Fault::invalid(format!("invalid mode: {mode}"))),
+                }
+            }
+            Ok((container, writable))
+        }
+    }
+}
+
+/// The mounts of another container as they are inherited. Memory is each container's own.
+pub(crate) fn inherit(points: &[MountPoint], writable: bool) -> Vec<MountPoint> {
+    points
+        .iter()
+        .filter(|point| point.kind != MountKind::Tmpfs)
+        .map(|point| {
+            let mut point = point.clone();
+            point.writable &= writable;
+            // It is filled already, or was not to be.
+            if point.kind == MountKind::Volume && !point.has("nocopy") {
+                point.options.push("nocopy".to_owned());
+            }
+            point
+        })
+        .collect()
 }
 
 fn depth(path: &str) -> usize {
@@ -63,6 +110,10 @@ fn empty(kind: MountKind) -> MountPoint {
         anonymous: false,
         non_recursive: false,
         options: Vec::new(),
+        subpath: None,
+        volume_labels: None,
+        volume_options: None,
+        image: None,
     }
 }
 
@@ -138,6 +189,9 @@ fn of_bind(bind: &Bind) -> Result<MountPoint, Fault> {
     for option in bind.mode.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => point.writable = false,
+            // Without the mounts below, and with them, which is what holds anyhow.
+            "bind" if !volume => point.non_recursive = true,
+            "rbind" if !volume => point.non_recursive = false,
             // SELinux is not there, and the rest asks for what holds anyhow.
             "rw" | "z" | "Z" | "cached" | "delegated" | "consistent" => {}
             "nocopy" if volume => point.options.push("nocopy".to_owned()),
@@ -152,140 +206,6 @@ fn of_bind(bind: &Bind) -> Result<MountPoint, Fault> {
     Ok(point)
 }
 
-fn of_request(request: &MountRequest) -> Result<MountPoint, Fault> {
-    let kind = request.kind.as_str();
-    let refuse =
-        |why: &str| Err(Fault::invalid(format!("invalid mount config for type \"{kind}\": {why}")));
-    if request.target.is_empty() {
-        return refuse("field Target must not be empty");
-    }
-    if !request.target.starts_with('/') {
-        return refuse(&format!(
-            "invalid mount path: '{}' mount path must be absolute",
-            request.target
-        ));
-    }
-    if clean(&request.target) == "/" {
-        return refuse("invalid specification: destination can't be '/'");
-    }
-    if request.kind != MountKind::Bind && request.bind.is_some() {
-        return refuse("field BindOptions must not be specified");
-    }
-    if request.kind != MountKind::Tmpfs && request.tmpfs.is_some() {
-        return refuse("field TmpfsOptions must not be specified");
-    }
-    let mut point = empty(request.kind);
-    point.destination = clean(&request.target);
-    point.writable = !request.read_only;
-    match request.kind {
-        MountKind::Bind => {
-            if request.source.is_empty() {
-                return refuse("field Source must not be empty");
-            }
-            if !request.source.starts_with('/') {
-                return refuse(&format!(
-                    "invalid mount path: '{}' mount path must be absolute",
-                    request.source
-                ));
-            }
-            let options = request.bind.clone().unwrap_or_default();
-            point.source = clean(&request.source);
-            point.propagation = Some(options.propagation.unwrap_or(Propagation::RPrivate));
-            point.non_recursive = options.non_recursive;
-            if options.create_source {
-                point.options.push("create".to_owned());
-            } else {
-                point.options.push("must-exist".to_owned());
-            }
-            if options.read_only_force_recursive {
-                if options.read_only_non_recursive {
-                    return refuse(
-                        "ReadOnlyForceRecursive and ReadOnlyNonRecursive exclude each other",
-                    );
-                }
-                point.options.push("rro".to_owned());
-            }
-        }
-        MountKind::Volume => {
-            if request.source.is_empty() {
-                point.anonymous = true;
-            } else if is_volume_name(&request.source) {
-                point.name = Some(request.source.clone());
-            } else {
-                return refuse(&format!(
-                    "\"{}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
-                    request.source
-                ));
-            }
-            if request.volume_no_copy {
-                point.options.push("nocopy".to_owned());
-            }
-        }
-        MountKind::Tmpfs => {
-            if !request.source.is_empty() {
-                return refuse("field Source must not be specified");
-            }
-            point.options = tmpfs_options("")?;
-            if let Some(options) = &request.tmpfs {
-                if options.size > 0 {
-                    point.options.push(format!("size={}", options.size));
-                }
-                if options.mode != 0 {
-                    point.options.push(format!("mode={:o}", options.mode));
-                }
-                point.options.extend(options.options.iter().cloned());
-            }
-        }
-    }
-    Ok(point)
-}
-
-const TMPFS_FLAGS: [&str; 22] = [
-    "exec",
-    "noexec",
-    "suid",
-    "nosuid",
-    "dev",
-    "nodev",
-    "rw",
-    "ro",
-    "sync",
-    "async",
-    "dirsync",
-    "remount",
-    "atime",
-    "noatime",
-    "diratime",
-    "nodiratime",
-    "relatime",
-    "norelatime",
-    "strictatime",
-    "nostrictatime",
-    "mand",
-    "nomand",
-];
-const TMPFS_KEYS: [&str; 6] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"];
-
-fn tmpfs_options(text: &str) -> Result<Vec<String>, Fault> {
-    let mut options: Vec<String> =
-        ["noexec", "nosuid", "nodev"].iter().map(|&flag| flag.to_owned()).collect();
-    for option in text.split(',').filter(|option| !option.is_empty()) {
-        let key = option.split_once('=').map(|(key, _)| key);
-        let known = match key {
-            Some(key) => TMPFS_KEYS.contains(&key) || key == "mpol",
-            None => TMPFS_FLAGS.contains(&option),
-        };
-        if !known {
-            return Err(Fault::invalid(format!("Invalid tmpfs option [\"{option}\"]")));
-        }
-        let opposite =
-            option.strip_prefix("no").map_or_else(|| format!("no{option}"), str::to_owned);
-        options.retain(|other| *other != opposite && other != option);
-        options.push(option.to_owned());
-    }
-    Ok(options)
-}
-
 /// One entry of the runtime spec.
 pub(crate) fn entry(destination: &str, typ: &str, source: &str, options: &[&str]) -> Mount {
     let mut mount = Mount::default();
@@ -297,30 +217,31 @@ pub(crate) fn entry(destination: &str, typ: &str, source: &str, options: &[&str]
     mount
 }
 
-/// A mount point in the runtime spec's words.
-pub(crate) fn of_point(point: &MountPoint) -> Mount {
-    let own = |option: &str| point.options.iter().any(|other| other == option);
-    match point.kind {
-        MountKind::Tmpfs => {
-            let mut options: Vec<&str> = point.options.iter().map(String::as_str).collect();
-            if !point.writable {
-                options.push("ro");
-            }
-            entry(&point.destination, "tmpfs", "tmpfs", &options)
+/// A mount point in the runtime spec's words. `prepared` is what was made ready for it.
+pub(crate) fn of_point(point: &MountPoint, prepared: Option<&Prepared>) -> Mount {
+    if point.kind == MountKind::Tmpfs {
+        let mut options: Vec<&str> = point.options.iter().map(String::as_str).collect();
+        if !point.writable {
+            options.push("ro");
         }
-        MountKind::Bind | MountKind::Volume => {
-            let mut options = vec![if point.non_recursive { "bind" } else { "rbind" }];
-            options.push(if point.writable {
-                "rw"
-            } else if own("rro") {
-                "rro"
-            } else {
-                "ro"
-            });
-            options.push(point.propagation.unwrap_or(Propagation::RPrivate).as_str());
-            entry(&point.destination, "bind", &point.source, &options)
-        }
+        return entry(&point.destination, "tmpfs", "tmpfs", &options);
     }
+    let recursive = !point.non_recursive && prepared.is_none_or(|prepared| prepared.recursive);
+    let mut options = vec![if recursive { "rbind" } else { "bind" }];
+    options
+        .extend(prepared.iter().flat_map(|prepared| prepared.options.iter().map(String::as_str)));
+    // As Docker since 25: what is read-only is so with all that is mounted below, unless that was asked for.
+    if !point.writable {
+        options.push(if point.has("writable-below") { "ro" } else { "rro" });
+    } else if prepared.is_none_or(|prepared| prepared.options.is_empty()) {
+        options.push("rw");
+    }
+    options.push(point.propagation.unwrap_or(Propagation::RPrivate).as_str());
+    let source = match prepared {
+        Some(prepared) => prepared.source.to_string_lossy(),
+        None => point.source.as_str().into(),
+    };
+    entry(&point.destination, "bind", &source, &options)
 }
 
 /// What the root's own propagation must be for the binds' to work.
@@ -340,12 +261,12 @@ pub(crate) fn root_propagation(points: &[MountPoint]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{BindOptions, TmpfsOptions};
+    use crate::model::{BindOptions, MountRequest, TmpfsOptions};
 
     fn bind(text: &str) -> String {
         match parse_bind(text).and_then(|bind| of_bind(&bind)) {
             Ok(point) => {
-                let mount = of_point(&point);
+                let mount = of_point(&point, None);
                 format!(
                     "{} {} {}",
                     point.name.unwrap_or(point.source),
@@ -361,9 +282,9 @@ mod tests {
     fn binds_are_read_as_docker_reads_them() {
         for (text, want) in [
             ("/a:/b", "/a /b rbind,rw,rprivate"),
-            ("/a:/b:ro", "/a /b rbind,ro,rprivate"),
+            ("/a:/b:ro", "/a /b rbind,rro,rprivate"),
             ("/a/../x//y:/b/.:rslave,z", "/x/y /b rbind,rw,rslave"),
-            ("vol:/b:ro,nocopy", "vol /b rbind,ro,rprivate"),
+            ("vol:/b:ro,nocopy", "vol /b rbind,rro,rprivate"),
             ("/a", "invalid volume specification: '/a'"),
             ("/a:/b:ro:x", "invalid volume specification: '/a:/b:ro:x'"),
             (":/b", "invalid volume specification: ':/b'"),
@@ -385,7 +306,7 @@ mod tests {
     #[test]
     fn mount_flags_become_mounts() {
         let show = |request: MountRequest| match of_request(&request) {
-            Ok(point) => of_point(&point).options().clone().unwrap().join(","),
+            Ok(point) => of_point(&point, None).options().clone().unwrap().join(","),
             Err(fault) => fault.message().to_owned(),
         };
         let base = MountRequest { target: "/t".into(), ..MountRequest::default() };
@@ -400,8 +321,40 @@ mod tests {
                 }),
                 ..base.clone()
             }),
-            "bind,ro,rshared"
+            "bind,rro,rshared"
         );
+        assert_eq!(
+            show(MountRequest {
+                source: "/s".into(),
+                read_only: true,
+                bind: Some(BindOptions { read_only_non_recursive: true, ..BindOptions::default() }),
+                ..base.clone()
+            }),
+            "rbind,ro,rprivate"
+        );
+        let volume = MountRequest { kind: MountKind::Volume, ..base.clone() };
+        for (subpath, source, want) in [
+            ("a/b", "vol", "rbind,rw,rprivate"),
+            (
+                "../a",
+                "vol",
+                "invalid mount config for type \"volume\": subpath must be a relative path within the volume",
+            ),
+            (
+                "/a",
+                "vol",
+                "invalid mount config for type \"volume\": subpath must be a relative path within the volume",
+            ),
+            (
+                "a",
+                "",
+                "invalid mount config for type \"volume\": must not set Subpath when using anonymous volumes",
+            ),
+        ] {
+            let request =
+                MountRequest { source: source.into(), subpath: subpath.into(), ..volume.clone() };
+            assert_eq!(show(request), want, "{subpath}");
+        }
         assert_eq!(
             show(MountRequest {
                 kind: MountKind::Tmpfs,
@@ -435,12 +388,40 @@ mod tests {
             tmpfs: [("/run".to_owned(), "size=64k,exec".to_owned())].into(),
             ..HostConfig::default()
         };
-        let list: Vec<String> =
-            points(&config, &host).unwrap().into_iter().map(|point| point.destination).collect();
+        let list: Vec<String> = points(&config, &host, Vec::new())
+            .unwrap()
+            .into_iter()
+            .map(|point| point.destination)
+            .collect();
         assert_eq!(list, ["/run", "/data", "/a/b", "/a/b/c"]);
         let twice = HostConfig { binds: vec!["/x:/a".into(), "/y:/a/".into()], ..host };
-        assert_eq!(points(&config, &twice).unwrap_err().message(), "Duplicate mount point: /a");
+        assert_eq!(
+            points(&config, &twice, Vec::new()).unwrap_err().message(),
+            "Duplicate mount point: /a"
+        );
         assert_eq!(tmpfs_options("foo").unwrap_err().message(), "Invalid tmpfs option [\"foo\"]");
         assert_eq!(tmpfs_options("exec,size=1m").unwrap(), ["nosuid", "nodev", "exec", "size=1m"]);
+    }
+
+    #[test]
+    fn mounts_of_others_give_way_and_lose_the_right_to_write() {
+        let host = HostConfig {
+            binds: vec!["/x:/a".into(), "vol:/b".into()],
+            tmpfs: [("/t".to_owned(), String::new())].into(),
+            ..HostConfig::default()
+        };
+        let config = ContainerConfig::default();
+        let theirs = points(&config, &host, Vec::new()).unwrap();
+        let inherited = inherit(&theirs, false);
+        let own = HostConfig { binds: vec!["/y:/a".into()], ..HostConfig::default() };
+        let list: Vec<(String, String, bool)> = points(&config, &own, inherited)
+            .unwrap()
+            .into_iter()
+            .map(|point| (point.destination, point.name.unwrap_or(point.source), point.writable))
+            .collect();
+        assert_eq!(list, [("/a".into(), "/y".into(), true), ("/b".into(), "vol".into(), false)]);
+        assert_eq!(parse_volumes_from("c:ro").unwrap(), ("c", false));
+        assert_eq!(parse_volumes_from("c").unwrap(), ("c", true));
+        assert_eq!(parse_volumes_from("c:xx").unwrap_err().message(), "invalid mode: xx");
     }
 }

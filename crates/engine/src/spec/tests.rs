@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 fn made(config: ContainerConfig, mut host: HostConfig, facts: Facts) -> Value {
     resources::normalise(&mut host);
-    let points = mounts::points(&config, &host).unwrap();
+    let points = mounts::points(&config, &host, Vec::new()).unwrap();
     serde_json::to_value(spec(&config, &host, &points, &facts).unwrap()).unwrap()
 }
 

@@ -24,7 +24,10 @@ pub(crate) fn validate(
         return Err(Fault::invalid("invalid userns mode: ".to_owned() + &host.userns_mode)
             .with_hint("user namespaces are not remapped: use `host` or leave it out"));
     }
-    mounts::points(config, host)?;
+    if !matches!(host.volume_driver.as_str(), "" | "local") {
+        return Err(crate::volumes::no_driver("", &host.volume_driver));
+    }
+    mounts::points(config, host, Vec::new())?;
     for device in &host.resources.devices {
         devices::validate(device)?;
     }

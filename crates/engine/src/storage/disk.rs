@@ -5,7 +5,7 @@ use super::{Image, OverlayPaths, Storage};
 use crate::places::Places;
 use crate::record::Record;
 use naru_errdefs::{Fault, Kind, ResultExt, one_line};
-use naru_oci::{Config, ImageId, Reference};
+use naru_oci::{ChainId, Config, ImageId, Reference};
 use naru_runtime::Root;
 use naru_store::{OverlayMount, Store, StoreError, Table};
 use std::collections::HashMap;
@@ -183,6 +183,13 @@ impl Storage for DiskStorage {
         }
         configs.insert(id, image.clone());
         Ok(image)
+    }
+
+    fn layers(&self, chain: Option<ChainId>) -> Result<Vec<PathBuf>, Fault> {
+        match chain {
+            Some(chain) => Ok(self.store.snapshots.lower_dirs(&chain)?),
+            None => Err(Fault::not_found("the image has no layers")),
+        }
     }
 
     fn image_id(&self, text: &str) -> Option<ImageId> {

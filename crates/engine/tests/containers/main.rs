@@ -18,6 +18,7 @@ mod kills;
 mod lifecycle;
 mod refusals;
 mod streams;
+mod volumes;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,30 @@ const TESTS: &[Test] = &[
     ("a_daemon_finds_what_runs", lifecycle::a_daemon_finds_what_runs),
     ("a_thousand_are_created_at_once", lifecycle::a_thousand_are_created_at_once),
     ("volumes_keep_and_are_filled", lifecycle::volumes_keep_and_are_filled),
+    ("volumes_are_made_listed_and_removed", volumes::volumes_are_made_listed_and_removed),
+    ("names_with_tricks_are_refused", volumes::names_with_tricks_are_refused),
+    (
+        "leftovers_are_swept_and_old_directories_are_kept",
+        volumes::leftovers_are_swept_and_old_directories_are_kept,
+    ),
+    (
+        "a_volume_in_memory_is_one_for_all_who_run_with_it",
+        volumes::a_volume_in_memory_is_one_for_all_who_run_with_it,
+    ),
+    (
+        "a_volume_may_stand_for_a_path_of_the_host",
+        volumes::a_volume_may_stand_for_a_path_of_the_host,
+    ),
+    ("a_subpath_never_leads_outside", volumes::a_subpath_never_leads_outside),
+    (
+        "empty_volumes_are_filled_and_others_are_not",
+        volumes::empty_volumes_are_filled_and_others_are_not,
+    ),
+    ("mounts_of_other_containers_are_inherited", volumes::mounts_of_other_containers_are_inherited),
+    ("images_are_mounted_read_only", volumes::images_are_mounted_read_only),
+    ("nothing_is_mounted_over_proc", volumes::nothing_is_mounted_over_proc),
+    ("volumes_are_backed_up_and_restored", volumes::volumes_are_backed_up_and_restored),
+    ("what_happens_to_volumes_is_told", volumes::what_happens_to_volumes_is_told),
     ("attach_before_start_hears_everything", streams::attach_before_start_hears_everything),
     ("input_reaches_the_process_and_ends", streams::input_reaches_the_process_and_ends),
     ("a_terminal_has_a_size", streams::a_terminal_has_a_size),

@@ -19,7 +19,7 @@ pub(super) fn mount_all(mounts: &[MountPlan], root: &OwnedFd) -> Result<(), Star
         match &plan.what {
             MountWhat::Bind { source, recursive, maps } => {
                 let what = || format!("bind `{}` to `{place}`", source.display());
-                let tree = mount::clone_path(source, *recursive).attempt(what)?;
+                let tree = source_tree(source, *recursive).attempt(what)?;
                 bind(plan, &tree, maps.as_ref(), root).attempt(what)?;
             }
             MountWhat::FileSystem { kind, source, options } => {
@@ -48,6 +48,19 @@ pub(super) fn finish(mounts: &[MountPlan], root: &OwnedFd) -> Result<(), StartEr
             .attempt(|| format!("make `{}` read-only", plan.destination.display()))?;
     }
     Ok(())
+}
+
+/// A copy of what is bound. What is attached nowhere (the caller's descriptor stands for it, under `/proc`) cannot be copied
+/// from another mount namespace, and is taken as it is.
+fn source_tree(source: &Path, recursive: bool) -> io::Result<OwnedFd> {
+    match mount::clone_path(source, recursive) {
+        Err(error)
+            if error.kind() == io::ErrorKind::InvalidInput && source.starts_with("/proc") =>
+        {
+            mount::open_mount(source)
+        }
+        result => result,
+    }
 }
 
 fn is_late(plan: &MountPlan) -> bool {
@@ -93,7 +106,20 @@ fn check_not_in_proc(plan: &MountPlan, tree: &OwnedFd, target: &OwnedFd) -> io::
         Ok(below) => may_cover_proc(below),
         Err(_) => !in_proc(target)?,
     };
-    if allowed { Ok(()) } else { Err(io::Error::other("it would cover a part of procfs")) }
+    if allowed {
+        return Ok(());
+    }
+    Err(covers_proc(&plan.destination))
+}
+
+/// In runc's words.
+fn covers_proc(destination: &Path) -> io::Error {
+    let place = destination.display();
+    io::Error::other(if destination == Path::new("/proc") {
+        format!("\"{place}\" cannot be mounted because it is not of type proc")
+    } else {
+        format!("\"{place}\" cannot be mounted because it is inside /proc")
+    })
 }
 
 fn set_attributes(tree: &OwnedFd, attributes: &MountAttributes) -> io::Result<()> {
@@ -129,7 +155,7 @@ fn file_system(plan: &MountPlan, new: &NewFileSystem<'_>, root: &OwnedFd) -> io:
         })?;
     } else if mount::magic(&target)? == mount::PROC_MAGIC && !plan.destination.starts_with("/proc")
     {
-        return Err(io::Error::other("it would cover a part of procfs"));
+        return Err(covers_proc(&plan.destination));
     }
     let mut options = new.options.to_vec();
     if new.kind == "tmpfs" && !options.iter().any(|(name, _)| name == "mode") {

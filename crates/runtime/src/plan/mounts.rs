@@ -245,14 +245,14 @@ fn check_proc(destination: &Path, what: &MountWhat) -> Result<(), String> {
             // Whether the source really is procfs is seen when it is open.
             MountWhat::Bind { .. } => Ok(()),
             MountWhat::FileSystem { .. } | MountWhat::Cgroup(_) => {
-                Err("only procfs can be mounted there".to_owned())
+                Err("\"/proc\" cannot be mounted because it is not of type proc".to_owned())
             }
         };
     }
     if may_cover_proc(below) {
         Ok(())
     } else {
-        Err("nothing can be mounted inside `/proc`".to_owned())
+        Err(format!("\"{}\" cannot be mounted because it is inside /proc", destination.display()))
     }
 }
 

@@ -118,8 +118,7 @@ pub(crate) static CREATE: &[Flag] = &[
     value("userns", "string", "User namespace to use"),
     value("uts", "string", "UTS namespace to use"),
     list("volume", "list", "Bind mount a volume").short('v'),
-    value("volume-driver", "string", "Optional volume driver for the container")
-        .refused("mount a directory of the host with `-v /host/path:/container/path`"),
+    value("volume-driver", "string", "Optional volume driver for the container"),
     list("volumes-from", "list", "Mount volumes from the specified container(s)"),
     value("workdir", "string", "Working directory inside the container").short('w'),
 ];

@@ -6,8 +6,8 @@ use crate::flags::{Flags, go_int};
 use crate::opts::{self, OptError};
 use naru_api_types::container::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Healthcheck, HostConfig,
-    LogConfig, Mount, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions,
-    WeightDevice,
+    ImageOptions, LogConfig, Mount, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit,
+    VolumeDriver, VolumeOptions, WeightDevice,
 };
 use naru_api_types::{Empty, Map, StrSlice};
 use naru_errdefs::Fault;
@@ -197,31 +197,45 @@ impl Volumes {
 
 fn mount(mount: opts::mount::Mount) -> Mount {
     use opts::mount::Kind;
-    let bind = (mount.propagation.is_some() || mount.non_recursive || mount.create_mountpoint)
-        .then(|| BindOptions {
-            propagation: mount.propagation.clone().unwrap_or_default(),
-            non_recursive: mount.non_recursive,
-            create_mountpoint: mount.create_mountpoint,
-            ..BindOptions::default()
-        });
+    let bind = BindOptions {
+        propagation: mount.propagation.unwrap_or_default(),
+        non_recursive: mount.non_recursive,
+        create_mountpoint: mount.create_mountpoint,
+        read_only_non_recursive: mount.writable_below,
+        read_only_force_recursive: mount.read_only_below,
+    };
+    let driver = !mount.volume_driver.is_empty() || !mount.volume_options.is_empty();
+    let volume = VolumeOptions {
+        no_copy: mount.no_copy,
+        labels: some_map(mount.volume_labels),
+        subpath: mount.volume_subpath,
+        driver_config: driver.then(|| VolumeDriver {
+            name: mount.volume_driver,
+            options: some_map(mount.volume_options),
+        }),
+    };
+    let tmpfs = TmpfsOptions {
+        size_bytes: mount.tmpfs_size,
+        mode: mount.tmpfs_mode,
+        ..TmpfsOptions::default()
+    };
+    let image = ImageOptions { subpath: mount.image_subpath };
     Mount {
         r#type: mount.kind.as_str().to_owned(),
         source: mount.source,
         target: mount.target,
         read_only: mount.read_only,
-        bind_options: bind.filter(|_| mount.kind == Kind::Bind),
-        volume_options: mount
-            .no_copy
-            .then(|| VolumeOptions { no_copy: true, ..VolumeOptions::default() }),
-        tmpfs_options: (mount.tmpfs_size.is_some() || mount.tmpfs_mode.is_some()).then(|| {
-            TmpfsOptions {
-                size_bytes: mount.tmpfs_size,
-                mode: mount.tmpfs_mode,
-                ..TmpfsOptions::default()
-            }
-        }),
+        bind_options: given(mount.kind == Kind::Bind, bind),
+        volume_options: given(mount.kind == Kind::Volume, volume),
+        tmpfs_options: given(mount.kind == Kind::Tmpfs, tmpfs),
+        image_options: given(mount.kind == Kind::Image, image),
         ..Mount::default()
     }
+}
+
+/// Options of the kind that is mounted, if any was given.
+fn given<T: Default + PartialEq>(own: bool, options: T) -> Option<T> {
+    Some(options).filter(|options| own && *options != T::default())
 }
 
 fn rates(
@@ -271,6 +285,7 @@ fn host_config(
         log_config: LogConfig { r#type: text(flags, "log-driver"), config: pairs("log-opt")? },
         restart_policy: RestartPolicy { name, maximum_retry_count },
         auto_remove,
+        volume_driver: text(flags, "volume-driver"),
         volumes_from: some_list(flags.list("volumes-from")),
         annotations: pairs("annotation")?,
         cap_add: some_list(flags.list("cap-add")),

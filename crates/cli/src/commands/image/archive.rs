@@ -109,7 +109,8 @@ impl Source {
         Source(Some(file))
     }
 
-    fn open(path: &str) -> Result<Source, Fault> {
+    /// A file, or a directory.
+    pub(crate) fn open(path: &str) -> Result<Source, Fault> {
         let failed = |error| Fault::io(format!("open {path}: cannot read the archive"), error);
         let file = std::fs::File::open(path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_dir() {

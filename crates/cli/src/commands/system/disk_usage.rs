@@ -7,6 +7,7 @@ use crate::printer;
 use crate::render::template::{self, Row};
 use crate::render::{table, units};
 use naru_api_types::system::DiskUsageResponse;
+use naru_api_types::volume::Volume;
 use naru_errdefs::Fault;
 use time::OffsetDateTime;
 
@@ -60,10 +61,20 @@ fn rows(usage: &DiskUsageResponse) -> Vec<Row> {
         cells.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect()
     };
     let active = containers.iter().filter(|container| is_active(&container.state)).count();
+    let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let is_used = |volume: &Volume| volume.usage_data.as_ref().is_some_and(|u| u.ref_count > 0);
+    let in_use = volumes.iter().filter(|volume| is_used(volume)).count();
+    let room = |used: Option<bool>| -> i64 {
+        volumes
+            .iter()
+            .filter(|volume| used.is_none_or(|used| is_used(volume) == used))
+            .filter_map(|volume| volume.usage_data.as_ref().map(|usage| usage.size.max(0)))
+            .sum()
+    };
     vec![
         row("Images", images.len(), used.count(), usage.layers_size, usage.layers_size - used_size),
         row("Containers", containers.len(), active, written(None), written(Some(false))),
-        row("Local Volumes", usage.volumes.as_ref().map_or(0, Vec::len), 0, 0, 0),
+        row("Local Volumes", volumes.len(), in_use, room(None), room(Some(false))),
         row("Build Cache", usage.build_cache.as_ref().map_or(0, Vec::len), 0, 0, 0),
     ]
 }
@@ -97,16 +108,24 @@ fn verbose(usage: &DiskUsageResponse, now: i64) -> String {
             units::short_id(&container.id),
             container.image,
             units::ellipsis(&container.command, 20),
-            0,
+            container.mounts.iter().filter(|mount| mount.r#type == "volume").count(),
             units::short_size(container.size_rw.unwrap_or(0)),
             units::ago(Some(container.created), now),
             container.status,
             names.join(",")
         ));
     }
+    let mut volumes = "VOLUME NAME\tLINKS\tSIZE\n".to_owned();
+    for volume in usage.volumes.iter().flatten() {
+        let (links, size) =
+            volume.usage_data.as_ref().map_or((0, -1), |usage| (usage.ref_count, usage.size));
+        let size = if size < 0 { "N/A".to_owned() } else { units::short_size(size) };
+        volumes.push_str(&format!("{}\t{links}\t{size}\n", volume.name));
+    }
     format!(
-        "Images space usage:\n\n{}\nContainers space usage:\n\n{}",
+        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}",
         table::layout(&images),
-        table::layout(&containers)
+        table::layout(&containers),
+        table::layout(&volumes)
     )
 }

@@ -7,7 +7,7 @@ use crate::flags::Flags;
 use crate::printer;
 use crate::render::units;
 use naru_api_types::Filters;
-use naru_api_types::network::NetworkPruneResponse;
+use naru_api_types::volume::VolumePruneResponse;
 use naru_errdefs::{Fault, Kind};
 use std::io::BufRead;
 
@@ -43,10 +43,21 @@ pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
 pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let filters = filters(flags)?;
     let all = flags.switch("all");
+    let with_volumes = flags.switch("volumes");
+    if with_volumes && filters.has("until") {
+        return Err(
+            Fault::invalid("The \"until\" filter is not supported with \"--volumes\"").into()
+        );
+    }
     confirm(
         flags,
         &format!(
-            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all {}\n",
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{}  - all {}\n",
+            if with_volumes {
+                "  - all anonymous volumes not used by at least one container\n"
+            } else {
+                ""
+            },
             if all {
                 "images without at least one container associated to them"
             } else {
@@ -56,15 +67,15 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     )?;
     let mut image_filters = filters.clone();
     image_filters.add("dangling", if all { "false" } else { "true" });
-    let (containers, networks, images) = app.talk(async |client| {
+    let (containers, networks, volumes, images) = app.talk(async |client| {
         let containers = client.prune_containers(&filters).await?;
-        let networks = match client.prune_networks(&filters).await {
-            // A daemon that cannot make networks has none to remove.
-            Err(fault) if fault.kind() == Kind::Unsupported => NetworkPruneResponse::default(),
-            answer => answer?,
+        let networks = client.prune_networks(&filters).await?;
+        let volumes = match with_volumes {
+            true => client.prune_volumes(&filters).await?,
+            false => VolumePruneResponse::default(),
         };
         let images = client.prune_images(&image_filters).await?;
-        Ok((containers, networks, images))
+        Ok((containers, networks, volumes, images))
     })?;
     let mut text = String::new();
     let gone = containers.containers_deleted.unwrap_or_default();
@@ -74,6 +85,12 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         text.push('\n');
     }
     text.push_str(&deleted(&networks.networks_deleted.unwrap_or_default()));
+    let gone = volumes.volumes_deleted.unwrap_or_default();
+    if !gone.is_empty() {
+        text.push_str("Deleted Volumes:\n");
+        text.extend(gone.iter().map(|name| format!("{name}\n")));
+        text.push('\n');
+    }
     let gone = images.images_deleted.unwrap_or_default();
     if !gone.is_empty() {
         text.push_str("Deleted Images:\n");
@@ -83,7 +100,10 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         }
         text.push('\n');
     }
-    let space = containers.space_reclaimed.saturating_add(images.space_reclaimed);
+    let space = containers
+        .space_reclaimed
+        .saturating_add(images.space_reclaimed)
+        .saturating_add(volumes.space_reclaimed);
     let space = i64::try_from(space).unwrap_or(i64::MAX);
     text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
     printer::out(&text)?;

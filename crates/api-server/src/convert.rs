@@ -4,6 +4,7 @@ pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod filter;
 pub(crate) mod image;
+pub(crate) mod network;
 pub(crate) mod system;
 
 use naru_engine::Timestamp;

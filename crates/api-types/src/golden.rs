@@ -1,7 +1,7 @@
 //! Acts, in tests only. What the reference daemon answers is read without loss: every field it sends is written again with the same value,
 //! but for the ones that are named here. The files were captured from version 20.10, the requests that create, connect
-//! and disconnect from the client's version 28; networks with addresses and published ports are the examples of the API's
-//! reference.
+//! and disconnect from the client's version 28 and from docker-compose 1.29; networks with addresses and published ports
+//! are the examples of the API's reference.
 
 use crate::{container, event, image, network, system, volume};
 use serde::Serialize;
@@ -18,6 +18,8 @@ const GONE: &[&str] = &[
     "AllowNondistributableArtifactsHostnames",
     // A mark of the build, not of the API.
     "VirtualSize",
+    // docker leaves it out unless it is set; docker-compose always sends it.
+    "NetworkDisabled",
 ];
 
 #[track_caller]
@@ -69,6 +71,10 @@ macro_rules! golden {
 }
 
 golden! {
+    compose_connect: network::NetworkConnectRequest;
+    compose_create: container::ContainerCreateRequest;
+    compose_create_links: container::ContainerCreateRequest;
+    compose_network_create: network::NetworkCreateRequest;
     container_create: container::ContainerCreateRequest;
     container_create_networks: container::ContainerCreateRequest;
     container_inspect: container::ContainerInspect;

@@ -5,6 +5,7 @@ mod container;
 mod each;
 mod image;
 mod inspect;
+mod network;
 mod system;
 
 use crate::Hooks;
@@ -157,16 +158,20 @@ static CLIENT: Command = Command {
 static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
+    &network::NETWORK,
     &system::SYSTEM,
     &container::RUN,
     &container::EXEC,
     &container::PS,
     &container::ATTACH,
+    &container::CP,
     &container::CREATE,
+    &container::DIFF,
     &container::EXPORT,
     &container::KILL,
     &container::LOGS,
     &container::PAUSE,
+    &container::PORT,
     &container::RENAME,
     &container::RESTART,
     &container::RM,
@@ -189,7 +194,6 @@ static MEMBERS: &[&Command] = &[
     &system::INFO,
     &system::VERSION,
     &CLIENT,
-    &absent::ATTACH_NETWORK,
     &absent::BUILD,
     &absent::BUILDER,
     &absent::BUILDX,
@@ -198,14 +202,11 @@ static MEMBERS: &[&Command] = &[
     &absent::COMPOSE,
     &absent::CONFIG,
     &absent::CONTEXT,
-    &absent::CP,
-    &absent::DIFF,
     &absent::LOGIN,
     &absent::LOGOUT,
     &absent::MANIFEST,
     &absent::NODE,
     &absent::PLUGIN,
-    &absent::PORT,
     &absent::PULL,
     &absent::PUSH,
     &absent::SEARCH,

@@ -9,6 +9,7 @@ mod endpoint;
 mod hijack;
 mod images;
 mod ndjson;
+mod networks;
 mod system;
 
 pub use connection::{Answer, Client, Content, Revive, Upload};

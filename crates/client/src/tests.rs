@@ -188,3 +188,53 @@ fn an_answer_that_is_no_json_is_shown_as_it_is() {
     assert_eq!(fault_of(500, b"plain words").message(), "plain words");
     assert_eq!(fault_of(418, b"").message(), "the daemon answered with status 418 and no reason");
 }
+
+#[test]
+fn networks_are_asked_for_by_their_paths() {
+    use naru_api_types::Filters;
+    use naru_api_types::network::{
+        NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    };
+    let (requests, asked) = std::sync::mpsc::channel();
+    let (_dir, client) = server(move |request, stream| {
+        let first = request.lines().next().unwrap_or_default().to_owned();
+        let body = request.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+        let reply = match first.split(' ').next() {
+            Some("GET") if first.contains("/networks/lan") => r#"{"Name":"lan"}"#,
+            Some("GET") => r#"[{"Name":"lan"}]"#,
+            _ if first.contains("prune") => r#"{"NetworksDeleted":["old"]}"#,
+            _ => r#"{"Id":"1","Warning":"w"}"#,
+        };
+        answer(stream, "200 OK", reply);
+        requests.send((first, body)).unwrap();
+    });
+    let last = || asked.recv().unwrap();
+    block(async {
+        let mut filters = Filters::new();
+        filters.add("driver", "bridge");
+        assert_eq!(client.list_networks(&filters).await.unwrap()[0].name, "lan");
+        assert!(last().0.contains("/networks?filters=%7B%22driver%22"));
+        assert_eq!(client.inspect_network("lan").await.unwrap().name, "lan");
+        assert!(last().0.contains("/networks/lan HTTP"));
+        let request = NetworkCreateRequest { name: "lan".to_owned(), ..Default::default() };
+        let made = client.create_network(&request).await.unwrap();
+        assert_eq!((made.id.as_str(), made.warning.as_str()), ("1", "w"));
+        assert!(last().1.contains(r#""Name":"lan""#));
+        let pruned = client.prune_networks(&Filters::new()).await.unwrap();
+        assert_eq!(pruned.networks_deleted.unwrap(), ["old"]);
+        assert!(last().0.starts_with("POST"));
+        client.remove_network("lan").await.unwrap();
+        assert!(last().0.starts_with("DELETE"));
+        let container = || "c".to_owned();
+        let request = NetworkConnectRequest { container: container(), endpoint_config: None };
+        client.connect_network("lan", &request).await.unwrap();
+        let (line, body) = last();
+        assert!(line.contains("/networks/lan/connect"), "{line}");
+        assert_eq!(body, r#"{"Container":"c"}"#);
+        let request = NetworkDisconnectRequest { container: container(), force: true };
+        client.disconnect_network("lan", &request).await.unwrap();
+        let (line, body) = last();
+        assert!(line.contains("/networks/lan/disconnect"), "{line}");
+        assert_eq!(body, r#"{"Container":"c","Force":true}"#);
+    });
+}

@@ -3,7 +3,9 @@
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::mount::{NewFileSystem, attribute, new_file_system};
+use naru_kernel::mount::{
+    Change, NewFileSystem, attribute, clone_path, new_file_system, set_attributes,
+};
 use naru_kernel::path::{OFlags, open_in_root, proc_path};
 use naru_layer::{ArchiveMode, Limits};
 use std::io::{self, Read};
@@ -17,31 +19,46 @@ impl Supervisor {
     /// The layers of a container's image and what it wrote, read-only, mounted nowhere. `None` when there are none.
     pub(crate) fn mount_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
         let paths = self.storage.paths(record)?;
-        let layers: Vec<PathBuf> = std::iter::once(paths.upper).chain(paths.lower).collect();
-        if layers.len() > MOST_LAYERS {
-            return Err(Fault::unsupported(format!(
-                "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
-                layers.len()
-            )));
-        }
-        // One option a directory: a single one for all would be bounded by a page.
-        // An overlay wants two; twice the same is as good.
-        let doubled = layers.first().filter(|_| layers.len() == 1);
-        let options: Vec<(String, Option<String>)> = layers
-            .iter()
-            .chain(doubled)
-            .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
-            .collect();
-        let overlay = NewFileSystem {
-            kind: "overlay",
-            source: "naru",
-            options: &options,
-            attributes: attribute::READ_ONLY,
-        };
-        new_file_system(&overlay)
-            .map(Some)
-            .during(|| format!("cannot put the layers of container {} together", record.id))
+        let layers = std::iter::once(paths.upper).chain(paths.lower).collect();
+        mount_layers(record, layers).map(Some)
     }
+
+    /// The layers of a container's image alone. `None` when there are none.
+    pub(crate) fn mount_image_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
+        match self.storage.paths(record)?.lower {
+            none if none.is_empty() => Ok(None),
+            lower => mount_layers(record, lower).map(Some),
+        }
+    }
+}
+
+fn mount_layers(record: &Record, layers: Vec<PathBuf>) -> Result<OwnedFd, Fault> {
+    if layers.len() > MOST_LAYERS {
+        return Err(Fault::unsupported(format!(
+            "the image has {} layers, more than the {MOST_LAYERS} that can be put together",
+            layers.len()
+        )));
+    }
+    let failed = || format!("cannot put the layers of container {} together", record.id);
+    if let [layer] = layers.as_slice() {
+        // An overlay wants two.
+        let tree = clone_path(layer, false).during(failed)?;
+        let change = Change { set: attribute::READ_ONLY, ..Change::default() };
+        set_attributes(tree.as_fd(), change).during(failed)?;
+        return Ok(tree);
+    }
+    // One option a directory: a single one for all would be bounded by a page.
+    let options: Vec<(String, Option<String>)> = layers
+        .iter()
+        .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
+        .collect();
+    let overlay = NewFileSystem {
+        kind: "overlay",
+        source: "naru",
+        options: &options,
+        attributes: attribute::READ_ONLY,
+    };
+    new_file_system(&overlay).during(failed)
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

@@ -27,6 +27,7 @@ pub mod netlink;
 pub mod node;
 pub mod path;
 pub mod pidfd;
+pub mod pinned;
 pub mod pipe;
 pub mod poll;
 pub mod process;

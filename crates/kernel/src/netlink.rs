@@ -213,22 +213,91 @@ impl Netlink {
         }
     }
 
+    /// Sends messages that netfilter takes as a whole: all of them count from one instant on, or none does.
+    /// `subsystem` is whose they are (10: nf_tables). Fails with the first refusal, whose index is that of the message.
+    pub fn transaction(&mut self, subsystem: u16, messages: Vec<Message>) -> Result<(), Refused> {
+        const BEGIN: u16 = 0x10;
+        const END: u16 = 0x11;
+        let [high, low] = subsystem.to_be_bytes();
+        let edge = |kind| Message::new(kind, 0).raw(&[0, 0, high, low]);
+        let count = messages.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let first = self.sequence.wrapping_add(1);
+        let mut add = |message: Message| {
+            self.sequence = self.sequence.wrapping_add(1);
+            message.finish(self.sequence, &mut bytes);
+            self.sequence
+        };
+        add(edge(BEGIN));
+        let mut last = first;
+        for (index, message) in messages.into_iter().enumerate() {
+            // Only the last one is acknowledged: a thousand acknowledgements would not fit into the socket's buffer.
+            last = add(if index + 1 == count { message.acknowledged() } else { message });
+        }
+        add(edge(END));
+        self.make_room(bytes.len())?;
+        self.send(&bytes)?;
+        let mut refused: Option<Refused> = None;
+        loop {
+            let length = self.receive(RecvFlags::empty())?;
+            let packet = self.buffer.get(..length).unwrap_or_default();
+            for (header, body) in message::split(packet) {
+                let index = header.sequence.wrapping_sub(first);
+                if header.kind != ERROR || usize::try_from(index).is_ok_and(|index| index > count) {
+                    continue;
+                }
+                // The first message of all, which is ours, is not counted.
+                if let Some(failure) = refusal(header.flags, body, index.saturating_sub(1)) {
+                    refused.get_or_insert(failure);
+                }
+                if header.sequence == first || header.sequence == last {
+                    // An error of the first one is about the batch: no right to it, or it could not be committed. In
+                    // the second case the last one's acknowledgement comes too, later; it is skipped by its number.
+                    return refused.map_or(Ok(()), Err);
+                }
+            }
+        }
+    }
+
+    /// A batch is one packet; the socket's own limit is about a thousand rules.
+    fn make_room(&self, length: usize) -> io::Result<()> {
+        let wanted = length.saturating_add(4 << 10);
+        if rustix::net::sockopt::socket_send_buffer_size(&self.socket)? < wanted {
+            rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, wanted)?;
+        }
+        Ok(())
+    }
+
     /// Waits for the next news of the groups that [`Netlink::listen`] named.
     pub fn hear(&mut self) -> io::Result<Vec<Answer>> {
-        self.take_news(RecvFlags::empty())
+        self.take_news(true)
     }
 
     /// Takes news if there are some; `WouldBlock` when there are none.
     pub fn try_hear(&mut self) -> io::Result<Vec<Answer>> {
-        self.take_news(RecvFlags::DONTWAIT)
+        self.take_news(false)
     }
 
-    fn take_news(&mut self, flags: RecvFlags) -> io::Result<Vec<Answer>> {
-        let length = self.receive(flags)?;
+    /// As [`Netlink::hear`] or [`Netlink::try_hear`], with the port of the socket that made each change.
+    pub fn hear_of(&mut self, wait: bool) -> io::Result<Vec<(u32, Answer)>> {
+        let length = self.receive(if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT })?;
         let packet = self.buffer.get(..length).unwrap_or_default();
         Ok(message::split(packet)
-            .map(|(header, body)| Answer { kind: header.kind, body: body.to_vec() })
+            .map(|(header, body)| (header.port, Answer { kind: header.kind, body: body.to_vec() }))
             .collect())
+    }
+
+    /// The port of this socket: what news of its changes are marked with.
+    pub fn port(&self) -> io::Result<u32> {
+        let address = rustix::net::getsockname(&self.socket)?;
+        Ok(SocketAddrNetlink::try_from(address)?.pid())
+    }
+
+    fn take_news(&mut self, wait: bool) -> io::Result<Vec<Answer>> {
+        Ok(self.hear_of(wait)?.into_iter().map(|(_, answer)| answer).collect())
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
@@ -320,5 +389,25 @@ mod tests {
         assert_eq!((refused.errno(), refused.index), (libc::ENODEV, 1), "{refused}");
         let again = netlink.ask(absent()).unwrap_err();
         assert_eq!(again.index, 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_refused_as_a_whole_is_not_waited_for() {
+        // To no part of netfilter: the kernel refuses the first message and looks at no other.
+        let part = [0, 0, 0, 99];
+        let mut netlink = Netlink::open(NETFILTER).unwrap();
+        let mut ask = || {
+            let last = Message::new(17, flags::ACK).raw(&part);
+            netlink.batch(vec![Message::new(16, 0).raw(&part), last]).unwrap_err()
+        };
+        assert_eq!(ask().index, 0);
+        assert_eq!(ask().index, 0);
+    }
+
+    #[test]
+    fn a_list_is_asked_for_in_one_go() {
+        let mut netlink = Netlink::open(ROUTE).unwrap();
+        let message = Message::new(GET_LINK, flags::DUMP).raw(&[0; 16]);
+        assert!(!netlink.dump(&message).unwrap().is_empty());
     }
 }

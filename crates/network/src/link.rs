@@ -63,12 +63,18 @@ impl Links {
     /// The link of this index.
     pub fn at(&self, index: u32) -> Result<Link, LinkError> {
         let attempted = || format!("look at the interface number {index}");
-        let message = Message::new(RTM_GETLINK, flags::ACK)
-            .raw(&ifinfo(index, Changes::default()))
-            .u32(wire::IFLA_EXT_MASK, wire::SKIP_STATISTICS);
-        let answers =
-            self.batch(vec![message]).map_err(|error| LinkError::new(attempted(), error))?;
-        read::links(&answers).into_iter().next().ok_or_else(|| LinkError::absent(attempted()))
+        let links = self.at_each(&[index]).map_err(|error| LinkError::new(attempted(), error))?;
+        links.into_iter().next().ok_or_else(|| LinkError::absent(attempted()))
+    }
+
+    /// The links of these indexes, by one request.
+    pub(crate) fn at_each(&self, indexes: &[u32]) -> Result<Vec<Link>, Refused> {
+        let messages = indexes.iter().map(|index| {
+            Message::new(RTM_GETLINK, flags::ACK)
+                .raw(&ifinfo(*index, Changes::default()))
+                .u32(wire::IFLA_EXT_MASK, wire::SKIP_STATISTICS)
+        });
+        Ok(read::links(&self.batch(messages.collect())?))
     }
 
     /// All links, by index. Addresses are filled in.

@@ -58,37 +58,37 @@ impl Sandbox {
                 .map_err(|error| LinkError::new("make a network namespace", error))?;
             let sandbox = Sandbox::here()?;
             sandbox.settle(spec)?;
-            let sockets = if spec.resolver { Some(resolver::open()?) } else { None };
+            let sockets = if spec.resolver { Some(resolver::open_first()?) } else { None };
             Ok((sandbox, sockets))
         })
     }
 
-    /// The sandbox of a running container. The caller makes sure that the process is still the one it means, by a pidfd
-    /// that it holds. The host's own namespace is refused.
+    /// The sandbox of a running container. The caller makes sure that the process is still the one it means; by a pidfd
+    /// that is [`Sandbox::of_pidfd`]'s. The host's own namespace is refused.
     pub fn of_process(pid: u32) -> Result<Sandbox, LinkError> {
-        let attempted = || format!("open the network namespace of the process {pid}");
-        let namespace = namespace::open(format!("/proc/{pid}/ns/net"))
-            .map_err(|error| LinkError::new(attempted(), error))?;
-        Sandbox::of_namespace(namespace)
+        let namespace = namespace::open(format!("/proc/{pid}/ns/net")).map_err(|error| {
+            LinkError::new(format!("open the network namespace of the process {pid}"), error)
+        })?;
+        Sandbox::of_pidfd(namespace)
     }
 
-    /// The sandbox whose namespace this descriptor is. This thread's own namespace is refused.
-    pub fn of_namespace(namespace: OwnedFd) -> Result<Sandbox, LinkError> {
+    /// The sandbox in which a process is, or whose namespace this descriptor is. This thread's own is refused.
+    pub fn of_pidfd(fd: impl AsFd + Send) -> Result<Sandbox, LinkError> {
         let attempted = || "enter the network namespace of a container";
-        let own = File::open("/proc/thread-self/ns/net")
-            .and_then(|own| namespace::identity(own.as_fd()))
+        let home = File::open("/proc/thread-self/ns/net")
+            .and_then(|home| namespace::identity(home.as_fd()))
             .map_err(|error| LinkError::new(attempted(), error))?;
-        let theirs = namespace::identity(namespace.as_fd())
+        let sandbox = on_a_thread(move || {
+            namespace::join(fd, NETWORK).map_err(|error| LinkError::new(attempted(), error))?;
+            Sandbox::here()
+        })?;
+        let there = namespace::identity(sandbox.as_fd())
             .map_err(|error| LinkError::new(attempted(), error))?;
-        if own == theirs {
+        if there == home {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "it is the host's own");
             return Err(LinkError::new(attempted(), error));
         }
-        on_a_thread(move || {
-            namespace::join(&namespace, NETWORK)
-                .map_err(|error| LinkError::new(attempted(), error))?;
-            Sandbox::here()
-        })
+        Ok(sandbox)
     }
 
     /// The sandbox of this thread's namespace.
@@ -142,7 +142,7 @@ impl Sandbox {
     /// ones are used again if they are free, so that nothing changes for who asks; else the redirection is replaced in
     /// one step.
     pub fn open_resolver(&self) -> Result<ResolverSockets, LinkError> {
-        self.enter(resolver::open)
+        self.enter(resolver::open_again)
     }
 
     /// Writes a setting of the namespace, by its path under `/proc/sys/net`: those that a container asks for with

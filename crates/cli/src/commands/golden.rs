@@ -1,6 +1,6 @@
 //! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
-use super::{ROOT, container, find, flags, image};
+use super::{ROOT, container, find, flags, image, network};
 use std::io::Write;
 use std::path::Path;
 
@@ -27,7 +27,11 @@ fn help_of_the_whole() {
 
 #[test]
 fn help_of_groups() {
-    for (name, command) in [("container", &container::CONTAINER), ("image", &image::IMAGE)] {
+    for (name, command) in [
+        ("container", &container::CONTAINER),
+        ("image", &image::IMAGE),
+        ("network", &network::NETWORK),
+    ] {
         let super::Action::Group(members) = command.action else { panic!("{name} is a group") };
         let text = flags::group_help(&format!("naru {name}"), command, members, &[]);
         check(&format!("help/{name}.txt"), &text);
@@ -41,6 +45,8 @@ fn help_of_commands() {
         "create",
         "start",
         "attach",
+        "cp",
+        "diff",
         "exec",
         "ps",
         "logs",
@@ -52,6 +58,13 @@ fn help_of_commands() {
         "save",
         "import",
         "inspect",
+        "port",
+        "network connect",
+        "network create",
+        "network inspect",
+        "network ls",
+        "network prune",
+        "network rm",
         "system prune",
         "system verify",
     ] {

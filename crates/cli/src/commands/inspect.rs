@@ -47,19 +47,31 @@ pub(super) static IMAGE_INSPECT: Command = Command {
     ..BASE
 };
 
+pub(super) static NETWORK_INSPECT: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] NETWORK [NETWORK...]",
+    about: "Display detailed information on one or more networks",
+    flags: &[&[FORMAT, switch("verbose", "Verbose output for diagnostics").short('v')]],
+    arguments: Arguments::AtLeast(1),
+    action: Action::Run(network),
+    ..BASE
+};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Container,
     Image,
+    Network,
 }
 
 fn any(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     match flags.text("type") {
-        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image]),
+        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image, Sort::Network]),
         Some("container") => run(app, flags, &[Sort::Container]),
         Some("image") => run(app, flags, &[Sort::Image]),
+        Some("network") => run(app, flags, &[Sort::Network]),
         Some(other) => Err(Fault::invalid(format!("\"{other}\" is not a valid value for --type"))
-            .with_hint("the types are `container` and `image`")
+            .with_hint("the types are `container`, `image` and `network`")
             .into()),
     }
 }
@@ -72,6 +84,10 @@ fn image(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     run(app, flags, &[Sort::Image])
 }
 
+fn network(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    run(app, flags, &[Sort::Network])
+}
+
 fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Failed> {
     let format = flags.text("format").filter(|format| !format.is_empty());
     let template = match format {
@@ -80,12 +96,12 @@ fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Faile
             Some(template::compile(source).map_err(|error| Fault::invalid(error.message))?)
         }
     };
-    let size = flags.switch("size");
+    let more = flags.switch("size") || flags.switch("verbose");
     let (found, faults) = app.talk(async |client| {
         let mut found = Vec::new();
         let mut faults = Vec::new();
         for name in flags.args() {
-            match one(client, name, sorts, size).await {
+            match one(client, name, sorts, more).await {
                 Ok(text) => found.push(text),
                 Err(fault) => faults.push(fault),
             }
@@ -115,16 +131,20 @@ fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Faile
     Ok(if faults.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
 }
 
-/// The JSON of the first sort of thing that has this name.
-async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<String, Fault> {
+/// The JSON of the first sort of thing that has this name; `more` asks for sizes or details.
+async fn one(client: &Client, name: &str, sorts: &[Sort], more: bool) -> Result<String, Fault> {
     let mut last = None;
     for sort in sorts {
         let (route, query) = match sort {
             Sort::Container => (
                 Route::ContainerInspect { name: name.to_owned() },
-                Query::new().with_flag("size", size),
+                Query::new().with_flag("size", more),
             ),
             Sort::Image => (Route::ImageInspect { name: name.to_owned() }, Query::new()),
+            Sort::Network => (
+                Route::NetworkInspect { name: name.to_owned() },
+                Query::new().with_flag("verbose", more),
+            ),
         };
         match client.bytes(route, &query, Content::None).await {
             Ok(bytes) => return Ok(String::from_utf8_lossy(&bytes).trim().to_owned()),
@@ -135,6 +155,6 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<
     Err(match (sorts, last) {
         ([_], Some(fault)) => fault,
         _ => Fault::not_found(format!("No such object: {name}"))
-            .with_hint("see `naru ps -a` for containers and `naru images` for images"),
+            .with_hint("see `naru ps -a` for containers, `naru images` for images and `naru network ls` for networks"),
     })
 }

@@ -24,6 +24,7 @@ impl Containers {
         } else {
             (None, None)
         };
+        let (networks, published) = inner.networks.of_container(&record);
         let paths = inner.storage.paths(&record)?;
         let mut words = merge::command(&record.config).into_iter();
         let logs = record.host.log.driver != "none";
@@ -49,6 +50,8 @@ impl Containers {
             hosts_path: inner.places.file(&record.id, "hosts"),
             resolv_conf_path: inner.places.file(&record.id, "resolv.conf"),
             mounts: record.mounts.clone(),
+            networks,
+            published,
             exec_ids,
             size_rw,
             size_root_fs,

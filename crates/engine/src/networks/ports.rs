@@ -28,7 +28,8 @@ pub(crate) fn parse(text: &str) -> Result<(u16, String), Fault> {
             .with_hint("the protocols are tcp, udp and sctp"));
     }
     let number = port.parse::<u16>().ok().filter(|number| *number > 0);
-    let number = number.ok_or_else(|| Fault::invalid(format!("invalid port specification: {text}")))?;
+    let number =
+        number.ok_or_else(|| Fault::invalid(format!("invalid port specification: {text}")))?;
     Ok((number, protocol))
 }
 
@@ -112,11 +113,16 @@ impl Ports {
     }
 
     /// The ports to try for a wish, in order.
-    pub(crate) fn candidates(&mut self, wanted: &Wanted, ephemeral: &RangeInclusive<u16>) -> Vec<u16> {
+    pub(crate) fn candidates(
+        &mut self,
+        wanted: &Wanted,
+        ephemeral: &RangeInclusive<u16>,
+    ) -> Vec<u16> {
         match &wanted.ports {
             Some(ports) => ports.clone().collect(),
             None => {
-                let start = if ephemeral.contains(&self.next) { self.next } else { *ephemeral.start() };
+                let start =
+                    if ephemeral.contains(&self.next) { self.next } else { *ephemeral.start() };
                 self.next = start.saturating_add(1);
                 (start..=*ephemeral.end()).chain(*ephemeral.start()..start).collect()
             }
@@ -158,10 +164,10 @@ mod tests {
     fn check(bindings: &[(&str, &str, &str)], all: bool, want: Result<&str, &str>) {
         let mut host = HostConfig { publish_all_ports: all, ..HostConfig::default() };
         for (port, ip, text) in bindings {
-            host.port_bindings.entry((*port).to_owned()).or_default().push(PortBinding {
-                host_ip: (*ip).to_owned(),
-                host_port: (*text).to_owned(),
-            });
+            host.port_bindings
+                .entry((*port).to_owned())
+                .or_default()
+                .push(PortBinding { host_ip: (*ip).to_owned(), host_port: (*text).to_owned() });
         }
         let config = ContainerConfig {
             exposed_ports: ["80/tcp".to_owned(), "53/udp".to_owned()].into(),
@@ -171,7 +177,8 @@ mod tests {
             list.iter()
                 .map(|one| {
                     let address = one.address.map_or("*".to_owned(), |ip| ip.to_string());
-                    let ports = one.ports.clone().map_or("?".to_owned(), |ports| format!("{ports:?}"));
+                    let ports =
+                        one.ports.clone().map_or("?".to_owned(), |ports| format!("{ports:?}"));
                     format!("{address}:{ports}->{}/{}", one.container_port, one.protocol)
                 })
                 .collect::<Vec<_>>()

@@ -3,7 +3,7 @@
 use crate::model::{EndpointRequest, PoolRequest, PublishedPort, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What stands behind a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,4 +108,20 @@ pub(crate) struct Places {
     /// Servers that it asks instead of the host's.
     #[serde(default)]
     pub(crate) dns: Vec<String>,
+}
+
+impl Places {
+    /// The container's addresses, in the order of its networks.
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
+        self.endpoints.iter().flat_map(Endpoint::addresses).collect()
+    }
+}
+
+impl Endpoint {
+    /// Its addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> + use<> {
+        let four = self.ipv4.map(|(address, _)| IpAddr::V4(address));
+        let six = self.ipv6.map(|(address, _)| IpAddr::V6(address));
+        four.into_iter().chain(six)
+    }
 }

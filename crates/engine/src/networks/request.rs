@@ -59,8 +59,10 @@ pub(crate) fn driver(name: &str) -> Result<Driver, Fault> {
             "the network driver `overlay` is not supported: it needs a cluster",
         )
         .with_hint("use bridge, macvlan or ipvlan")),
-        other => Err(Fault::not_found(format!("could not find plugin {other} in v1 plugin registry: plugin \"{other}\" not found"))
-            .with_hint("the network drivers are bridge, macvlan and ipvlan")),
+        other => Err(Fault::not_found(format!(
+            "could not find plugin {other} in v1 plugin registry: plugin \"{other}\" not found"
+        ))
+        .with_hint("the network drivers are bridge, macvlan and ipvlan")),
     }
 }
 
@@ -112,7 +114,9 @@ fn option_of(driver: Driver, option: &str, value: &str) -> Result<(), Fault> {
                 && value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b':'))
                 && !matches!(value, "." | "..");
             good.then_some(()).ok_or_else(|| {
-                bad().with_hint("the name of an interface has at most 15 characters without `/` and `:`")
+                bad().with_hint(
+                    "the name of an interface has at most 15 characters without `/` and `:`",
+                )
             })
         }
         (Driver::Bridge, MASQUERADE | ICC | DEFAULT_BRIDGE) => {
@@ -131,7 +135,9 @@ fn option_of(driver: Driver, option: &str, value: &str) -> Result<(), Fault> {
             (!value.is_empty()).then_some(()).ok_or_else(bad)
         }
         (Driver::Macvlan, MACVLAN_MODE) => {
-            matches!(value, "bridge" | "private" | "vepa" | "passthru").then_some(()).ok_or_else(bad)
+            matches!(value, "bridge" | "private" | "vepa" | "passthru")
+                .then_some(())
+                .ok_or_else(bad)
         }
         (Driver::Ipvlan, IPVLAN_MODE) => {
             matches!(value, "l2" | "l3" | "l3s").then_some(()).ok_or_else(bad)
@@ -164,14 +170,19 @@ pub(crate) fn subnets(pools: &[PoolRequest]) -> Result<Vec<Subnet>, Fault> {
     let mut faults = Vec::new();
     for pool in pools.iter().filter(|pool| **pool != PoolRequest::default()) {
         if pool.subnet.is_empty() {
-            faults.push("invalid subnet : a gateway, range or auxiliary address needs its subnet".to_owned());
+            faults.push(
+                "invalid subnet : a gateway, range or auxiliary address needs its subnet"
+                    .to_owned(),
+            );
             continue;
         }
         match subnet(pool, &mut faults) {
             Some(new) => {
                 let net = &new.net;
                 if list.iter().any(|old| old.net.contains(net) || net.contains(&old.net)) {
-                    faults.push(format!("invalid subnet {net}: it overlaps another one of the same network"));
+                    faults.push(format!(
+                        "invalid subnet {net}: it overlaps another one of the same network"
+                    ));
                 }
                 list.push(new);
             }
@@ -215,9 +226,7 @@ fn subnet(pool: &PoolRequest, faults: &mut Vec<String>) -> Option<Subnet> {
     let auxiliary = pool
         .auxiliary
         .iter()
-        .filter_map(|(name, text)| {
-            Some((name.clone(), inside(text, "auxiliary address", faults)?))
-        })
+        .filter_map(|(name, text)| Some((name.clone(), inside(text, "auxiliary address", faults)?)))
         .collect();
     let range = match pool.ip_range.as_str() {
         "" => None,
@@ -266,12 +275,27 @@ mod tests {
         };
         check(&[], "0 subnets");
         check(&[PoolRequest::default()], "0 subnets");
-        check(&[pool("10.0.0.0/24", "10.0.0.128/25", "10.0.0.1"), pool("fd00::/64", "", "")], "2 subnets");
-        check(&[pool("10.0.0.1/24", "", "")], "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24");
+        check(
+            &[pool("10.0.0.0/24", "10.0.0.128/25", "10.0.0.1"), pool("fd00::/64", "", "")],
+            "2 subnets",
+        );
+        check(
+            &[pool("10.0.0.1/24", "", "")],
+            "invalid subnet 10.0.0.1/24: it should be 10.0.0.0/24",
+        );
         check(&[pool("10.0.0.0", "", "")], "invalid subnet 10.0.0.0: invalid CIDR block notation");
-        check(&[pool("10.0.0.0/24", "", "10.0.1.1")], "invalid gateway 10.0.1.1: parent subnet is 10.0.0.0/24");
-        check(&[pool("10.0.0.0/24", "10.0.1.0/25", "")], "invalid ip-range 10.0.1.0/25: parent subnet is 10.0.0.0/24");
-        check(&[pool("10.0.0.0/32", "", "")], "invalid subnet 10.0.0.0/32: no room for containers in it");
+        check(
+            &[pool("10.0.0.0/24", "", "10.0.1.1")],
+            "invalid gateway 10.0.1.1: parent subnet is 10.0.0.0/24",
+        );
+        check(
+            &[pool("10.0.0.0/24", "10.0.1.0/25", "")],
+            "invalid ip-range 10.0.1.0/25: parent subnet is 10.0.0.0/24",
+        );
+        check(
+            &[pool("10.0.0.0/32", "", "")],
+            "invalid subnet 10.0.0.0/32: no room for containers in it",
+        );
         check(
             &[pool("10.0.0.0/24", "", ""), pool("10.0.1.0/24", "", "")],
             "bridge driver doesn't support multiple IPv4 subnets",
@@ -287,7 +311,8 @@ mod tests {
         for good in ["a", "lan-1", "my.net_2", "0"] {
             assert!(name(good).is_ok(), "{good}");
         }
-        for bad in ["", " ", "../x", "a/b", "-a", "a b", "bridge", "container:x", &"x".repeat(129)] {
+        for bad in ["", " ", "../x", "a/b", "-a", "a b", "bridge", "container:x", &"x".repeat(129)]
+        {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -5,6 +5,8 @@ use super::{LinkError, Links};
 use ipnet::IpNet;
 use naru_kernel::netlink::{Message, attributes, flags};
 use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 impl Links {
     /// Gives a link an address; fine when it has it already. An IPv6 address can be used at once: whoever handed it out
@@ -28,6 +30,41 @@ impl Links {
                 format!("take the address `{address}` from the interface number {index}"),
                 error,
             )),
+        }
+    }
+
+    /// Waits until the kernel takes packets to these addresses for its own: it does so for an IPv6 address a moment after
+    /// it was given to a link, and what comes before is lost, and sent again after a second. Whether it does by now.
+    pub(crate) fn wait_for(&self, addresses: &[IpNet], bound: Duration) -> Result<bool, LinkError> {
+        let end = Instant::now() + bound;
+        for ip in addresses.iter().map(IpNet::addr).filter(IpAddr::is_ipv6) {
+            while !self.is_own(ip)? {
+                if Instant::now() > end {
+                    return Ok(false);
+                }
+                thread::sleep(Duration::from_micros(100));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether packets to an address are for this namespace.
+    fn is_own(&self, ip: IpAddr) -> Result<bool, LinkError> {
+        const LOCAL: u8 = 2;
+        const ENETUNREACH: i32 = 101;
+        let length = if ip.is_ipv6() { 128 } else { 32 };
+        let mut fixed = [0; wire::ROUTE_LENGTH];
+        for (to, from) in fixed.iter_mut().zip([family(ip), length]) {
+            *to = from;
+        }
+        let message =
+            Message::new(wire::RTM_GETROUTE, flags::ACK).raw(&fixed).address(wire::RTA_DST, ip);
+        match self.batch(vec![message]) {
+            Ok(answers) => Ok(answers.iter().any(|answer| {
+                answer.kind == wire::RTM_NEWROUTE && read_u8(&answer.body, 7) == Some(LOCAL)
+            })),
+            Err(error) if error.errno() == ENETUNREACH => Ok(false),
+            Err(error) => Err(LinkError::new(format!("look at the address `{ip}`"), error)),
         }
     }
 

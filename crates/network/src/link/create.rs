@@ -7,6 +7,10 @@ use crate::ipam::Mac;
 use ipnet::IpNet;
 use naru_kernel::netlink::{Answer, Message, flags};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// How long the kernel may take until packets to a new address arrive.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// A bridge for containers.
 #[derive(Debug, Clone)]
@@ -136,8 +140,8 @@ impl Links {
             });
         messages.push(last);
         self.batch(messages)
-            .map(drop)
-            .map_err(|error| LinkError::new(format!("set up the bridge `{}`", spec.name), error))
+            .map_err(|error| LinkError::new(format!("set up the bridge `{}`", spec.name), error))?;
+        self.wait_for(&spec.addresses, SETTLING).map(drop)
     }
 
     /// IPv6 of a bridge: none without an address, so that containers cannot reach the host by addresses that the kernel
@@ -169,7 +173,7 @@ impl Links {
         });
         let pair = end(pair, outer, spec.outer.mac, spec.mtu)
             .with(spec.master, |message, master| message.u32(wire::IFLA_MASTER, master));
-        let answers = self.batch(vec![pair, self.outer_end(outer, spec.mtu)]).map_err(|error| {
+        let answers = self.batch(vec![pair, outer_end(outer, spec.mtu)]).map_err(|error| {
             LinkError::new(format!("make the pair `{outer}` and `{inner}`"), error)
         })?;
         let link = self.made(&answers, outer)?;
@@ -177,23 +181,6 @@ impl Links {
             .lower
             .ok_or_else(|| LinkError::absent(format!("find the other end of `{outer}`")))?;
         Ok(Pair { outer: link.index, inner })
-    }
-
-    /// Brings an outer end up, and keeps the kernel from giving it an address of its own: a port of a bridge needs none,
-    /// and its announcements would wake every container of the network.
-    fn outer_end(&self, name: &str, mtu: Option<u32>) -> Message {
-        let message = Message::new(RTM_SETLINK, flags::ACK)
-            .raw(&ifinfo(0, Changes::up()))
-            .text(wire::IFLA_IFNAME, name);
-        // IPv6 does not exist on links with packets smaller than this.
-        if mtu.is_some_and(|mtu| mtu < 1280) || !sysctl::ipv6_available() {
-            return message;
-        }
-        message.nest(wire::IFLA_AF_SPEC, |families| {
-            families.nest(u16::from(wire::AF_INET6), |inet6| {
-                inet6.u8(wire::INET6_ADDR_GEN_MODE, wire::NO_GENERATED_ADDRESS)
-            })
-        })
     }
 
     /// Makes a link on top of one of the host's, directly in another namespace, down.
@@ -235,10 +222,26 @@ impl Links {
         self.make_marked(name, message, mark)
     }
 
-    /// Makes a link that leads nowhere, the parent of macvlan networks that are to stay on this host.
-    pub fn create_dummy(&self, name: &str, mark: &str) -> Result<u32, LinkError> {
-        let message = create("dummy", checked(name)?, None, None, |data| data);
-        self.make_marked(name, message, mark)
+    /// Makes a link that leads nowhere, the parent of macvlan networks that are to stay on this host. It is a pair whose
+    /// other end nobody has; unlike a `dummy` it needs no module of its own.
+    pub fn create_isolated(&self, name: &str, mark: &str) -> Result<u32, LinkError> {
+        let message = create("veth", checked(name)?, None, None, |data| {
+            // Without a name the kernel chooses one. Up, or there would be no carrier.
+            data.nest(wire::VETH_PEER, |peer| peer.raw(&ifinfo(0, Changes::default())))
+        });
+        let attempted = |error| LinkError::new(format!("make the interface `{name}`"), error);
+        let answers = self.batch(vec![message]).map_err(attempted)?;
+        let link = self.made(&answers, name)?;
+        let other = link
+            .lower
+            .ok_or_else(|| LinkError::absent(format!("find the other end of `{name}`")))?;
+        let end = |index, with| {
+            silent(Message::new(RTM_SETLINK, with).raw(&ifinfo(index, Changes::up())), None)
+                .bytes(wire::IFLA_IFALIAS, mark.as_bytes())
+        };
+        self.batch(vec![end(link.index, 0), end(other, flags::ACK)])
+            .map(|_| link.index)
+            .map_err(attempted)
     }
 
     fn make_marked(&self, name: &str, message: Message, mark: &str) -> Result<u32, LinkError> {
@@ -298,6 +301,28 @@ fn checked(name: &str) -> Result<&str, LinkError> {
 fn descriptor(fd: BorrowedFd<'_>) -> u32 {
     // Descriptors are never negative; the kernel refuses the other value.
     u32::try_from(fd.as_raw_fd()).unwrap_or(u32::MAX)
+}
+
+/// Brings an outer end up. That it gets no address of its own is for a port of a bridge: its announcements would
+/// wake every container of the network.
+fn outer_end(name: &str, mtu: Option<u32>) -> Message {
+    let message = Message::new(RTM_SETLINK, flags::ACK)
+        .raw(&ifinfo(0, Changes::up()))
+        .text(wire::IFLA_IFNAME, name);
+    silent(message, mtu)
+}
+
+/// Keeps the kernel from giving a link an IPv6 address.
+fn silent(message: Message, mtu: Option<u32>) -> Message {
+    // IPv6 does not exist on links with packets smaller than this.
+    if mtu.is_some_and(|mtu| mtu < 1280) || !sysctl::ipv6_available() {
+        return message;
+    }
+    message.nest(wire::IFLA_AF_SPEC, |families| {
+        families.nest(u16::from(wire::AF_INET6), |inet6| {
+            inet6.u8(wire::INET6_ADDR_GEN_MODE, wire::NO_GENERATED_ADDRESS)
+        })
+    })
 }
 
 fn create(

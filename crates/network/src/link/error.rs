@@ -57,6 +57,7 @@ impl Failure for LinkError {
             libc_numbers::EINVAL | libc_numbers::ERANGE => Kind::InvalidInput,
             _ => match self.source.kind() {
                 io::ErrorKind::InvalidInput => Kind::InvalidInput,
+                io::ErrorKind::Unsupported => Kind::Unsupported,
                 io::ErrorKind::TimedOut => Kind::Unavailable,
                 _ => Kind::Internal,
             },

@@ -20,6 +20,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it is up.
     pub up: bool,
+    /// Whether packets pass: it is up, and so is what it is connected to.
+    pub operational: bool,
     /// Whether it is a loopback.
     pub loopback: bool,
     /// The bridge that it is a port of.
@@ -76,6 +78,7 @@ pub(super) fn link(body: &[u8]) -> Option<Link> {
         mac: None,
         mtu: 0,
         up: link_flags & wire::IFF_UP != 0,
+        operational: false,
         loopback: link_flags & wire::IFF_LOOPBACK != 0,
         master: None,
         lower: None,
@@ -88,6 +91,10 @@ pub(super) fn link(body: &[u8]) -> Option<Link> {
             wire::IFLA_IFNAME => link.name = read_text(value),
             wire::IFLA_ADDRESS => link.mac = value.try_into().ok().map(Mac),
             wire::IFLA_MTU => link.mtu = read_u32(value, 0)?,
+            wire::IFLA_OPERSTATE => {
+                // What has no such state at all is loopback and the like.
+                link.operational = matches!(value, [wire::OPER_UNKNOWN | wire::OPER_UP]);
+            }
             wire::IFLA_MASTER => link.master = read_u32(value, 0),
             wire::IFLA_LINK => link.lower = read_u32(value, 0),
             wire::IFLA_IFALIAS => link.alias = Some(read_text(value)),

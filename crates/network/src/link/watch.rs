@@ -45,7 +45,7 @@ impl Watch {
     }
 
     /// Waits for the next changes.
-    pub fn next(&mut self) -> Result<Vec<Change>, LinkError> {
+    pub fn wait(&mut self) -> Result<Vec<Change>, LinkError> {
         let heard = self.socket.hear();
         changes(heard)
     }

@@ -15,8 +15,9 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a port may take until it forwards; it does at once unless its bridge is down.
-const FORWARDING: Duration = Duration::from_millis(100);
+/// How long a port may take until it forwards, and an address until packets reach it. Both do at once, unless the bridge
+/// is down.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// An interface of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +77,10 @@ impl Sandbox {
             master: Some(bridge),
             mtu: attachment.mtu,
         })?;
-        let ready =
-            self.configure(pair.inner, attachment).and_then(|()| forwards(host, pair.outer));
+        let ready = self.configure(pair.inner, attachment).and_then(|()| {
+            let forwarding = forwards(host, pair.outer, bridge)?;
+            Ok(self.links().wait_for(&attachment.addresses, SETTLING)? && forwarding)
+        });
         match ready {
             Ok(forwarding) => Ok(Attached { outer: pair.outer, inner: pair.inner, forwarding }),
             Err(error) => {
@@ -99,10 +102,11 @@ impl Sandbox {
             mtu: attachment.mtu,
             namespace: self.as_fd(),
         })?;
-        let ready = self
-            .links()
-            .find(name)
-            .and_then(|found| self.configure(found.index, attachment).map(|()| found.index));
+        let ready = self.links().find(name).and_then(|found| {
+            self.configure(found.index, attachment)?;
+            self.links().wait_for(&attachment.addresses, SETTLING)?;
+            Ok(found.index)
+        });
         if ready.is_err() {
             self.links().remove(name).unwrap_or_default();
         }
@@ -186,15 +190,23 @@ fn is_link_local(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V6(ip) if ip.segments().first().is_some_and(|first| first & 0xffc0 == 0xfe80))
 }
 
-/// Whether a port forwards. Asking makes kernels from 6.8 on settle what they would have settled a moment later; on
-/// older ones that moment is waited for.
-fn forwards(host: &Links, index: u32) -> Result<bool, LinkError> {
-    let end = Instant::now() + FORWARDING;
+/// Whether a port and its bridge pass packets. Asking makes kernels from 6.8 on settle what they would have settled a
+/// moment later (the first port of a bridge brings the bridge itself to life); on older ones that moment is waited for. A
+/// first packet that is sent into it would be lost, and sent again after a second.
+fn forwards(host: &Links, port: u32, bridge: u32) -> Result<bool, LinkError> {
+    let end = Instant::now() + SETTLING;
     loop {
-        if host.at(index)?.forwarding {
+        let links = host
+            .at_each(&[port, bridge])
+            .map_err(|error| LinkError::new("look at the port of a bridge", error))?;
+        let up = |index| {
+            links.iter().find(|link| link.index == index).is_some_and(|link| link.operational)
+        };
+        if up(bridge) && up(port) && links.iter().any(|link| link.index == port && link.forwarding)
+        {
             return Ok(true);
         }
-        if Instant::now() > end {
+        if Instant::now() > end || links.iter().any(|link| link.index == bridge && !link.up) {
             return Ok(false);
         }
         thread::sleep(Duration::from_micros(200));

@@ -3,7 +3,7 @@
 //! Programs ask 127.0.0.11 on port 53. The sockets have other ports, so that a DNS server in the container can have port
 //! 53 of every address; packets are redirected inside the namespace.
 
-use super::redirect::{self, Ports};
+use super::redirect::{self, Current, Ports};
 use crate::link::LinkError;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -21,14 +21,24 @@ pub struct ResolverSockets {
     pub tcp: TcpListener,
 }
 
-/// Opens the sockets in this thread's namespace and leads questions to them.
-pub(super) fn open() -> Result<ResolverSockets, LinkError> {
-    let before = redirect::current()?;
-    if let Some(ports) = before
-        && let Ok(sockets) = bind(ports)
-    {
-        return Ok(sockets);
+/// Opens the sockets in this thread's namespace, in which there was no resolver, and leads questions to them.
+pub(super) fn open_first() -> Result<ResolverSockets, LinkError> {
+    open_new(false)
+}
+
+/// Opens them in a namespace in which there may have been a resolver.
+pub(super) fn open_again() -> Result<ResolverSockets, LinkError> {
+    match redirect::current()? {
+        Current::Absent => open_new(false),
+        Current::Present(ports) => match ports.map(bind) {
+            Some(Ok(sockets)) => Ok(sockets),
+            // Ports that somebody has taken meanwhile are given up.
+            Some(Err(_)) | None => open_new(true),
+        },
     }
+}
+
+fn open_new(before: bool) -> Result<ResolverSockets, LinkError> {
     let attempted = |error| LinkError::new("open the resolver's sockets in a container", error);
     let sockets = bind(Ports { udp: 0, tcp: 0 }).map_err(attempted)?;
     let port = |address: io::Result<std::net::SocketAddr>| Ok(address?.port());
@@ -36,7 +46,7 @@ pub(super) fn open() -> Result<ResolverSockets, LinkError> {
         udp: port(sockets.udp.local_addr()).map_err(attempted)?,
         tcp: port(sockets.tcp.local_addr()).map_err(attempted)?,
     };
-    redirect::replace(ports)?;
+    redirect::replace(ports, before)?;
     Ok(sockets)
 }
 

@@ -89,3 +89,17 @@ pub fn attachment(name: &str, addresses: &[&str]) -> Attachment {
         routes: Vec::new(),
     }
 }
+
+/// Whether this kernel has links of a kind; told when not, because a part of a test is then not done.
+pub fn has_kind(kind: &str) -> bool {
+    let words = ["link", "add", "link", "lo", "name", "probe", "type", kind];
+    let more: &[&str] = if kind == "vlan" { &["id", "5"] } else { &[] };
+    let output = Command::new("ip").args(words).args(more).output().unwrap();
+    let absent = String::from_utf8_lossy(&output.stderr).contains("Unknown device type");
+    if absent {
+        println!("this kernel has no links of the kind {kind}: skipped");
+    } else if output.status.success() {
+        run(&["ip", "link", "delete", "probe"]);
+    }
+    !absent
+}

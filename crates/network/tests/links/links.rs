@@ -1,4 +1,5 @@
-use crate::fixture::{addresses, bridge, host, judged, run};
+use crate::fixture::{addresses, bridge, has_kind, host, judged, run};
+use naru_errdefs::{Failure, Kind};
 use naru_network::ipam::Mac;
 use naru_network::link::sysctl::{self, Protocol};
 use naru_network::link::{BridgeSpec, Change, Links, RouteSpec, SubnetLock, Watch};
@@ -83,23 +84,23 @@ fn a_bridge_that_cannot_get_its_address_is_not_left() {
 fn properties_of_links_change() {
     host(|| {
         let links = Links::open().unwrap();
-        let index = links.create_dummy("dummy-a", "mark").unwrap();
+        let index = links.create_isolated("lone-a", "mark").unwrap();
         let port_of = bridge(&links, "br-a", &[]);
         links.set_down(index).unwrap();
-        links.set_name(index, "dummy-b").unwrap();
+        links.set_name(index, "lone-b").unwrap();
         links.set_mac(index, "02:00:00:00:00:05".parse().unwrap()).unwrap();
         links.set_mtu(index, 1300).unwrap();
         links.set_master(index, Some(port_of)).unwrap();
         links.set_alias(index, "other").unwrap();
         links.set_up(index).unwrap();
-        let link = links.find("dummy-b").unwrap();
+        let link = links.find("lone-b").unwrap();
         assert_eq!(link, links.at(index).unwrap());
         assert_eq!(link.mac.unwrap().to_string(), "02:00:00:00:00:05");
         assert_eq!((link.mtu, link.up, link.master), (1300, true, Some(port_of)));
-        assert_eq!(judged("dummy-b")["master"], "br-a");
-        assert!(!links.remove_marked("dummy-b", "mark").unwrap());
-        assert!(links.remove_marked("dummy-b", "other").unwrap());
-        assert!(!links.remove_marked("dummy-b", "other").unwrap());
+        assert_eq!(judged("lone-b")["master"], "br-a");
+        assert!(!links.remove_marked("lone-b", "mark").unwrap());
+        assert!(links.remove_marked("lone-b", "other").unwrap());
+        assert!(!links.remove_marked("lone-b", "other").unwrap());
     });
 }
 
@@ -109,7 +110,7 @@ fn names_with_tricks_reach_neither_the_kernel_nor_a_path() {
         let links = Links::open().unwrap();
         for name in ["", ".", "..", "a/b", "../../x", "a b", "0123456789abcdef", "a\0b", "a:1"] {
             assert!(links.find(name).is_err(), "{name:?}");
-            assert!(links.create_dummy(name, "x").is_err(), "{name:?}");
+            assert!(links.create_isolated(name, "x").is_err(), "{name:?}");
             assert!(links.remove(name).is_err(), "{name:?}");
             assert!(sysctl::write_interface(name, Protocol::V4, "forwarding", "1").is_err());
         }
@@ -121,7 +122,7 @@ fn names_with_tricks_reach_neither_the_kernel_nor_a_path() {
 fn addresses_and_routes_come_and_go() {
     host(|| {
         let links = Links::open().unwrap();
-        let index = links.create_dummy("d0", "x").unwrap();
+        let index = links.create_isolated("d0", "x").unwrap();
         let v4 = "10.5.0.2/24".parse().unwrap();
         let v6 = "fd05::2/64".parse().unwrap();
         for address in [v4, v6] {
@@ -186,7 +187,7 @@ fn addresses_and_routes_come_and_go() {
 fn a_routing_table_of_an_administrator_counts() {
     host(|| {
         let links = Links::open().unwrap();
-        links.create_dummy("d0", "x").unwrap();
+        links.create_isolated("d0", "x").unwrap();
         run(&["ip", "route", "add", "172.17.0.0/24", "dev", "d0", "table", "1234"]);
         run(&["ip", "route", "add", "blackhole", "172.18.0.0/24"]);
         assert_eq!(links.taken().unwrap(), ["172.17.0.0/24".parse().unwrap()]);
@@ -197,7 +198,16 @@ fn a_routing_table_of_an_administrator_counts() {
 fn a_vlan_is_made_when_missing_and_only_ours_is_removed() {
     host(|| {
         let links = Links::open().unwrap();
-        links.create_dummy("eth0", "x").unwrap();
+        links.create_isolated("eth0", "x").unwrap();
+        for absent in ["eth9", "eth9.10", "eth0.0", "eth0.4095", "eth0.x"] {
+            let error = links.parent(absent, "naru vlan").unwrap_err();
+            assert!(error.is_absent(), "{absent}: {error:?}");
+        }
+        if !has_kind("vlan") {
+            let error = links.parent("eth0.10", "naru vlan").unwrap_err();
+            assert_eq!(Failure::kind(&error), Kind::Unsupported);
+            return;
+        }
         let index = links.parent("eth0.10", "naru vlan").unwrap();
         assert_eq!(links.parent("eth0.10", "naru vlan").unwrap(), index);
         let judged = judged("eth0.10");
@@ -207,10 +217,6 @@ fn a_vlan_is_made_when_missing_and_only_ours_is_removed() {
         links.parent("eth0.11", "naru vlan").unwrap();
         assert!(!links.remove_marked("eth0.11", "naru vlan").unwrap());
         assert!(links.remove_marked("eth0.10", "naru vlan").unwrap());
-        for absent in ["eth9", "eth9.10", "eth0.0", "eth0.4095", "eth0.x"] {
-            let error = links.parent(absent, "naru vlan").unwrap_err();
-            assert!(error.is_absent(), "{absent}: {error:?}");
-        }
     });
 }
 
@@ -261,7 +267,7 @@ fn a_list_is_whole_while_links_come_and_go() {
     host(|| {
         let links = Links::open().unwrap();
         for n in 0..60 {
-            links.create_dummy(&format!("keep{n}"), "x").unwrap();
+            links.create_isolated(&format!("keep{n}"), "x").unwrap();
         }
         let namespace = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
         thread::scope(|scope| {
@@ -270,7 +276,7 @@ fn a_list_is_whole_while_links_come_and_go() {
                     .unwrap();
                 let links = Links::open().unwrap();
                 for _ in 0..20 {
-                    links.create_dummy("churn", "x").unwrap();
+                    links.create_isolated("churn", "x").unwrap();
                     links.remove("churn").unwrap();
                 }
             });

@@ -1,5 +1,5 @@
 use crate::fixture::{
-    addresses, attachment, bridge, host, json, judged, judged_in, run, run_in, sandbox,
+    addresses, attachment, bridge, has_kind, host, json, judged, judged_in, run, run_in, sandbox,
 };
 use naru_kernel::clone::flags::NETWORK;
 use naru_network::link::{IpvlanMode, Layered, Links, MacvlanMode, RouteSpec};
@@ -213,10 +213,10 @@ fn a_failed_attachment_leaves_nothing() {
         assert_eq!(sandbox.links().list().unwrap().len(), 1);
         // A name that is taken is said, and whose it is stays.
         let index = bridge(&links, "br0", &["10.1.0.1/24"]);
-        links.create_dummy("veth0", "somebody").unwrap();
-        let error = sandbox.attach(&links, "veth0", index, &attachment("eth0", &[])).unwrap_err();
+        links.create_isolated("outer0", "somebody").unwrap();
+        let error = sandbox.attach(&links, "outer0", index, &attachment("eth0", &[])).unwrap_err();
         assert!(error.is_present(), "{error:?}");
-        assert_eq!(links.find("veth0").unwrap().kind, "dummy");
+        assert_eq!(links.find("outer0").unwrap().kind, "veth");
         sandbox.attach(&links, "veth1", index, &attachment("eth0", &[])).unwrap();
         let error = sandbox.attach(&links, "veth2", index, &attachment("eth0", &[])).unwrap_err();
         assert!(error.is_present(), "{error:?}");
@@ -239,14 +239,14 @@ fn a_bridge_that_is_down_is_told() {
 fn interfaces_on_top_of_the_hosts() {
     host(|| {
         let links = Links::open().unwrap();
-        let parent = links.create_dummy("eth9", "x").unwrap();
+        let parent = links.create_isolated("eth9", "x").unwrap();
         let kinds = [
             (Layered::Macvlan(MacvlanMode::Bridge), "macvlan", "bridge"),
             (Layered::Macvlan(MacvlanMode::Private), "macvlan", "private"),
             (Layered::Ipvlan(IpvlanMode::L2), "ipvlan", "l2"),
             (Layered::Ipvlan(IpvlanMode::L3S), "ipvlan", "l3s"),
         ];
-        for (kind, name, mode) in kinds {
+        for (kind, name, mode) in kinds.into_iter().filter(|(_, name, _)| has_kind(name)) {
             let sandbox = sandbox();
             let moved = MovedIn {
                 kind,
@@ -326,6 +326,86 @@ fn questions_for_port_53_reach_the_resolver() {
             TcpListener::bind("0.0.0.0:53").unwrap();
         });
         assert_eq!(run(&["nft", "list", "ruleset"]), "");
+        let (udp, tcp) =
+            (sockets.udp.local_addr().unwrap().port(), sockets.tcp.local_addr().unwrap().port());
+        let table = run_in(&sandbox, &["nft", "list", "table", "ip", "naru-resolver"]);
+        for line in [
+            "type filter hook output priority raw; policy accept;".to_owned(),
+            format!("ip daddr 127.0.0.11 udp dport 53 udp dport set {udp}\n"),
+            format!("ip daddr 127.0.0.11 tcp dport 53 tcp dport set {tcp}\n"),
+            format!("ip saddr 127.0.0.11 udp sport {udp} udp sport set 53\n"),
+            format!("ip saddr 127.0.0.11 tcp sport {tcp} tcp sport set 53\n"),
+        ] {
+            assert!(table.contains(&line), "{line} is not in {table}");
+        }
+    });
+}
+
+#[test]
+fn a_container_that_tracks_its_connections_is_answered_too() {
+    host(|| {
+        let spec = SandboxSpec { ipv6: true, low_ports: true, resolver: true };
+        let (sandbox, sockets) = Sandbox::make(&spec).unwrap();
+        let rules = "table ip own {
+            chain input { type filter hook input priority 0; policy drop; ct state established,related,new accept; }
+            chain output { type filter hook output priority 0; ct state invalid drop; }
+            chain nat { type nat hook output priority -100; tcp dport 9999 redirect to :9998; }
+        }";
+        run_in(&sandbox, &["nft", rules]);
+        ask_and_answer(&sandbox, &sockets.unwrap());
+    });
+}
+
+/// A private file system hides what the kernel says of IPv6, as it is on a host that was started without it.
+#[test]
+fn a_host_without_ipv6() {
+    host(|| {
+        naru_kernel::namespace::leave(naru_kernel::clone::flags::MOUNT).unwrap();
+        run(&["mount", "--make-rprivate", "/"]);
+        run(&["mount", "-t", "tmpfs", "none", "/proc/sys/net"]);
+        assert!(!naru_network::link::ipv6_available());
+        let links = Links::open().unwrap();
+        let index = bridge(&links, "br0", &["10.1.0.1/24"]);
+        let spec = SandboxSpec { ipv6: true, low_ports: false, resolver: true };
+        let (sandbox, sockets) = Sandbox::make(&spec).unwrap();
+        ask_and_answer(&sandbox, &sockets.unwrap());
+        assert!(
+            sandbox
+                .attach(&links, "v0", index, &attachment("eth0", &["10.1.0.2/24"]))
+                .unwrap()
+                .forwarding
+        );
+        let error =
+            sandbox.attach(&links, "v1", index, &attachment("eth1", &["fd01::2/64"])).unwrap_err();
+        assert_eq!(error.to_string(), "cannot enable IPv6 of `eth1` in a container");
+        assert_eq!(naru_errdefs::Failure::kind(&error), naru_errdefs::Kind::Unsupported);
+        assert!(links.find("v1").unwrap_err().is_absent());
+    });
+}
+
+#[test]
+fn an_ipv6_only_network() {
+    host(|| {
+        let links = Links::open().unwrap();
+        let index = bridge(&links, "br0", &["fd01::1/64"]);
+        let sandbox = sandbox();
+        let asked = Attachment {
+            gateway_v6: Some("fd01::1".parse().unwrap()),
+            routes: vec![RouteSpec {
+                destination: "0.0.0.0/0".parse().unwrap(),
+                gateway: None,
+                on_link: false,
+            }],
+            ..attachment("eth0", &["fd01::2/64"])
+        };
+        sandbox.attach(&links, "v0", index, &asked).unwrap();
+        let told = judged_in(&sandbox, "eth0");
+        assert_eq!(addresses(&told), ["fd01::2/64"]);
+        assert_eq!(
+            run_in(&sandbox, &["ip", "route"]).trim(),
+            "default dev eth0 proto static scope link"
+        );
+        assert!(run_in(&sandbox, &["ip", "-6", "route"]).contains("default via fd01::1"));
     });
 }
 
@@ -368,7 +448,7 @@ fn a_new_daemon_opens_the_resolver_again() {
                 .filter(|item| item.get("rule").is_some())
                 .count()
         };
-        assert_eq!((count(&rules), count(&table())), (2, 2));
+        assert_eq!((count(&rules), count(&table())), (4, 4));
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(Sandbox::of_process(child.id()).unwrap_err().is_absent());
@@ -379,7 +459,11 @@ fn a_new_daemon_opens_the_resolver_again() {
 fn the_hosts_own_namespace_is_no_sandbox() {
     host(|| {
         let own = std::fs::File::open("/proc/thread-self/ns/net").unwrap();
-        assert!(Sandbox::of_namespace(own.into()).is_err());
+        assert!(Sandbox::of_pidfd(&own).is_err());
+        assert!(
+            Sandbox::of_process(std::process::id())
+                .is_ok_and(|other| other.links().find("lo").is_ok())
+        );
         let error = Sandbox::of_process(u32::MAX).unwrap_err();
         assert!(error.is_absent() && error.to_string().contains("4294967295"));
     });

@@ -94,13 +94,19 @@ pub(super) fn save(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
 }
 
 /// Where an archive comes from: a file, standard input, or a directory as a tar made on the way.
-struct Source(Option<std::fs::File>);
+pub(crate) struct Source(Option<std::fs::File>);
 
 impl Source {
-    fn stdin() -> Source {
+    /// Standard input.
+    pub(crate) fn stdin() -> Source {
         use std::os::fd::AsFd;
         // Without a standard input there is nothing to read.
         Source(io::stdin().as_fd().try_clone_to_owned().ok().map(std::fs::File::from))
+    }
+
+    /// An open file or pipe.
+    pub(crate) fn from_file(file: std::fs::File) -> Source {
+        Source(Some(file))
     }
 
     fn open(path: &str) -> Result<Source, Fault> {

@@ -1,12 +1,14 @@
 //! Acts: `system prune`, and the question that all prunes ask.
 
+use crate::commands::network::prune::deleted;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
 use crate::render::units;
 use naru_api_types::Filters;
-use naru_errdefs::Fault;
+use naru_api_types::network::NetworkPruneResponse;
+use naru_errdefs::{Fault, Kind};
 use std::io::BufRead;
 
 /// The filters of a prune.
@@ -33,7 +35,7 @@ pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
         return Ok(());
     }
     printer::out("\n")?;
-    Err(Fault::new(naru_errdefs::Kind::Cancelled, "the removal was not confirmed")
+    Err(Fault::new(Kind::Cancelled, "the removal was not confirmed")
         .with_hint("answer `y`, or use `--force`")
         .into())
 }
@@ -44,7 +46,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     confirm(
         flags,
         &format!(
-            "WARNING! This will remove:\n  - all stopped containers\n  - all {}\n",
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n  - all {}\n",
             if all {
                 "images without at least one container associated to them"
             } else {
@@ -54,10 +56,15 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     )?;
     let mut image_filters = filters.clone();
     image_filters.add("dangling", if all { "false" } else { "true" });
-    let (containers, images) = app.talk(async |client| {
+    let (containers, networks, images) = app.talk(async |client| {
         let containers = client.prune_containers(&filters).await?;
+        let networks = match client.prune_networks(&filters).await {
+            // A daemon that cannot make networks has none to remove.
+            Err(fault) if fault.kind() == Kind::Unsupported => NetworkPruneResponse::default(),
+            answer => answer?,
+        };
         let images = client.prune_images(&image_filters).await?;
-        Ok((containers, images))
+        Ok((containers, networks, images))
     })?;
     let mut text = String::new();
     let gone = containers.containers_deleted.unwrap_or_default();
@@ -66,6 +73,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         text.extend(gone.iter().map(|id| format!("{id}\n")));
         text.push('\n');
     }
+    text.push_str(&deleted(&networks.networks_deleted.unwrap_or_default()));
     let gone = images.images_deleted.unwrap_or_default();
     if !gone.is_empty() {
         text.push_str("Deleted Images:\n");

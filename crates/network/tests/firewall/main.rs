@@ -1,0 +1,7 @@
+//! The firewall against the kernel: a host with bridges, containers and another machine in network namespaces, real
+//! connections, and `nft` as the judge.
+#![cfg(test)]
+
+mod isolation;
+mod publishing;
+mod rig;

@@ -271,3 +271,26 @@ pub(crate) fn a_thousand_copies_at_once() {
         house
     });
 }
+
+pub(crate) fn files_become_the_containers_users_when_asked_for() {
+    with(|house| async move {
+        let config = |user: &str| naru_engine::ContainerConfig {
+            user: user.into(),
+            ..crate::house::sh("stat -c %u:%g /tmp/plain /tmp/given")
+        };
+        for (user, want) in
+            [("bob", "5:6\n1000:1000\n"), ("7:crew", "5:6\n7:50\n"), ("", "5:6\n5:6\n")]
+        {
+            let id = house.create_with(config(user), HostConfig::default()).await.unwrap();
+            put(&house, &id, "/tmp", vec![Item::file("plain", "").owner(5, 6)]).await.unwrap();
+            let options = CopyIn { to_user: true, keep_kinds: false };
+            put_with(&house, &id, "/tmp", vec![Item::file("given", "").owner(5, 6)], options)
+                .await
+                .unwrap();
+            house.start(&id).await;
+            house.wait(&id).await;
+            assert_eq!(house.logs(&id).await, want, "{user}");
+        }
+        house
+    });
+}

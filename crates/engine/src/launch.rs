@@ -32,6 +32,8 @@ impl Supervisor {
     /// Starts the process of a container that is `Starting`. The caller has the turn. Whatever goes wrong is undone,
     /// and the state says it.
     pub(crate) async fn launch(&self, container: &Arc<Container>) -> Result<(), Fault> {
+        // What is still copied into the run before.
+        drop(container.copies.write().await);
         let (record, listeners, receiver) = {
             let mut seat = container.seat();
             let (sender, receiver) = oneshot::channel();

@@ -191,3 +191,38 @@ pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mount::{NewFileSystem, attach, new_file_system};
+    use crate::path::{OFlags, open_in_root};
+
+    #[test]
+    fn mounts_of_ones_own_are_seen_by_nobody_else_and_live_with_their_namespace() {
+        let before = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let home = own_mounts().unwrap();
+        let (root, mounts) = with_own_mounts(|| {
+            let mounts = own_mounts()?;
+            let new = NewFileSystem { kind: "tmpfs", source: "x", options: &[], attributes: 0 };
+            let tree = new_file_system(&new)?;
+            crate::node::make_directory(&tree, "inner", 0o755)?;
+            attach(&tree, open_root()?)?;
+            crate::mount::pivot_into(&tree)?;
+            let inner = new_file_system(&new)?;
+            crate::node::make_directory(&inner, "deep", 0o755)?;
+            attach(inner, open_in_root(&tree, "inner", OFlags::PATH)?)?;
+            Ok((tree, mounts))
+        })
+        .unwrap();
+        // The thread has ended; what it mounted is there.
+        assert!(open_in_root(&root, "inner/deep", OFlags::PATH).is_ok());
+        let again = root_of(&mounts).unwrap();
+        assert!(open_in_root(&again, "inner/deep", OFlags::PATH).is_ok());
+        assert!(open_in_root(&again, "proc/self", OFlags::PATH).is_err());
+        assert_ne!(identity(mounts.as_fd()).unwrap(), identity(home.as_fd()).unwrap());
+        drop(mounts);
+        assert!(open_in_root(&root, "inner/deep", OFlags::PATH).is_err());
+        assert_eq!(std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap(), before);
+    }
+}

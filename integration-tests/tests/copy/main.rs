@@ -360,6 +360,22 @@ fn a_client_that_is_killed_leaves_nothing_open() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    house.write("long", &"0123456789abcdef".repeat(2 << 20));
+    house.cp(&["long", "c1:/long"]).ok();
+    for _ in 0..5 {
+        let mut child = house
+            .daemon
+            .command(&["cp", "c1:/long", "-"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 100_000];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
     // The container can be started as soon as the daemon has let go of it.
     house.daemon.naru(&["start", "-a", "c1"]).ok();
     let settled = until(DEADLINE, || (open() <= descriptors + 2).then_some(()));

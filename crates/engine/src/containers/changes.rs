@@ -4,7 +4,7 @@ use super::Containers;
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::node::{self, NodeKind};
+use naru_kernel::node::{self, NodeKind, Status};
 use naru_kernel::path::{self, OFlags};
 use naru_kernel::xattr;
 use naru_layer::whiteout::OPAQUE_ATTRIBUTE;
@@ -77,7 +77,15 @@ fn walk(
             (Some(_), false) => ChangeKind::Modified,
             (None, false) => ChangeKind::Added,
         };
-        changes.push(PathChange { path: full.to_string_lossy().into_owned(), kind });
+        let is_told = match &before {
+            _ if kind == ChangeKind::Added => !is_place_of_ours(&full, &status),
+            // A directory is there because of what is in it; that is told.
+            Some(before) if kind == ChangeKind::Modified => !same_directory(before, &status),
+            _ => true,
+        };
+        if is_told {
+            changes.push(PathChange { path: full.to_string_lossy().into_owned(), kind });
+        }
         if status.kind != NodeKind::Directory {
             continue;
         }
@@ -97,6 +105,34 @@ fn walk(
         walk(&inner, lower.as_ref(), &full, changes)?;
     }
     Ok(())
+}
+
+/// What the start of a container makes to mount something on, which is no change of the container's. As in docker.
+const PLACES: [&str; 9] = [
+    "/dev",
+    "/dev/pts",
+    "/dev/shm",
+    "/dev/console",
+    "/proc",
+    "/sys",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/resolv.conf",
+];
+
+fn is_place_of_ours(path: &Path, status: &Status) -> bool {
+    let is_empty = match status.kind {
+        NodeKind::Directory => true,
+        NodeKind::File => status.size == 0,
+        _ => false,
+    };
+    is_empty && PLACES.iter().any(|place| path == Path::new(place))
+}
+
+fn same_directory(before: &Status, after: &Status) -> bool {
+    let looks =
+        |status: &Status| (status.kind, status.mode, status.uid, status.gid, status.modified);
+    after.kind == NodeKind::Directory && looks(before) == looks(after)
 }
 
 /// What an opaque directory hides of the image's and does not have itself.

@@ -124,17 +124,19 @@ impl Containers {
         let shown = (path.to_owned(), name.to_owned());
         // A task of its own, because the turn is given back when the work has ended, not when its client has.
         let work = self.inner.runtime.spawn(async move {
-            let turn = turn().await?;
+            let _turn = turn().await?;
             let record = container.seat().record.clone();
+            let copying = container.copies.read().await;
             if let Some(view) = live(&supervisor, &container).await? {
-                let unpacked = unpack(&supervisor, record, view, options, shown, archive).await;
-                drop(turn);
-                return unpacked;
+                return unpack(&supervisor, record, view, options, shown, archive).await;
             }
-            let _alone = container.turn.lock().await;
+            drop(copying);
+            let alone = container.turn.lock().await;
             container.settled().await;
             // It may have been started or removed while its turn was waited for.
+            let _copying = container.copies.read().await;
             if let Some(view) = live(&supervisor, &container).await? {
+                drop(alone);
                 return unpack(&supervisor, record, view, options, shown, archive).await;
             }
             refuse_leaving(&container, &shown.1)?;

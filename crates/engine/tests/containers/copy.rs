@@ -216,3 +216,81 @@ pub(crate) fn a_client_that_leaves_holds_nothing() {
         house
     });
 }
+
+/// A copy into a run that has ended keeps that run's mounts: the next start waits for it, and finds what was written.
+pub(crate) fn a_start_waits_for_copies_into_the_run_before() {
+    with(|house| async move {
+        let id =
+            house.create("cat /tmp/late 2>/dev/null || sleep 1000", HostConfig::default()).await;
+        house.start(&id).await;
+        let (reader, mut writer) = tokio::io::duplex(1 << 16);
+        let archive =
+            TarFile::of([Item::file("first", vec![b'x'; 200_000]), Item::file("late", "late\n")]);
+        let archive = archive.finish();
+        let containers = house.engine().containers.clone();
+        let own = id.clone();
+        let copying = tokio::spawn(async move {
+            containers.copy_in(&own, "/tmp", CopyIn::default(), reader).await
+        });
+        tokio::io::AsyncWriteExt::write_all(&mut writer, &archive[..150_000]).await.unwrap();
+        house.appears(&id, "tmp/first").await;
+        house.engine().containers.kill(&id, Some("KILL")).await.unwrap();
+        house.wait(&id).await;
+        let containers = house.engine().containers.clone();
+        let mut start = std::pin::pin!(containers.start(&id));
+        let moment = std::time::Duration::from_millis(50);
+        assert!(tokio::time::timeout(moment, &mut start).await.is_err(), "it did not wait");
+        tokio::io::AsyncWriteExt::write_all(&mut writer, &archive[150_000..]).await.unwrap();
+        drop(writer);
+        soon("the copy", copying).await.unwrap().unwrap();
+        soon("the start", start).await.unwrap();
+        assert_eq!(house.wait(&id).await.code, 0);
+        assert_eq!(house.logs(&id).await, "late\n");
+        house
+    });
+}
+
+pub(crate) fn a_thousand_copies_at_once() {
+    with(|house| async move {
+        let id = house.create("sleep 1000", HostConfig::default()).await;
+        let idle = house.create("true", HostConfig::default()).await;
+        house.start(&id).await;
+        let mut copies = tokio::task::JoinSet::new();
+        for number in 0..1000 {
+            let containers = house.engine().containers.clone();
+            let id = if number % 2 == 0 { id.clone() } else { idle.clone() };
+            copies.spawn(async move {
+                let archive = TarFile::of([Item::file(format!("f{number}"), "x")]).finish();
+                containers.copy_in(&id, "/tmp", CopyIn::default(), Cursor::new(archive)).await?;
+                containers.stat_path(&id, &format!("/tmp/f{number}")).await
+            });
+        }
+        while let Some(done) = soon("a copy", copies.join_next()).await {
+            done.unwrap().unwrap();
+        }
+        house
+    });
+}
+
+pub(crate) fn files_become_the_containers_users_when_asked_for() {
+    with(|house| async move {
+        let config = |user: &str| naru_engine::ContainerConfig {
+            user: user.into(),
+            ..crate::house::sh("stat -c %u:%g /tmp/plain /tmp/given")
+        };
+        for (user, want) in
+            [("bob", "5:6\n1000:1000\n"), ("7:crew", "5:6\n7:50\n"), ("", "5:6\n5:6\n")]
+        {
+            let id = house.create_with(config(user), HostConfig::default()).await.unwrap();
+            put(&house, &id, "/tmp", vec![Item::file("plain", "").owner(5, 6)]).await.unwrap();
+            let options = CopyIn { to_user: true, keep_kinds: false };
+            put_with(&house, &id, "/tmp", vec![Item::file("given", "").owner(5, 6)], options)
+                .await
+                .unwrap();
+            house.start(&id).await;
+            house.wait(&id).await;
+            assert_eq!(house.logs(&id).await, want, "{user}");
+        }
+        house
+    });
+}

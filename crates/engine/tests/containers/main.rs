@@ -78,6 +78,15 @@ const TESTS: &[Test] = &[
         copy::hostile_archives_and_containers_stay_inside,
     ),
     ("a_client_that_leaves_holds_nothing", copy::a_client_that_leaves_holds_nothing),
+    (
+        "a_start_waits_for_copies_into_the_run_before",
+        copy::a_start_waits_for_copies_into_the_run_before,
+    ),
+    (
+        "files_become_the_containers_users_when_asked_for",
+        copy::files_become_the_containers_users_when_asked_for,
+    ),
+    ("a_thousand_copies_at_once", copy::a_thousand_copies_at_once),
     ("killed_monitors_lose_nothing", kills::killed_monitors_lose_nothing),
     ("killed_daemons_lose_nothing", kills::killed_daemons_lose_nothing),
     (

@@ -167,11 +167,12 @@ impl Links {
         // The acknowledgement of the second message is enough; a refusal comes unasked.
         let pair = create_with(flags::ECHO, "veth", |data| {
             data.nest(wire::VETH_PEER, |peer| {
-                end(peer.raw(&ifinfo(0, Changes::default())), inner, spec.inner.mac, spec.mtu)
+                let peer = one_queue(peer.raw(&ifinfo(0, Changes::default())));
+                end(peer, inner, spec.inner.mac, spec.mtu)
                     .u32(wire::IFLA_NET_NS_FD, descriptor(spec.namespace))
             })
         });
-        let pair = end(pair, outer, spec.outer.mac, spec.mtu)
+        let pair = end(one_queue(pair), outer, spec.outer.mac, spec.mtu)
             .with(spec.master, |message, master| message.u32(wire::IFLA_MASTER, master));
         let answers = self.batch(vec![pair, outer_end(outer, spec.mtu)]).map_err(|error| {
             LinkError::new(format!("make the pair `{outer}` and `{inner}`"), error)
@@ -323,6 +324,12 @@ fn silent(message: Message, mtu: Option<u32>) -> Message {
             inet6.u8(wire::INET6_ADDR_GEN_MODE, wire::NO_GENERATED_ADDRESS)
         })
     })
+}
+
+/// A pair has a queue for each processor unless it is told otherwise, and each is an object of its own to make, to
+/// announce and to remove. Packets of a pair wait in none of them.
+fn one_queue(message: Message) -> Message {
+    message.u32(wire::IFLA_NUM_TX_QUEUES, 1).u32(wire::IFLA_NUM_RX_QUEUES, 1)
 }
 
 fn create(

@@ -2,7 +2,7 @@
 
 use super::sysctl::{self, Protocol};
 use super::wire::{self, Changes, RTM_NEWLINK, RTM_SETLINK, ifinfo};
-use super::{Link, LinkError, Links, address, read, valid_name};
+use super::{Link, LinkError, Links, address, errno, read, valid_name};
 use crate::ipam::Mac;
 use ipnet::IpNet;
 use naru_kernel::netlink::{Answer, Message, flags};
@@ -125,6 +125,23 @@ impl Links {
             self.remove(name).unwrap_or_default();
         }
         ready.map(|()| index)
+    }
+
+    /// The bridge as it should be, whether it is there or not: its ports stay, what it lacks is put right. For the start of
+    /// a daemon whose containers run, and for the repair of what somebody changed. Whether it was made.
+    pub fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(u32, bool), LinkError> {
+        match self.find(&spec.name) {
+            Ok(link) if link.kind == "bridge" => {
+                self.prepare_bridge(link.index, spec)?;
+                Ok((link.index, false))
+            }
+            Ok(_) => {
+                let attempted = format!("make the bridge `{}`", spec.name);
+                Err(LinkError::new(attempted, errno(wire::EEXIST)))
+            }
+            Err(error) if error.is_absent() => Ok((self.create_bridge(spec)?, true)),
+            Err(error) => Err(error),
+        }
     }
 
     fn prepare_bridge(&self, index: u32, spec: &BridgeSpec) -> Result<(), LinkError> {

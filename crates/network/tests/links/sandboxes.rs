@@ -203,7 +203,10 @@ fn a_failed_attachment_leaves_nothing() {
             ..attachment("eth0", &["10.1.0.2/24"])
         };
         let error = sandbox.attach(&links, "veth0", index, &bad).unwrap_err();
-        assert_eq!(error.to_string(), "cannot set up `eth0` in a container");
+        assert_eq!(
+            error.to_string(),
+            "cannot make a route to `10.9.0.0/16` over `eth0` in a container"
+        );
         assert!(links.find("veth0").unwrap_err().is_absent());
         assert_eq!(sandbox.links().list().unwrap().len(), 1);
         // The bridge is gone behind our back.

@@ -68,7 +68,19 @@ impl Client {
 
     /// Connects ahead of the first call, which will use the connection. Starts the daemon if it is absent and may be started.
     pub async fn connect(&self) -> Result<(), Fault> {
-        let sender = match open(&self.endpoint).await {
+        let until = Instant::now() + DYING;
+        let opened = loop {
+            match open(&self.endpoint).await {
+                // The daemon dies in this very instant; the next look tells whether another one is there.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionReset && Instant::now() < until =>
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => break opened,
+            }
+        };
+        let sender = match opened {
             Ok(sender) => sender,
             Err(error) => match self.revive.as_ref().filter(|_| is_absent(&error)) {
                 Some(revive) => {
@@ -89,7 +101,10 @@ impl Client {
         if let Some(sender) = self.idle.take().filter(|sender| !sender.is_closed()) {
             return Ok(sender);
         }
-        open(&self.endpoint).await.map_err(|error| unreachable(&self.endpoint, error))
+        self.connect().await?;
+        self.idle.take().ok_or_else(|| {
+            Fault::new(Kind::Unavailable, format!("the connection to {} was lost", self.endpoint))
+        })
     }
 
     async fn send(
@@ -111,7 +126,6 @@ impl Client {
         // Who connects to a daemon in the instant of its death loses the connection. To ask again changes nothing.
         let until = Instant::now() + DYING;
         while Instant::now() < until {
-            self.connect().await?;
             let sender = self.sender().await?;
             let request = request(route, query, Content::None)?;
             if let Ok(sent) = self.send_on(sender, request).await {

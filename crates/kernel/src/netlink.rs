@@ -7,6 +7,7 @@ mod message;
 
 pub use message::{Attributes, Message, attributes};
 
+use rustix::buffer::spare_capacity;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::io;
@@ -105,9 +106,11 @@ impl From<Refused> for io::Error {
 pub struct Netlink {
     socket: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
     interrupted: bool,
 }
+
+/// Room for one packet of the kernel's. It is taken for a conversation and given back, because sockets wait by the hundred.
+const ROOM: usize = 64 << 10;
 
 impl Netlink {
     /// Opens a socket of a family ([`ROUTE`], [`NETFILTER`]).
@@ -120,7 +123,7 @@ impl Netlink {
         )?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         message::explain_errors(socket.as_fd())?;
-        Ok(Netlink { socket, sequence: 0, buffer: vec![0; 64 << 10], interrupted: false })
+        Ok(Netlink { socket, sequence: 0, interrupted: false })
     }
 
     /// Opens a socket that hears of changes of these groups (numbers, not bits; for [`ROUTE`]: 1 links, 5 IPv4 addresses, …).
@@ -167,20 +170,20 @@ impl Netlink {
         self.send(&bytes)?;
         let mut answers = Vec::new();
         let mut refused: Option<Refused> = None;
+        let mut packet = Vec::with_capacity(ROOM);
         self.interrupted = false;
         while !open.is_empty() {
             // After a refusal the other acknowledgements may never come: the kernel refuses some batches as a whole, in
             // the name of one message. What it has to say is then there already.
             let waiting = if refused.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
-            let length = match self.receive(waiting) {
-                Ok(length) => length,
+            match self.receive(waiting, &mut packet) {
+                Ok(()) => {}
                 Err(error) if refused.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
                     break;
                 }
                 Err(error) => return Err(error.into()),
-            };
-            let packet = self.buffer.get(..length).unwrap_or_default();
-            for (header, body) in message::split(packet) {
+            }
+            for (header, body) in message::split(&packet) {
                 let index = header.sequence.wrapping_sub(first);
                 if usize::try_from(index).is_ok_and(|index| index > 1 << 24) {
                     // An answer to a conversation that was given up.
@@ -241,10 +244,10 @@ impl Netlink {
         self.make_room(bytes.len())?;
         self.send(&bytes)?;
         let mut refused: Option<Refused> = None;
+        let mut packet = Vec::with_capacity(ROOM);
         loop {
-            let length = self.receive(RecvFlags::empty())?;
-            let packet = self.buffer.get(..length).unwrap_or_default();
-            for (header, body) in message::split(packet) {
+            self.receive(RecvFlags::empty(), &mut packet)?;
+            for (header, body) in message::split(&packet) {
                 let index = header.sequence.wrapping_sub(first);
                 if header.kind != ERROR || usize::try_from(index).is_ok_and(|index| index > count) {
                     continue;
@@ -283,9 +286,10 @@ impl Netlink {
 
     /// As [`Netlink::hear`] or [`Netlink::try_hear`], with the port of the socket that made each change.
     pub fn hear_of(&mut self, wait: bool) -> io::Result<Vec<(u32, Answer)>> {
-        let length = self.receive(if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT })?;
-        let packet = self.buffer.get(..length).unwrap_or_default();
-        Ok(message::split(packet)
+        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        let mut packet = Vec::with_capacity(ROOM);
+        self.receive(flags, &mut packet)?;
+        Ok(message::split(&packet)
             .map(|(header, body)| (header.port, Answer { kind: header.kind, body: body.to_vec() }))
             .collect())
     }
@@ -310,14 +314,18 @@ impl Netlink {
         }
     }
 
-    fn receive(&mut self, flags: RecvFlags) -> io::Result<usize> {
+    /// Takes one packet in place of what `packet` held.
+    fn receive(&self, flags: RecvFlags, packet: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            match rustix::net::recv(&self.socket, &mut self.buffer, flags | RecvFlags::TRUNC) {
-                Ok((_, length)) if length > self.buffer.len() => {
+            packet.clear();
+            let room = packet.capacity();
+            match rustix::net::recv(&self.socket, spare_capacity(packet), flags | RecvFlags::TRUNC)
+            {
+                Ok((_, length)) if length > room => {
                     // The kernel sends dumps in packets of at most 32 KiB; this is for the day it does not.
                     return Err(io::Error::other("a netlink answer did not fit"));
                 }
-                Ok((_, length)) => return Ok(length),
+                Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

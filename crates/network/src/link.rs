@@ -35,14 +35,19 @@ use wire::RTM_GETLINK;
 #[derive(Debug)]
 pub struct Links {
     socket: Mutex<Netlink>,
+    /// Removals take so long that nobody else should wait for them.
+    removals: Option<Mutex<Netlink>>,
 }
 
 impl Links {
     /// Those of this thread's network namespace.
     pub fn open() -> Result<Links, LinkError> {
-        let socket = Netlink::open(netlink::ROUTE)
-            .map_err(|error| LinkError::new("open a socket for interfaces", error))?;
-        Ok(Links { socket: Mutex::new(socket) })
+        Ok(Links { removals: Some(open_socket()?), ..Links::open_narrow()? })
+    }
+
+    /// The same with one socket instead of two, for the many that have little to do.
+    pub(crate) fn open_narrow() -> Result<Links, LinkError> {
+        Ok(Links { socket: open_socket()?, removals: None })
     }
 
     /// The link of this name.
@@ -173,7 +178,8 @@ impl Links {
         let message = Message::new(wire::RTM_DELLINK, flags::ACK)
             .raw(&ifinfo(0, Changes::default()))
             .text(wire::IFLA_IFNAME, name);
-        match self.batch(vec![message]) {
+        let socket = self.removals.as_ref().unwrap_or(&self.socket);
+        match socket.lock().unwrap_or_else(PoisonError::into_inner).ask(message) {
             Ok(_) => Ok(()),
             Err(error) if error.errno() == wire::ENODEV => Ok(()),
             Err(error) => Err(LinkError::new(format!("remove the interface `{name}`"), error)),
@@ -187,6 +193,12 @@ impl Links {
     pub(crate) fn dump(&self, message: &Message) -> Result<Vec<Answer>, Refused> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).dump(message)
     }
+}
+
+fn open_socket() -> Result<Mutex<Netlink>, LinkError> {
+    Netlink::open(netlink::ROUTE)
+        .map(Mutex::new)
+        .map_err(|error| LinkError::new("open a socket for interfaces", error))
 }
 
 /// Whether the kernel takes this text for the name of a link. What it refuses could also climb out of a directory of

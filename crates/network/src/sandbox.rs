@@ -102,7 +102,7 @@ impl Sandbox {
                 return Err(LinkError::new("open the IPv6 settings of a network namespace", error));
             }
         };
-        Ok(Sandbox { namespace: namespace.into(), inside: Links::open()?, settings })
+        Ok(Sandbox { namespace: namespace.into(), inside: Links::open_narrow()?, settings })
     }
 
     /// What is the same for every container. This thread is in the namespace.

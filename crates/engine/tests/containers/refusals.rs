@@ -89,12 +89,19 @@ pub(crate) fn requests_that_cannot_be_leave_nothing() {
             .create(CreateRequest {
                 name: None,
                 config: sh(""),
-                host: HostConfig::default(),
+                host: HostConfig {
+                    network_mode: "host".into(),
+                    publish_all_ports: true,
+                    ..HostConfig::default()
+                },
                 ..CreateRequest::default()
             })
             .await
             .unwrap();
-        assert_eq!(created.warnings.len(), 1, "{:?}", created.warnings);
+        assert_eq!(
+            created.warnings,
+            ["Published ports are discarded when using host network mode"]
+        );
         house
     });
 }

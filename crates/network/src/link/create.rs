@@ -2,7 +2,7 @@
 
 use super::sysctl::{self, Protocol};
 use super::wire::{self, Changes, RTM_NEWLINK, RTM_SETLINK, ifinfo};
-use super::{Link, LinkError, Links, address, read, valid_name};
+use super::{Link, LinkError, Links, address, errno, read, valid_name};
 use crate::ipam::Mac;
 use ipnet::IpNet;
 use naru_kernel::netlink::{Answer, Message, flags};
@@ -127,6 +127,23 @@ impl Links {
         ready.map(|()| index)
     }
 
+    /// The bridge as it should be, whether it is there or not: its ports stay, what it lacks is put right. For the start of
+    /// a daemon whose containers run, and for the repair of what somebody changed. Whether it was made.
+    pub fn ensure_bridge(&self, spec: &BridgeSpec) -> Result<(u32, bool), LinkError> {
+        match self.find(&spec.name) {
+            Ok(link) if link.kind == "bridge" => {
+                self.prepare_bridge(link.index, spec)?;
+                Ok((link.index, false))
+            }
+            Ok(_) => {
+                let attempted = format!("make the bridge `{}`", spec.name);
+                Err(LinkError::new(attempted, errno(wire::EEXIST)))
+            }
+            Err(error) if error.is_absent() => Ok((self.create_bridge(spec)?, true)),
+            Err(error) => Err(error),
+        }
+    }
+
     fn prepare_bridge(&self, index: u32, spec: &BridgeSpec) -> Result<(), LinkError> {
         self.set_protocols(&spec.name, &spec.addresses)?;
         let mut messages: Vec<Message> =
@@ -167,11 +184,12 @@ impl Links {
         // The acknowledgement of the second message is enough; a refusal comes unasked.
         let pair = create_with(flags::ECHO, "veth", |data| {
             data.nest(wire::VETH_PEER, |peer| {
-                end(peer.raw(&ifinfo(0, Changes::default())), inner, spec.inner.mac, spec.mtu)
+                let peer = one_queue(peer.raw(&ifinfo(0, Changes::default())));
+                end(peer, inner, spec.inner.mac, spec.mtu)
                     .u32(wire::IFLA_NET_NS_FD, descriptor(spec.namespace))
             })
         });
-        let pair = end(pair, outer, spec.outer.mac, spec.mtu)
+        let pair = end(one_queue(pair), outer, spec.outer.mac, spec.mtu)
             .with(spec.master, |message, master| message.u32(wire::IFLA_MASTER, master));
         let answers = self.batch(vec![pair, outer_end(outer, spec.mtu)]).map_err(|error| {
             LinkError::new(format!("make the pair `{outer}` and `{inner}`"), error)
@@ -323,6 +341,12 @@ fn silent(message: Message, mtu: Option<u32>) -> Message {
             inet6.u8(wire::INET6_ADDR_GEN_MODE, wire::NO_GENERATED_ADDRESS)
         })
     })
+}
+
+/// A pair has a queue for each processor unless it is told otherwise, and each is an object of its own to make, to
+/// announce and to remove. Packets of a pair wait in none of them.
+fn one_queue(message: Message) -> Message {
+    message.u32(wire::IFLA_NUM_TX_QUEUES, 1).u32(wire::IFLA_NUM_RX_QUEUES, 1)
 }
 
 fn create(

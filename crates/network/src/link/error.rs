@@ -53,7 +53,9 @@ impl Failure for LinkError {
             libc_numbers::EPERM | libc_numbers::EACCES => Kind::Forbidden,
             libc_numbers::EOPNOTSUPP | libc_numbers::EAFNOSUPPORT => Kind::Unsupported,
             libc_numbers::EBUSY => Kind::Conflict,
-            libc_numbers::ENOBUFS | libc_numbers::ENOMEM => Kind::ResourceExhausted,
+            libc_numbers::ENOBUFS | libc_numbers::ENOMEM | libc_numbers::EXFULL => {
+                Kind::ResourceExhausted
+            }
             libc_numbers::EINVAL | libc_numbers::ERANGE => Kind::InvalidInput,
             _ => match self.source.kind() {
                 io::ErrorKind::InvalidInput => Kind::InvalidInput,
@@ -73,6 +75,10 @@ impl Failure for LinkError {
             libc_numbers::EOPNOTSUPP => {
                 Some("this kernel lacks the kind of interface; load its module".to_owned())
             }
+            libc_numbers::EXFULL => Some(
+                "the kernel gives a bridge at most 1023 ports; spread the containers over networks"
+                    .to_owned(),
+            ),
             libc_numbers::EBUSY => Some(
                 "the parent interface is in use by another bridge, or by links of another mode"
                     .to_owned(),
@@ -90,6 +96,7 @@ mod libc_numbers {
     pub(super) const EBUSY: i32 = 16;
     pub(super) const EINVAL: i32 = 22;
     pub(super) const ERANGE: i32 = 34;
+    pub(super) const EXFULL: i32 = 54;
     pub(super) const EOPNOTSUPP: i32 = 95;
     pub(super) const EAFNOSUPPORT: i32 = 97;
     pub(super) const ENOBUFS: i32 = 105;

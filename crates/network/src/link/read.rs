@@ -145,3 +145,34 @@ pub(super) fn counters(answers: &[Answer]) -> Vec<(String, Counters)> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cut_off_and_lying_answers_do_no_harm(mut body in prop::collection::vec(any::<u8>(), 0..200), kinds in prop::collection::vec((0..30_u8, 0..12_u8), 0..20)) {
+            // Some of it in the shape of attributes, or hardly any would be looked into.
+            for (kind, length) in kinds {
+                body.extend([length + 4, 0, kind, 0]);
+                body.extend(vec![kind; usize::from(length.next_multiple_of(4))]);
+            }
+            for cut in 0..body.len() {
+                let body = body.get(cut..).unwrap();
+                let answer = Answer { kind: wire::RTM_NEWLINK, body: body.to_vec() };
+                prop_assert!(link(body).is_none_or(|link| link.addresses.is_empty()));
+                prop_assert!(counters(&[answer]).len() <= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_bridges_news_of_a_port_are_not_of_a_link() {
+        let mut body = vec![0; wire::IFINFO_LENGTH];
+        assert!(link(&body).is_some());
+        body[0] = wire::AF_BRIDGE;
+        assert!(link(&body).is_none());
+    }
+}

@@ -113,7 +113,8 @@ impl Sandbox {
         ready
     }
 
-    /// Removes an interface by its name inside, the host's end with it; fine when it is gone. Takes 10 ms and more.
+    /// Removes an interface by its name inside, the host's end with it; fine when it is gone. Takes 10 ms and more. A
+    /// container with rights over its network may have renamed it; a pair is therefore better removed by the host's end.
     pub fn detach(&self, name: &str) -> Result<(), LinkError> {
         self.links().remove(name)
     }
@@ -142,21 +143,32 @@ impl Sandbox {
     /// Brings an interface up with its addresses and routes, in one request.
     fn configure(&self, index: u32, attachment: &Attachment) -> Result<(), LinkError> {
         let Attachment { name, addresses, gateway_v4, gateway_v6, routes, .. } = attachment;
-        let attempted = |error| LinkError::new(format!("set up `{name}` in a container"), error);
         if addresses.iter().any(|net| matches!(net, IpNet::V6(_))) {
             self.enable_ipv6(name).map_err(|error| {
                 LinkError::new(format!("enable IPv6 of `{name}` in a container"), error)
             })?;
         }
         let up = |with| Message::new(RTM_SETLINK, with).raw(&ifinfo(index, Changes::up()));
-        let mut messages = vec![up(0)];
-        messages.extend(addresses.iter().map(|net| new_address(index, *net, 0)));
+        let mut steps = vec![(up(0), "bring up".to_owned())];
+        steps.extend(
+            addresses
+                .iter()
+                .map(|net| (new_address(index, *net, 0), format!("give the address `{net}` to"))),
+        );
         for route in gateways(*gateway_v4, *gateway_v6, addresses).iter().chain(routes) {
-            messages.push(new_route(index, route, 0));
+            let destination = route.destination;
+            steps.push((
+                new_route(index, route, 0),
+                format!("make a route to `{destination}` over"),
+            ));
         }
         // Refusals come unasked; the acknowledgement of the last message says that all are through.
-        messages.push(up(flags::ACK));
-        self.links().batch(messages).map(drop).map_err(attempted)
+        steps.push((up(flags::ACK), "bring up".to_owned()));
+        let (messages, attempts): (Vec<Message>, Vec<String>) = steps.into_iter().unzip();
+        self.links().batch(messages).map(drop).map_err(|refused| {
+            let step = attempts.get(refused.index).map_or("set up", String::as_str);
+            LinkError::new(format!("{step} `{name}` in a container"), refused)
+        })
     }
 
     fn enable_ipv6(&self, name: &str) -> io::Result<()> {

@@ -54,6 +54,34 @@ fn a_bridge_is_ready_for_containers() {
 }
 
 #[test]
+fn a_bridge_is_put_right_with_its_ports() {
+    host(|| {
+        let links = Links::open().unwrap();
+        let spec = BridgeSpec {
+            name: "br0".to_owned(),
+            mac: "02:42:00:00:00:07".parse().unwrap(),
+            mtu: None,
+            addresses: vec!["10.1.0.1/24".parse().unwrap(), "fd01::1/64".parse().unwrap()],
+            alias: Some("naru".to_owned()),
+        };
+        let (index, made) = links.ensure_bridge(&spec).unwrap();
+        assert!(made);
+        let port = links.create_isolated("port", "x").unwrap();
+        links.set_master(port, Some(index)).unwrap();
+        run(&["ip", "address", "flush", "dev", "br0"]);
+        run(&["ip", "link", "set", "br0", "down"]);
+        assert_eq!(links.ensure_bridge(&spec).unwrap(), (index, false));
+        let judged = judged("br0");
+        assert_eq!(addresses(&judged), ["10.1.0.1/24", "fd01::1/64"]);
+        assert!(judged["flags"].as_array().unwrap().contains(&"UP".into()));
+        assert_eq!(links.at(port).unwrap().master, Some(index));
+        let error =
+            links.ensure_bridge(&BridgeSpec { name: "port".to_owned(), ..spec }).unwrap_err();
+        assert!(error.is_present());
+    });
+}
+
+#[test]
 fn a_bridge_without_an_ipv6_address_takes_no_part_in_it() {
     host(|| {
         let links = Links::open().unwrap();

@@ -2,7 +2,7 @@ use crate::fixture::{
     addresses, attachment, bridge, has_kind, host, json, judged, judged_in, run, run_in, sandbox,
 };
 use naru_kernel::clone::flags::NETWORK;
-use naru_network::link::{IpvlanMode, Layered, Links, MacvlanMode, RouteSpec};
+use naru_network::link::{Change, IpvlanMode, Layered, Links, MacvlanMode, RouteSpec, Watch};
 use naru_network::sandbox::{Attachment, MovedIn, RESOLVER_ADDRESS, Sandbox, SandboxSpec};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -203,7 +203,10 @@ fn a_failed_attachment_leaves_nothing() {
             ..attachment("eth0", &["10.1.0.2/24"])
         };
         let error = sandbox.attach(&links, "veth0", index, &bad).unwrap_err();
-        assert_eq!(error.to_string(), "cannot set up `eth0` in a container");
+        assert_eq!(
+            error.to_string(),
+            "cannot make a route to `10.9.0.0/16` over `eth0` in a container"
+        );
         assert!(links.find("veth0").unwrap_err().is_absent());
         assert_eq!(sandbox.links().list().unwrap().len(), 1);
         // The bridge is gone behind our back.
@@ -466,6 +469,26 @@ fn the_hosts_own_namespace_is_no_sandbox() {
         );
         let error = Sandbox::of_process(u32::MAX).unwrap_err();
         assert!(error.is_absent() && error.to_string().contains("4294967295"));
+    });
+}
+
+#[test]
+fn a_sandbox_that_nobody_holds_leaves_nothing() {
+    host(|| {
+        let links = Links::open().unwrap();
+        let index = bridge(&links, "br0", &["10.1.0.1/24"]);
+        let spec = SandboxSpec { ipv6: true, low_ports: true, resolver: true };
+        let (sandbox, sockets) = Sandbox::make(&spec).unwrap();
+        sandbox.attach(&links, "veth0", index, &attachment("eth0", &["10.1.0.2/24"])).unwrap();
+        let mut watch = Watch::open().unwrap();
+        // The resolver's sockets hold the namespace too.
+        drop(sandbox);
+        links.find("veth0").unwrap();
+        drop(sockets);
+        let is_end =
+            |change: &Change| matches!(change, Change::Gone { name, .. } if name == "veth0");
+        while !watch.wait().unwrap().iter().any(is_end) {}
+        assert!(links.find("veth0").unwrap_err().is_absent());
     });
 }
 

@@ -4,7 +4,9 @@ use super::FirewallError;
 use super::encode::{GET_CHAIN, NFTABLES};
 use super::listing::{be32, field, text};
 use super::state::{Network, check_name};
+use ipnet::Ipv6Net;
 use naru_kernel::netlink::{self, Answer, Message, Netlink, attributes, flags};
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 
@@ -47,6 +49,32 @@ fn change(path: &str, value: &str) -> io::Result<Option<String>> {
     let file = std::fs::File::options().write(true).open(path)?;
     rustix::io::write(&file, value.as_bytes())?;
     Ok(Some(before))
+}
+
+/// Makes addresses the host's own, all of a prefix, or no longer; without IPv6 there is nothing to make.
+pub(super) fn own_prefix(prefix: Ipv6Net, own: bool) -> io::Result<()> {
+    const NEW_ROUTE: u16 = 24;
+    const DEL_ROUTE: u16 = 25;
+    const LOOPBACK_INDEX: u32 = 1;
+    let disabled = std::fs::read_to_string(format!("{SETTINGS}/ipv6/conf/lo/disable_ipv6"));
+    if disabled.map_or(true, |text| text.trim() == "1") {
+        return Ok(());
+    }
+    // Family, lengths of destination and source, -, table `local`, protocol `static`, scope `host`, type `local`, flags.
+    let fixed = [10, prefix.prefix_len(), 0, 0, 255, 4, 254, 2, 0, 0, 0, 0];
+    let (kind, flags) = if own {
+        (NEW_ROUTE, flags::ACK | flags::CREATE | flags::REPLACE)
+    } else {
+        (DEL_ROUTE, flags::ACK)
+    };
+    let message = Message::new(kind, flags)
+        .raw(&fixed)
+        .address(1, prefix.network().into())
+        .u32(4, LOOPBACK_INDEX);
+    match Netlink::open(netlink::ROUTE)?.ask(message) {
+        Err(refused) if !own && Errno::from_io_error(&refused.error) == Some(Errno::SRCH) => Ok(()),
+        result => Ok(result.map(drop)?),
+    }
 }
 
 /// A setting that was changed.

@@ -3,5 +3,6 @@
 #![cfg(test)]
 
 mod isolation;
+mod judge;
 mod publishing;
 mod rig;

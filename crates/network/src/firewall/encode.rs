@@ -1,6 +1,6 @@
 //! Pure: a table, or changes of one, as nf_tables messages. Names and numbers are those of `linux/netfilter/nf_tables.h`.
 
-use super::plan::{Chain, Element, Map, MapKind, Part, Rule, Table};
+use super::plan::{Base, Chain, Element, Hook, Map, MapKind, Part, Rule, Table};
 use super::state::Proto;
 use ipnet::IpNet;
 use naru_kernel::netlink::{Message, flags};
@@ -70,18 +70,31 @@ pub(super) fn delete_table(table: &str) -> Message {
 pub(super) fn new_chain(table: &str, chain: &Chain) -> Message {
     let message = message(NEW_CHAIN, flags::CREATE).text(1, table).text(3, &chain.name);
     message.with(chain.base, |message, base| {
-        let hook = match base.hook {
-            super::plan::Hook::Prerouting => 0,
-            super::plan::Hook::Input => 1,
-            super::plan::Hook::Forward => 2,
-            super::plan::Hook::Output => 3,
-            super::plan::Hook::Postrouting => 4,
-        };
         message
-            .nest(4, |at| at.be32(1, hook).bytes(2, &base.priority.to_be_bytes()))
-            .be32(5, 1)
+            .nest(4, |at| at.be32(1, hook(base.hook)).bytes(2, &base.priority.to_be_bytes()))
+            .be32(5, POLICY_ACCEPT)
             .text(7, base.kind)
     })
+}
+
+const POLICY_ACCEPT: u32 = 1;
+
+fn hook(hook: Hook) -> u32 {
+    match hook {
+        Hook::Prerouting => 0,
+        Hook::Input => 1,
+        Hook::Forward => 2,
+        Hook::Output => 3,
+        Hook::Postrouting => 4,
+    }
+}
+
+/// Where packets enter a chain and what becomes of them at its end, as bytes to compare.
+pub(super) fn base_mark(base: &Base) -> Vec<u8> {
+    let numbers = [hook(base.hook), base.priority.cast_unsigned(), POLICY_ACCEPT];
+    let mut bytes: Vec<u8> = numbers.into_iter().flat_map(u32::to_be_bytes).collect();
+    bytes.extend_from_slice(base.kind.as_bytes());
+    bytes
 }
 
 pub(super) fn delete_chain(table: &str, chain: &str) -> Message {

@@ -167,6 +167,7 @@ fn damage_by_others_is_noticed_and_put_right() {
         "nft flush chain inet naru to-br0",
         "nft insert rule inet naru forward accept",
         "nft add chain inet naru mine",
+        "nft chain inet naru forward { policy drop; }",
         "nft delete table inet naru",
     ] {
         rig.host.command(damage);

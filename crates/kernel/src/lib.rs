@@ -40,3 +40,4 @@ pub mod sparse;
 pub mod splice;
 pub mod times;
 pub mod xattr;
+pub mod xtables;

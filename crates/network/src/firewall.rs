@@ -239,7 +239,12 @@ impl Firewall {
         listing.add_rules(&name, &rules);
         let maps: Vec<&'static str> = table.maps.iter().map(|map| map.name).collect();
         self.read_elements(&mut listing, &maps)?;
-        Ok(listing.drift(&table))
+        let mut drift = listing.drift(&table);
+        let unready = state.networks.iter().filter(|network| !host::is_prepared(network));
+        drift
+            .missing
+            .extend(unready.map(|network| format!("setting of bridge `{}`", network.bridge)));
+        Ok(drift)
     }
 
     /// Hears of changes of the table by others, from now on.

@@ -6,6 +6,7 @@ use super::listing::{be32, field, text};
 use super::state::{Network, check_name};
 use ipnet::Ipv6Net;
 use naru_kernel::netlink::{self, Answer, Message, Netlink, attributes, flags};
+use naru_kernel::xtables::{self, Family};
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
@@ -21,6 +22,15 @@ pub fn prepare_bridge(network: &Network) -> Result<(), FirewallError> {
     // The address must be the host's or the setting must be there: without IPv4 in the kernel there is nothing to set.
     set(&format!("ipv4/conf/{bridge}/route_localnet"), "1")?;
     set(&format!("ipv4/conf/{bridge}/proxy_arp_pvlan"), if network.icc { "0" } else { "1" })
+}
+
+/// Whether a bridge is as [`prepare_bridge`] makes it; one that is not there is somebody else's matter.
+pub(super) fn is_prepared(network: &Network) -> bool {
+    let is = |name: &str, value: &str| {
+        let path = format!("{SETTINGS}/ipv4/conf/{}/{name}", network.bridge);
+        std::fs::read_to_string(path).map_or(true, |text| text.trim() == value)
+    };
+    is("route_localnet", "1") && is("proxy_arp_pvlan", if network.icc { "0" } else { "1" })
 }
 
 /// Whether frames between the ports of a bridge pass the rules too, as hosts with `br_netfilter` have it. A container then
@@ -155,13 +165,19 @@ pub struct Blocking {
 }
 
 /// The chains of the host's own firewall that drop forwarded packets which no rule allows. We never change them: who
-/// wants containers to reach others, or to be reached, allows it there. Rules of the old `iptables` (not `iptables-nft`)
-/// are not seen by nf_tables; their policy is looked up, too, where the kernel has them.
+/// wants containers to reach others, or to be reached, allows it there. Rules of `iptables-legacy`, which nf_tables does
+/// not know, are looked at too; their table is named `filter (legacy)`.
 pub fn host_forward_policy() -> io::Result<Vec<Blocking>> {
     let mut netlink = Netlink::open(netlink::NETFILTER)?;
     let message = Message::new((NFTABLES << 8) | GET_CHAIN, flags::DUMP).raw(&[0; 4]);
     let answers = netlink.ask(message)?;
     let mut found: Vec<Blocking> = answers.iter().filter_map(blocking).collect();
+    for (family, name) in [(Family::V4, "ip"), (Family::V6, "ip6")] {
+        if xtables::forward_drops(family)? {
+            let (table, chain) = ("filter (legacy)".to_owned(), "FORWARD".to_owned());
+            found.push(Blocking { family: name, table, chain });
+        }
+    }
     found.sort();
     Ok(found)
 }

@@ -39,6 +39,7 @@ fn a_port_is_kept_from_others_and_refuses_by_itself() {
         drop((kept, kept6, udp));
         TcpListener::bind("127.0.0.1:8080").unwrap();
         UdpSocket::bind("127.0.0.1:8080").unwrap();
+        assert!(!bound(ANY4, Proto::Sctp, 8080));
         let absent = reserve("192.0.2.77".parse().unwrap(), Proto::Tcp, 80).unwrap_err();
         assert_eq!(absent.kind(), ErrorKind::AddrNotAvailable);
     });

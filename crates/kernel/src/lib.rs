@@ -41,3 +41,4 @@ pub mod sparse;
 pub mod splice;
 pub mod times;
 pub mod xattr;
+pub mod xtables;

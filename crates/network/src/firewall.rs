@@ -128,6 +128,17 @@ impl Failure for FirewallError {
     }
 }
 
+/// The table of this name that makes a state true, as `nft` would write it.
+pub fn describe(
+    name: &str,
+    options: &FirewallOptions,
+    state: &State,
+) -> Result<String, FirewallError> {
+    state::check_name("table", name, 31)?;
+    state.check()?;
+    Ok(rules::table(name, options, state).to_string())
+}
+
 /// Our table in the network namespace of the thread that opened it.
 #[derive(Debug)]
 pub struct Firewall {
@@ -152,6 +163,7 @@ impl Firewall {
         state.check()?;
         let table = rules::table(&self.name, &self.options, state);
         self.change("rebuild", encode::replace(&table))?;
+        self.own_prefix(true)?;
         for network in &state.networks {
             match prepare_bridge(network) {
                 Err(FirewallError::Setting { source, .. })
@@ -166,7 +178,7 @@ impl Firewall {
     pub fn add_network(&mut self, network: &Network) -> Result<(), FirewallError> {
         network.check()?;
         let mut messages = Vec::new();
-        for chain in rules::network_chains(network) {
+        for chain in rules::network_chains(&self.name, network) {
             messages.push(encode::new_chain(&self.name, &chain));
             messages.push(encode::flush_chain(&self.name, &chain.name));
             let rules = chain.rules.iter();
@@ -192,7 +204,10 @@ impl Firewall {
     pub fn publish(&mut self, published: &[Published]) -> Result<(), FirewallError> {
         published.iter().try_for_each(Published::check)?;
         let Some(first) = published.first() else { return Ok(()) };
-        let messages = self.grouped(published.iter().map(rules::published_element), NEW_ELEMENT);
+        let messages = self.grouped(
+            published.iter().flat_map(|one| rules::published_elements(&self.name, one)),
+            NEW_ELEMENT,
+        );
         match self.change("publish ports in", messages) {
             Err(FirewallError::Kernel { source, .. })
                 if matches!(Errno::from_io_error(&source), Some(Errno::BUSY | Errno::EXIST)) =>
@@ -205,7 +220,8 @@ impl Firewall {
 
     /// Takes published ports back; those that are not published are no error. Connections that exist go on.
     pub fn withdraw(&mut self, published: &[Published]) -> Result<(), FirewallError> {
-        let elements = published.iter().map(rules::published_element).collect();
+        let elements =
+            published.iter().flat_map(|one| rules::published_elements(&self.name, one)).collect();
         self.take_away("withdraw ports from", elements, Vec::new())
     }
 
@@ -224,7 +240,15 @@ impl Firewall {
     /// Removes the table; that it is gone already is no error.
     pub fn remove(&mut self) -> Result<(), FirewallError> {
         let messages = vec![encode::new_table(&self.name), encode::delete_table(&self.name)];
-        self.change("remove", messages)
+        self.change("remove", messages)?;
+        self.own_prefix(false)
+    }
+
+    fn own_prefix(&self, own: bool) -> Result<(), FirewallError> {
+        host::own_prefix(rules::loopback_prefix(&self.name), own).map_err(|source| {
+            let what = "set the route of";
+            FirewallError::Kernel { what, table: self.name.clone(), source }
+        })
     }
 
     /// Whether the table is there.
@@ -250,7 +274,12 @@ impl Firewall {
         listing.add_rules(&name, &rules);
         let maps: Vec<&'static str> = table.maps.iter().map(|map| map.name).collect();
         self.read_elements(&mut listing, &maps)?;
-        Ok(listing.drift(&table))
+        let mut drift = listing.drift(&table);
+        let unready = state.networks.iter().filter(|network| !host::is_prepared(network));
+        drift
+            .missing
+            .extend(unready.map(|network| format!("setting of bridge `{}`", network.bridge)));
+        Ok(drift)
     }
 
     /// Hears of changes of the table by others, from now on.

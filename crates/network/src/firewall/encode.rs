@@ -1,9 +1,10 @@
 //! Pure: a table, or changes of one, as nf_tables messages. Names and numbers are those of `linux/netfilter/nf_tables.h`.
 
-use super::plan::{Chain, Element, Map, MapKind, Part, Rule, Table};
+use super::plan::{Base, Chain, Element, Hook, Map, MapKind, Part, Rule, Table};
+use super::state::Proto;
 use ipnet::IpNet;
 use naru_kernel::netlink::{Message, flags};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 pub(super) const NFTABLES: u16 = 10;
 pub(super) const NEW_TABLE: u16 = 0;
@@ -69,17 +70,31 @@ pub(super) fn delete_table(table: &str) -> Message {
 pub(super) fn new_chain(table: &str, chain: &Chain) -> Message {
     let message = message(NEW_CHAIN, flags::CREATE).text(1, table).text(3, &chain.name);
     message.with(chain.base, |message, base| {
-        let hook = match base.hook {
-            super::plan::Hook::Prerouting => 0,
-            super::plan::Hook::Forward => 2,
-            super::plan::Hook::Output => 3,
-            super::plan::Hook::Postrouting => 4,
-        };
         message
-            .nest(4, |at| at.be32(1, hook).bytes(2, &base.priority.to_be_bytes()))
-            .be32(5, 1)
+            .nest(4, |at| at.be32(1, hook(base.hook)).bytes(2, &base.priority.to_be_bytes()))
+            .be32(5, POLICY_ACCEPT)
             .text(7, base.kind)
     })
+}
+
+const POLICY_ACCEPT: u32 = 1;
+
+fn hook(hook: Hook) -> u32 {
+    match hook {
+        Hook::Prerouting => 0,
+        Hook::Input => 1,
+        Hook::Forward => 2,
+        Hook::Output => 3,
+        Hook::Postrouting => 4,
+    }
+}
+
+/// Where packets enter a chain and what becomes of them at its end, as bytes to compare.
+pub(super) fn base_mark(base: &Base) -> Vec<u8> {
+    let numbers = [hook(base.hook), base.priority.cast_unsigned(), POLICY_ACCEPT];
+    let mut bytes: Vec<u8> = numbers.into_iter().flat_map(u32::to_be_bytes).collect();
+    bytes.extend_from_slice(base.kind.as_bytes());
+    bytes
 }
 
 pub(super) fn delete_chain(table: &str, chain: &str) -> Message {
@@ -101,13 +116,8 @@ pub(super) fn new_rule(table: &str, chain: &str, rule: &Rule) -> Message {
 
 /// What a rule carries so that it is known again: its text, as a comment that `nft` does not show as one.
 pub(super) fn mark(rule: &Rule) -> Vec<u8> {
-    // FNV-1a; against accidents, not against somebody who forges it: who can, can change the rules anyway.
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for part in rule {
-        for byte in part.to_string().bytes().chain([0]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+    let texts = rule.iter().flat_map(|part| part.to_string().into_bytes().into_iter().chain([0]));
+    let hash = super::rules::fnv1a(texts);
     // A type of userdata that `nft` has no use for, its length, its value.
     let mut bytes = vec![0x6e, 8];
     bytes.extend_from_slice(&hash.to_be_bytes());
@@ -136,10 +146,7 @@ pub(super) fn elements(
                             Element::Jump(_, chain) => {
                                 data.nest(2, |v| verdict(v, JUMP, Some(chain)))
                             }
-                            Element::Host(_, _, _, to) | Element::Any(_, _, to) => {
-                                data.bytes(1, &socket_address(*to))
-                            }
-                            Element::Link(..) => data,
+                            _ => data.bytes(1, &element_value(element)),
                         })
                     })
                 })
@@ -157,7 +164,9 @@ pub(super) fn element_key(element: &Element) -> Vec<u8> {
             push_address(&mut key, *host);
             push_port(&mut key, proto.number(), *port);
         }
-        Element::Any(proto, port, _) => push_port(&mut key, proto.number(), *port),
+        Element::Any(proto, port, _)
+        | Element::Address(proto, port, _)
+        | Element::Port(proto, port, _) => push_port(&mut key, proto.number(), *port),
         Element::Link(from, to, proto, port) => {
             push_address(&mut key, *from);
             push_address(&mut key, *to);
@@ -172,6 +181,8 @@ pub(super) fn element_value(element: &Element) -> Vec<u8> {
     match element {
         Element::Jump(_, chain) => chain.as_bytes().to_vec(),
         Element::Host(_, _, _, to) | Element::Any(_, _, to) => socket_address(*to),
+        Element::Address(_, _, to) => to.octets().to_vec(),
+        Element::Port(_, _, to) => to.to_be_bytes().to_vec(),
         Element::Link(..) => Vec::new(),
     }
 }
@@ -224,6 +235,8 @@ fn new_map(table: &str, map: &Map, id: u32) -> Message {
         MapKind::Host6 => (concat(&[IPV6_ADDR, INET_PROTO, INET_SERVICE]), 24, Some(to6)),
         MapKind::Any4 => (concat(&[INET_PROTO, INET_SERVICE]), 8, Some(to4)),
         MapKind::Any6 => (concat(&[INET_PROTO, INET_SERVICE]), 8, Some(to6)),
+        MapKind::Address6 => (concat(&[INET_PROTO, INET_SERVICE]), 8, Some((IPV6_ADDR, 16))),
+        MapKind::Port => (concat(&[INET_PROTO, INET_SERVICE]), 8, Some((INET_SERVICE, 2))),
         MapKind::Links4 => (concat(&[IPV4_ADDR, IPV4_ADDR, INET_PROTO, INET_SERVICE]), 16, None),
         MapKind::Links6 => (concat(&[IPV6_ADDR, IPV6_ADDR, INET_PROTO, INET_SERVICE]), 40, None),
     };
@@ -236,6 +249,18 @@ fn new_map(table: &str, map: &Map, id: u32) -> Message {
         .be32(5, length)
         .with(gives, |message, (kind, length)| message.be32(6, kind).be32(7, length))
         .be32(10, id)
+        .bytes(13, &byte_order(map.kind))
+}
+
+/// What `nft` needs to show keys: whether they are numbers of the machine or of the network.
+fn byte_order(kind: MapKind) -> Vec<u8> {
+    const KEY_BYTE_ORDER: u8 = 0;
+    const OF_MACHINE: u32 = 1;
+    const OF_NETWORK: u32 = 2;
+    let order = if kind == MapKind::Interfaces { OF_MACHINE } else { OF_NETWORK };
+    let mut bytes = vec![KEY_BYTE_ORDER, 4];
+    bytes.extend_from_slice(&order.to_ne_bytes());
+    bytes
 }
 
 fn verdict(message: Message, code: i32, chain: Option<&str>) -> Message {
@@ -390,6 +415,22 @@ fn part(list: Message, part: &Part) -> Message {
             let list = proto_and_port(family(list, *v6), 0);
             translate(lookup(list, map, Some(register(0))), *v6)
         }
+        Part::Of(proto) => compare(meta(list, META_PROTOCOL, 0), EQUAL, &[proto.number()]),
+        Part::Answer => {
+            const DIRECTION: u32 = 1;
+            let list = expression(list, "ct", |e| e.be32(2, DIRECTION).be32(1, register(0)));
+            compare(list, EQUAL, &[1])
+        }
+        Part::DestinationBy(map, _) => {
+            write_address(lookup(proto_and_port(list, 0), map, Some(register(0))), DESTINATION, 0)
+        }
+        Part::SourceBy(map, _) => {
+            write_address(lookup(proto_and_port(list, 0), map, Some(register(0))), SOURCE, 0)
+        }
+        Part::PortBy(map, proto) => {
+            write_port(lookup(proto_and_port(list, 0), map, Some(register(0))), *proto, 2, 0)
+        }
+        Part::ReturnToLoopback(proto) => return_to_loopback(list, *proto),
         Part::Masquerade => expression(list, "masq", |e| e),
         Part::SourceBecomes(address) => {
             let mut bytes = Vec::new();
@@ -407,4 +448,49 @@ fn part(list: Message, part: &Part) -> Message {
         Part::Accept => immediate(list, ACCEPT, None),
         Part::Drop => immediate(list, DROP, None),
     }
+}
+
+const SOURCE: u32 = 8;
+const DESTINATION: u32 = 24;
+
+/// Writes an address into the IPv6 header; the checksum of what is in the packet counts it.
+fn write_address(list: Message, offset: u32, word: u32) -> Message {
+    const PSEUDO_HEADER: u32 = 1;
+    expression(list, "payload", |e| {
+        e.be32(5, register(word))
+            .be32(2, NETWORK_HEADER)
+            .be32(3, offset)
+            .be32(4, 16)
+            .be32(6, 0)
+            .be32(7, 0)
+            .be32(8, PSEUDO_HEADER)
+    })
+}
+
+/// Writes a port.
+fn write_port(list: Message, proto: Proto, offset: u32, word: u32) -> Message {
+    const INTERNET_CHECKSUM: u32 = 1;
+    let checksum = if proto == Proto::Udp { 6 } else { 16 };
+    expression(list, "payload", |e| {
+        e.be32(5, register(word))
+            .be32(2, TRANSPORT_HEADER)
+            .be32(3, offset)
+            .be32(4, 2)
+            .be32(6, INTERNET_CHECKSUM)
+            .be32(7, checksum)
+            .be32(8, 0)
+    })
+}
+
+fn set_register(list: Message, word: u32, bytes: &[u8]) -> Message {
+    expression(list, "immediate", |e| {
+        e.be32(1, register(word)).nest(2, |data| data.bytes(1, bytes))
+    })
+}
+
+fn return_to_loopback(list: Message, proto: Proto) -> Message {
+    let list = payload(list, NETWORK_HEADER, DESTINATION + 14, 2, 0);
+    let list = write_port(list, proto, 0, 0);
+    let list = set_register(list, 4, &Ipv6Addr::LOCALHOST.octets());
+    write_address(write_address(list, SOURCE, 4), DESTINATION, 4)
 }

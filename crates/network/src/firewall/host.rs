@@ -4,7 +4,10 @@ use super::FirewallError;
 use super::encode::{GET_CHAIN, NFTABLES};
 use super::listing::{be32, field, text};
 use super::state::{Network, check_name};
+use ipnet::Ipv6Net;
 use naru_kernel::netlink::{self, Answer, Message, Netlink, attributes, flags};
+use naru_kernel::xtables::{self, Family};
+use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 
@@ -19,6 +22,15 @@ pub fn prepare_bridge(network: &Network) -> Result<(), FirewallError> {
     // The address must be the host's or the setting must be there: without IPv4 in the kernel there is nothing to set.
     set(&format!("ipv4/conf/{bridge}/route_localnet"), "1")?;
     set(&format!("ipv4/conf/{bridge}/proxy_arp_pvlan"), if network.icc { "0" } else { "1" })
+}
+
+/// Whether a bridge is as [`prepare_bridge`] makes it; one that is not there is somebody else's matter.
+pub(super) fn is_prepared(network: &Network) -> bool {
+    let is = |name: &str, value: &str| {
+        let path = format!("{SETTINGS}/ipv4/conf/{}/{name}", network.bridge);
+        std::fs::read_to_string(path).map_or(true, |text| text.trim() == value)
+    };
+    is("route_localnet", "1") && is("proxy_arp_pvlan", if network.icc { "0" } else { "1" })
 }
 
 /// Whether frames between the ports of a bridge pass the rules too, as hosts with `br_netfilter` have it. A container then
@@ -47,6 +59,32 @@ fn change(path: &str, value: &str) -> io::Result<Option<String>> {
     let file = std::fs::File::options().write(true).open(path)?;
     rustix::io::write(&file, value.as_bytes())?;
     Ok(Some(before))
+}
+
+/// Makes addresses the host's own, all of a prefix, or no longer; without IPv6 there is nothing to make.
+pub(super) fn own_prefix(prefix: Ipv6Net, own: bool) -> io::Result<()> {
+    const NEW_ROUTE: u16 = 24;
+    const DEL_ROUTE: u16 = 25;
+    const LOOPBACK_INDEX: u32 = 1;
+    let disabled = std::fs::read_to_string(format!("{SETTINGS}/ipv6/conf/lo/disable_ipv6"));
+    if disabled.map_or(true, |text| text.trim() == "1") {
+        return Ok(());
+    }
+    // Family, lengths of destination and source, -, table `local`, protocol `static`, scope `host`, type `local`, flags.
+    let fixed = [10, prefix.prefix_len(), 0, 0, 255, 4, 254, 2, 0, 0, 0, 0];
+    let (kind, flags) = if own {
+        (NEW_ROUTE, flags::ACK | flags::CREATE | flags::REPLACE)
+    } else {
+        (DEL_ROUTE, flags::ACK)
+    };
+    let message = Message::new(kind, flags)
+        .raw(&fixed)
+        .address(1, prefix.network().into())
+        .u32(4, LOOPBACK_INDEX);
+    match Netlink::open(netlink::ROUTE)?.ask(message) {
+        Err(refused) if !own && Errno::from_io_error(&refused.error) == Some(Errno::SRCH) => Ok(()),
+        result => Ok(result.map(drop)?),
+    }
 }
 
 /// A setting that was changed.
@@ -127,13 +165,19 @@ pub struct Blocking {
 }
 
 /// The chains of the host's own firewall that drop forwarded packets which no rule allows. We never change them: who
-/// wants containers to reach others, or to be reached, allows it there. Rules of the old `iptables` (not `iptables-nft`)
-/// are not seen by nf_tables; their policy is looked up, too, where the kernel has them.
+/// wants containers to reach others, or to be reached, allows it there. Rules of `iptables-legacy`, which nf_tables does
+/// not know, are looked at too; their table is named `filter (legacy)`.
 pub fn host_forward_policy() -> io::Result<Vec<Blocking>> {
     let mut netlink = Netlink::open(netlink::NETFILTER)?;
     let message = Message::new((NFTABLES << 8) | GET_CHAIN, flags::DUMP).raw(&[0; 4]);
     let answers = netlink.ask(message)?;
     let mut found: Vec<Blocking> = answers.iter().filter_map(blocking).collect();
+    for (family, name) in [(Family::V4, "ip"), (Family::V6, "ip6")] {
+        if xtables::forward_drops(family)? {
+            let (table, chain) = ("filter (legacy)".to_owned(), "FORWARD".to_owned());
+            found.push(Blocking { family: name, table, chain });
+        }
+    }
     found.sort();
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Pure: what the kernel says is there, and how that differs from what should be.
 
-use super::encode::{element_key, element_value, mark};
+use super::encode::{base_mark, element_key, element_value, mark};
 use super::plan::{Element, Table};
 use naru_kernel::netlink::{Answer, attributes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ pub(super) type KeyValue = (Vec<u8>, Vec<u8>);
 /// A table as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Listing {
-    /// Chains with the marks of their rules, in order.
+    /// Chains: where packets enter, then the marks of their rules in order.
     pub(super) chains: BTreeMap<String, Vec<Vec<u8>>>,
     /// Maps with their elements: key and value.
     pub(super) maps: BTreeMap<String, BTreeSet<KeyValue>>,
@@ -85,7 +85,15 @@ impl Listing {
     pub(super) fn add_chains(&mut self, table: &str, answers: &[Answer]) {
         for answer in answers {
             if field(answer, 1).map(text).as_deref() == Some(table) {
-                self.chains.entry(field(answer, 3).map(text).unwrap_or_default()).or_default();
+                let name = field(answer, 3).map(text).unwrap_or_default();
+                let rules = self.chains.entry(name).or_default();
+                // Where packets enter comes first.
+                if let Some(hook) = field(answer, 4) {
+                    let numbers = [inner(hook, 1), inner(hook, 2), field(answer, 5)];
+                    let kind = text(field(answer, 7).unwrap_or_default());
+                    let numbers = numbers.map(Option::unwrap_or_default).concat();
+                    rules.insert(0, [numbers, kind.into_bytes()].concat());
+                }
             }
         }
     }
@@ -127,7 +135,9 @@ impl Listing {
     pub(super) fn drift(&self, table: &Table) -> Drift {
         let mut drift = Drift::default();
         for chain in &table.chains {
-            let should: Vec<Vec<u8>> = chain.rules.iter().map(mark).collect();
+            let base = chain.base.map(|base| base_mark(&base));
+            let should: Vec<Vec<u8>> =
+                base.into_iter().chain(chain.rules.iter().map(mark)).collect();
             match self.chains.get(&chain.name) {
                 None => drift.missing.push(format!("chain `{}`", chain.name)),
                 Some(marks) if *marks == should => {}

@@ -3,7 +3,7 @@
 use super::state::Proto;
 use ipnet::IpNet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A table of family `inet`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub enum MapKind {
     Any4,
     /// Protocol, port to IPv6 address and port.
     Any6,
+    /// Protocol, port to IPv6 address.
+    Address6,
+    /// Protocol, port to port.
+    Port,
     /// A set of: source address, destination address, protocol, port; IPv4.
     Links4,
     /// The same for IPv6.
@@ -55,6 +59,10 @@ pub enum Element {
     Host(IpAddr, Proto, u16, SocketAddr),
     /// A port leads to a container's.
     Any(Proto, u16, SocketAddr),
+    /// A port leads to an address.
+    Address(Proto, u16, Ipv6Addr),
+    /// A port leads to another.
+    Port(Proto, u16, u16),
     /// From one container to another.
     Link(IpAddr, IpAddr, Proto, u16),
 }
@@ -64,6 +72,8 @@ pub enum Element {
 pub enum Hook {
     /// As they come in.
     Prerouting,
+    /// On their way to the host's own sockets.
+    Input,
     /// On their way through.
     Forward,
     /// As the host's own processes send them.
@@ -124,6 +134,18 @@ pub enum Part {
     TranslateHost(&'static str, bool),
     /// Destination translated by a map that is keyed by protocol and port; true for IPv6.
     TranslateAny(&'static str, bool),
+    /// Is of this protocol.
+    Of(Proto),
+    /// Answers a connection that began here.
+    Answer,
+    /// The IPv6 destination is rewritten by a map that is keyed by protocol and port.
+    DestinationBy(&'static str, Proto),
+    /// The IPv6 source is, keyed by protocol and destination port.
+    SourceBy(&'static str, Proto),
+    /// The destination port is.
+    PortBy(&'static str, Proto),
+    /// The source port becomes the end of the IPv6 destination, and both addresses `::1`.
+    ReturnToLoopback(Proto),
     /// Source becomes the address of the interface it leaves by.
     Masquerade,
     /// Source becomes this address.
@@ -164,6 +186,8 @@ impl MapKind {
             MapKind::Host6 => "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service",
             MapKind::Any4 => "inet_proto . inet_service : ipv4_addr . inet_service",
             MapKind::Any6 => "inet_proto . inet_service : ipv6_addr . inet_service",
+            MapKind::Address6 => "inet_proto . inet_service : ipv6_addr",
+            MapKind::Port => "inet_proto . inet_service : inet_service",
             MapKind::Links4 => "ipv4_addr . ipv4_addr . inet_proto . inet_service",
             MapKind::Links6 => "ipv6_addr . ipv6_addr . inet_proto . inet_service",
         }
@@ -193,6 +217,8 @@ impl fmt::Display for Element {
             Element::Any(proto, port, to) => {
                 write!(f, "{proto} . {port} : {} . {}", to.ip(), to.port())
             }
+            Element::Address(proto, port, to) => write!(f, "{proto} . {port} : {to}"),
+            Element::Port(proto, port, to) => write!(f, "{proto} . {port} : {to}"),
             Element::Link(from, to, proto, port) => write!(f, "{from} . {to} . {proto} . {port}"),
         }
     }
@@ -204,6 +230,7 @@ impl fmt::Display for Chain {
         if let Some(base) = self.base {
             let hook = match base.hook {
                 Hook::Prerouting => "prerouting",
+                Hook::Input => "input",
                 Hook::Forward => "forward",
                 Hook::Output => "output",
                 Hook::Postrouting => "postrouting",
@@ -230,8 +257,8 @@ impl fmt::Display for Part {
             Part::ForHost => f.write_str("fib daddr type local"),
             Part::Known => f.write_str("ct state established,related"),
             Part::Translated => f.write_str("ct status dnat"),
-            Part::Source(net) => write!(f, "{} saddr {net}", ip(is_v6(net))),
-            Part::Destination(net) => write!(f, "{} daddr {net}", ip(is_v6(net))),
+            Part::Source(net) => write!(f, "{} saddr {}", ip(is_v6(net)), short(net)),
+            Part::Destination(net) => write!(f, "{} daddr {}", ip(is_v6(net)), short(net)),
             Part::Linked(set, v6) => {
                 let ip = ip(*v6);
                 write!(f, "{ip} saddr . {ip} daddr . meta l4proto . th dport @{set}")
@@ -241,7 +268,23 @@ impl fmt::Display for Part {
                 write!(f, "dnat {ip} to {ip} daddr . meta l4proto . th dport map @{map}")
             }
             Part::TranslateAny(map, v6) => {
-                write!(f, "dnat {} to meta l4proto . th dport map @{map}", ip(*v6))
+                let family = if *v6 { "ipv6" } else { "ipv4" };
+                let ip = ip(*v6);
+                write!(f, "meta nfproto {family} dnat {ip} to meta l4proto . th dport map @{map}")
+            }
+            Part::Of(proto) => write!(f, "meta l4proto {proto}"),
+            Part::Answer => f.write_str("ct direction reply"),
+            Part::DestinationBy(map, proto) => {
+                write!(f, "ip6 daddr set meta l4proto . {proto} dport map @{map}")
+            }
+            Part::SourceBy(map, proto) => {
+                write!(f, "ip6 saddr set meta l4proto . {proto} dport map @{map}")
+            }
+            Part::PortBy(map, proto) => {
+                write!(f, "{proto} dport set meta l4proto . {proto} dport map @{map}")
+            }
+            Part::ReturnToLoopback(proto) => {
+                write!(f, "{proto} sport set @nh,304,16 ip6 saddr set ::1 ip6 daddr set ::1")
             }
             Part::Masquerade => f.write_str("masquerade"),
             Part::SourceBecomes(to) => write!(f, "snat {} to {to}", ip(to.is_ipv6())),
@@ -253,6 +296,11 @@ impl fmt::Display for Part {
     }
 }
 
+/// A prefix that is one address is written as one.
+fn short(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 /// Whether a prefix is of IPv6.
 pub fn is_v6(net: &IpNet) -> bool {
     matches!(net, IpNet::V6(_))
@@ -261,4 +309,9 @@ pub fn is_v6(net: &IpNet) -> bool {
 /// `127.0.0.0/8`.
 pub fn loopback4() -> IpNet {
     IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8)
+}
+
+/// `::1/128`.
+pub fn loopback6() -> IpNet {
+    IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128)
 }

@@ -5,6 +5,7 @@
 //! not translated is refused, as it would be without it. It ends with the daemon; the port goes on to work.
 
 use super::state::Proto;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType, ipproto, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -21,12 +22,22 @@ pub fn is_bound_on_host(address: IpAddr, proto: Proto, port: u16) -> io::Result<
 }
 
 /// Takes a port of the host, so that no other process does. `AddrInUse` when one has it; `AddrNotAvailable` when the
-/// host has no such address.
+/// host has no such address. On a host without SCTP nobody can have a port of it: what is answered then holds none.
 pub fn reserve(address: IpAddr, proto: Proto, port: u16) -> io::Result<OwnedFd> {
     match bind(address, proto, port, false) {
         // Connections of an ended server wait for their last packets for a minute; a server may have the port meanwhile.
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && proto == Proto::Tcp => {
             bind(address, proto, port, true)
+        }
+        Err(error)
+            if proto == Proto::Sctp
+                && matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT)
+                ) =>
+        {
+            let (family, kind) = (AddressFamily::UNIX, SocketType::DGRAM);
+            Ok(rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?)
         }
         result => result,
     }

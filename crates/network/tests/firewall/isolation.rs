@@ -214,4 +214,14 @@ fn a_host_that_drops_what_it_forwards_is_told_of() {
     let found = found();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].family, &*found[0].table, &*found[0].chain), ("inet", "site", "pass"));
+    rig.host.command("nft flush ruleset");
+    rig.host.command("iptables-legacy -P FORWARD DROP");
+    rig.host.command("ip6tables-legacy -A FORWARD -s fd81::/64 -j DROP");
+    let found = rig.host.run(|| host_forward_policy().unwrap());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].family, &*found[0].table), ("ip", "filter (legacy)"));
+    rig.host.command("iptables-legacy -P FORWARD ACCEPT");
+    rig.host.command("ip6tables-legacy -P FORWARD DROP");
+    let found = rig.host.run(|| host_forward_policy().unwrap());
+    assert_eq!((found.len(), found[0].family), (1, "ip6"), "{found:?}");
 }

@@ -2,6 +2,9 @@
 //! connections, and `nft` as the judge.
 #![cfg(test)]
 
+mod cost;
+mod host;
 mod isolation;
+mod judge;
 mod publishing;
 mod rig;

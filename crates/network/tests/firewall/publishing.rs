@@ -36,6 +36,8 @@ fn answers_from_everywhere(rig: &Rig) {
     assert_eq!(rig.b.ask("192.0.2.1:8080"), "a 10.81.0.1");
     assert_eq!(rig.c.ask("192.0.2.1:8080"), "a 10.81.0.1");
     assert_eq!(rig.c.ask("10.81.0.1:8080"), "a 10.81.0.1");
+    println!("{}", rig.host.command("nft list table inet naru"));
+    assert_eq!(rig.host.ask("[::1]:8080"), "a fd81::1");
     assert_eq!(rig.host.ask("[2001:db8::1]:8080"), "a 2001:db8::1");
     assert_eq!(rig.machine.ask("[2001:db8::1]:8080"), "a 2001:db8::2");
     assert_eq!(rig.a.ask("[2001:db8::1]:8080"), "a fd81::1");
@@ -69,6 +71,7 @@ fn udp_answers_from_everywhere_and_stale_ways_are_forgotten() {
     for (space, to, answer) in [
         (&rig.host, "127.0.0.1:5353", "a 10.81.0.1"),
         (&rig.host, "192.0.2.1:5353", "a 192.0.2.1"),
+        (&rig.host, "[::1]:5353", "a fd81::1"),
         (&rig.machine, "192.0.2.1:5353", "a 192.0.2.2"),
         (&rig.machine, "[2001:db8::1]:5353", "a 2001:db8::2"),
         (&rig.b, "192.0.2.1:5353", "a 10.81.0.1"),
@@ -164,10 +167,14 @@ fn damage_by_others_is_noticed_and_put_right() {
         "nft flush chain inet naru to-br0",
         "nft insert rule inet naru forward accept",
         "nft add chain inet naru mine",
+        "nft chain inet naru forward { policy drop; }",
         "nft delete table inet naru",
+        "sysctl -qw net.ipv4.conf.br0.route_localnet=0",
     ] {
         rig.host.command(damage);
-        watch.wait().unwrap();
+        if damage.starts_with("nft") {
+            watch.wait().unwrap();
+        }
         rig.host.run(|| {
             let drift = firewall.verify(&state).unwrap();
             assert!(!drift.is_none(), "{damage}");

@@ -159,7 +159,7 @@ impl Space {
     }
 }
 
-fn set(path: &str, value: &str) {
+pub fn set(path: &str, value: &str) {
     File::options().write(true).open(path).unwrap().write_all(value.as_bytes()).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Debian's docker-compose (1.29) with files as people write them. Acts: as root, with the built binary.
 
 use integration_tests::{Daemon, Done, run, run_with_input, until};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +24,15 @@ impl Project {
         let dir = daemon.dir().join(name);
         copy(&source(name), &dir);
         Project { daemon, dir }
+    }
+
+    /// Takes everything down; nothing may be left of it.
+    #[track_caller]
+    fn down(&self) {
+        self.compose(&["down", "-v", "-t", "5"]).ok();
+        assert_eq!(self.daemon.naru(&["ps", "-aq"]).ok().text(), "");
+        let networks = self.daemon.naru(&["network", "ls", "--format", "{{.Name}}"]).ok();
+        assert_eq!(networks.stdout.lines().collect::<Vec<_>>(), ["bridge", "host", "none"]);
     }
 
     fn compose(&self, args: &[&str]) -> Done {
@@ -98,4 +108,31 @@ fn services_without_a_network_come_up_scale_restart_and_go() {
     assert_eq!(project.running().len(), 2);
     project.compose(&["down", "-v", "-t", "5"]).ok();
     assert_eq!(project.daemon.naru(&["ps", "-aq"]).ok().text(), "");
+}
+
+#[test]
+fn several_behind_one_name() {
+    let project = Project::start("scaled");
+    project.compose(&["up", "-d", "--scale", "echo=3"]).ok();
+    let mut answered = BTreeSet::new();
+    let all = until(DEADLINE, || {
+        let ask = ["exec", "-T", "asker", "wget", "-qO-", "http://echo:8000/cgi-bin/name"];
+        let done = project.compose(&ask);
+        if done.code == 0 {
+            answered.insert(done.text().to_owned());
+        }
+        (answered.len() == 3).then_some(())
+    });
+    assert!(all.is_some(), "only {answered:?} answered");
+    let hosts = project.compose(&["exec", "-T", "asker", "cat", "/etc/hosts"]).ok();
+    assert!(hosts.stdout.contains("192.0.2.7\telsewhere"), "{}", hosts.stdout);
+    let conf = project.compose(&["exec", "-T", "asker", "cat", "/etc/resolv.conf"]).ok();
+    assert!(conf.stdout.contains("search mesh.example"), "{}", conf.stdout);
+    project.compose(&["up", "-d", "--scale", "echo=1"]).ok();
+    let only = until(DEADLINE, || {
+        let ask = ["exec", "-T", "asker", "wget", "-qO-", "http://echo:8000/cgi-bin/name"];
+        (project.compose(&ask).code == 0).then_some(())
+    });
+    assert!(only.is_some());
+    project.down();
 }

@@ -5,7 +5,6 @@ use super::wire::{self, read_u8, read_u32};
 use super::{LinkError, Links};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use naru_kernel::netlink::{Message, attributes, flags};
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A route that is there.
@@ -85,14 +84,16 @@ impl Links {
     pub fn taken(&self) -> Result<Vec<IpNet>, LinkError> {
         let routes = self.routes()?.into_iter().map(|route| route.destination);
         let addresses = self.addresses()?.into_iter().map(|(_, address)| address.trunc());
-        let taken: BTreeSet<IpNet> =
+        let mut taken: Vec<IpNet> =
             routes.chain(addresses).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
-        Ok(taken.into_iter().collect())
+        taken.sort_unstable();
+        taken.dedup();
+        Ok(taken)
     }
 }
 
 /// Whether a subnet is in no network's way: loopback, link-local, multicast.
-fn is_local(net: &IpNet) -> bool {
+pub(super) fn is_local(net: &IpNet) -> bool {
     match net {
         IpNet::V4(net) => {
             let ip = Ipv4Net::network(net);
@@ -142,7 +143,7 @@ fn routed(kind: u16, index: u32, route: &RouteSpec, with: u16) -> Message {
     message.with(route.gateway, |message, gateway| message.address(wire::RTA_GATEWAY, gateway))
 }
 
-fn read(body: &[u8]) -> Option<Route> {
+pub(super) fn read(body: &[u8]) -> Option<Route> {
     let family = read_u8(body, 0)?;
     let prefix = read_u8(body, 1)?;
     let mut table = u32::from(read_u8(body, 4)?);

@@ -21,6 +21,7 @@ mod ready;
 pub(crate) mod record;
 mod recover;
 pub(crate) mod request;
+mod sweep;
 mod view;
 mod watch;
 
@@ -36,7 +37,7 @@ use naru_network::dns::{Resolver, Upstreams};
 use naru_network::firewall::{Firewall, FirewallOptions, enable_forwarding, host_forward_policy};
 use naru_network::host_dns::HostFiles;
 use naru_network::ipam::DefaultPool;
-use naru_network::link::Links;
+use naru_network::link::{HostSubnets, Links};
 use naru_network::resolv_conf::Nameserver;
 use naru_store::Table;
 use record::NetworkRecord;
@@ -121,7 +122,10 @@ pub(crate) struct Inner {
     book: Mutex<Book>,
     /// One network is made, raised or removed at a time.
     changing: Mutex<()>,
+    /// Held while one more namespace takes its addresses and begins to wait.
+    filling: Mutex<()>,
     links: OnceLock<Links>,
+    host_subnets: Mutex<HostSubnets>,
     firewall: Mutex<Option<Firewall>>,
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
@@ -140,7 +144,9 @@ impl Networks {
             runtime: parts.runtime,
             book: Mutex::default(),
             changing: Mutex::default(),
+            filling: Mutex::new(()),
             links: OnceLock::new(),
+            host_subnets: Mutex::default(),
             firewall: Mutex::new(None),
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),
@@ -170,6 +176,11 @@ impl Inner {
     /// Whoever makes, raises or removes a network holds it.
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever lets a namespace wait ready, or gives those up that do, holds it.
+    fn fill_one(&self) -> MutexGuard<'_, ()> {
+        self.filling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shared(&self) -> Result<Arc<Inner>, Fault> {

@@ -39,6 +39,8 @@ pub(crate) struct Running {
     pub(crate) reserved: Vec<OwnedFd>,
     /// Whether the resolver listens in its namespace.
     pub(crate) served: bool,
+    /// Its process, once it is known.
+    pub(crate) pid: Option<u32>,
 }
 
 /// Everything that is known of networks.

@@ -6,16 +6,15 @@ use super::request::{self, IPVLAN_MODE, MACVLAN_MODE, MTU, PARENT};
 use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
+use naru_kernel::failpoint;
 use naru_network::firewall::{Network as Rules, Outgoing, State};
 use naru_network::ipam::Mac;
-use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, SubnetLock};
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, Link, MacvlanMode, SubnetLock};
 use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What marks interfaces of ours for administrators and for the sweep.
-const MARK: &str = "naru";
 /// How long another daemon of this host may take to choose a subnet.
 const SUBNET_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -68,7 +67,7 @@ impl Inner {
     fn left_behind(&self, record: &NetworkRecord) -> Result<Vec<request::Subnet>, Fault> {
         let links = self.links()?;
         match links.find(&record.bridge) {
-            Ok(link) if link.alias.as_deref() == Some(MARK) => {
+            Ok(link) if self.is_marked(&link) => {
                 links.remove(&record.bridge)?;
                 Ok(Vec::new())
             }
@@ -91,6 +90,7 @@ impl Inner {
         let index = match record.driver {
             Driver::Bridge => {
                 let index = self.bridge(&record)?;
+                failpoint::hit("network.after-bridge");
                 self.with_firewall(|firewall| {
                     Ok(firewall.add_network(&rules(&record, &self.gateways(id)))?)
                 })?;
@@ -111,7 +111,8 @@ impl Inner {
     fn bridge(&self, record: &NetworkRecord) -> Result<u32, Fault> {
         let links = self.links()?;
         match links.find(&record.bridge) {
-            Ok(link) if link.alias.as_deref() == Some(MARK) => return Ok(link.index),
+            // What somebody changed of it is put right.
+            Ok(link) if self.is_marked(&link) => {}
             Ok(_) => {
                 return Err(Fault::conflict(format!(
                     "the host has an interface `{}` that is not ours",
@@ -122,15 +123,16 @@ impl Inner {
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error.into()),
         }
-        let random = random_bytes()?;
         let spec = BridgeSpec {
             name: record.bridge.clone(),
-            mac: Mac::local(random),
+            // Always the same: containers go on to send to it when the bridge had to be made anew.
+            mac: Mac::local(lasting_bytes(&[&record.id, &record.bridge])),
             mtu: self.mtu(record),
             addresses: self.gateways(&record.id),
-            alias: Some(MARK.to_owned()),
+            alias: Some(self.mark().to_owned()),
         };
-        Ok(links.create_bridge(&spec)?)
+        let (index, _made) = links.ensure_bridge(&spec)?;
+        Ok(index)
     }
 
     /// The addresses of a network's gateways, with the lengths of their prefixes.
@@ -144,7 +146,7 @@ impl Inner {
     fn parent(&self, record: &NetworkRecord) -> Result<u32, Fault> {
         let links = self.links()?;
         match record.options.get(PARENT) {
-            Some(name) => links.parent(name, MARK).map_err(|error| {
+            Some(name) => links.parent(name, self.mark()).map_err(|error| {
                 if error.is_absent() {
                     Fault::invalid(format!("-o parent interface was not found on the host: {name}"))
                         .with_hint("`ip link` lists the interfaces there are")
@@ -157,7 +159,9 @@ impl Inner {
                 let name = format!("dm-{}", crate::record::short(&record.id));
                 match links.find(&name) {
                     Ok(link) => Ok(link.index),
-                    Err(error) if error.is_absent() => Ok(links.create_isolated(&name, MARK)?),
+                    Err(error) if error.is_absent() => {
+                        Ok(links.create_isolated(&name, self.mark())?)
+                    }
                     Err(error) => Err(error.into()),
                 }
             }
@@ -177,7 +181,10 @@ impl Inner {
         let done = match record.driver {
             Driver::Bridge => self
                 .with_firewall(|firewall| Ok(firewall.remove_network(&record.bridge)?))
-                .and_then(|()| Ok(self.links()?.remove(&record.bridge)?)),
+                .and_then(|()| {
+                    failpoint::hit("network.after-rules");
+                    Ok(self.links()?.remove(&record.bridge)?)
+                }),
             Driver::Macvlan | Driver::Ipvlan => self.remove_parent(&record),
             Driver::Host | Driver::Null => Ok(()),
         };
@@ -197,9 +204,19 @@ impl Inner {
             network.record.id != record.id && network.record.options.get(PARENT) == Some(name)
         });
         if !shared {
-            links.remove_marked(name, MARK)?;
+            links.remove_marked(name, self.mark())?;
         }
         Ok(())
+    }
+
+    /// What marks interfaces as made by this daemon, for administrators and for the sweep: other daemons of the host have
+    /// other tables of rules.
+    pub(super) fn mark(&self) -> &str {
+        &self.options.table
+    }
+
+    pub(super) fn is_marked(&self, link: &Link) -> bool {
+        link.alias.as_deref() == Some(self.mark())
     }
 
     fn mtu(&self, record: &NetworkRecord) -> Option<u32> {
@@ -225,24 +242,46 @@ impl Inner {
         request: &EndpointRequest,
         (interface, way_out): (&str, bool),
     ) -> Result<Endpoint, Fault> {
-        let mut endpoint = self.claim(id, request, interface)?;
-        let (record, index) = {
-            let book = self.book();
-            let network = book.networks.get(id);
-            let found = network.and_then(|network| Some((network.record.clone(), network.link?)));
-            found.ok_or_else(|| Fault::not_found(format!("network {id} not found")))?
-        };
-        let plugged = self.plug_into(sandbox, &record, index, (&mut endpoint, way_out));
-        if let Err(fault) = plugged {
-            if let Some(network) = self.book().networks.get_mut(id) {
-                network.release(&endpoint);
+        let endpoint = match self.claim(id, request, interface) {
+            Err(fault) if matches!(fault.kind(), Kind::Forbidden | Kind::ResourceExhausted) => {
+                // What only waits for a container gives way.
+                let _filling = self.fill_one();
+                if !self.empty_ready(id)? {
+                    return Err(fault);
+                }
+                self.claim(id, request, interface)?
             }
+            claimed => claimed?,
+        };
+        self.plug_claimed(sandbox, endpoint, way_out)
+    }
+
+    /// The same for a place that has its addresses.
+    pub(super) fn plug_claimed(
+        &self,
+        sandbox: &Sandbox,
+        mut endpoint: Endpoint,
+        way_out: bool,
+    ) -> Result<Endpoint, Fault> {
+        let id = endpoint.network.clone();
+        let found = {
+            let book = self.book();
+            let network = book.networks.get(&id);
+            network.and_then(|network| Some((network.record.clone(), network.link?)))
+        };
+        let plugged =
+            found.ok_or_else(|| Fault::not_found(format!("network {id} not found"))).and_then(
+                |(record, index)| self.plug_into(sandbox, &record, index, (&mut endpoint, way_out)),
+            );
+        if let Err(fault) = plugged {
+            self.give_back(&[endpoint]);
             return Err(fault);
         }
         Ok(endpoint)
     }
 
-    fn plug_into(
+    /// Makes the interface of a place, from what is noted of it.
+    pub(super) fn plug_into(
         &self,
         sandbox: &Sandbox,
         record: &NetworkRecord,
@@ -250,7 +289,9 @@ impl Inner {
         (endpoint, way_out): (&mut Endpoint, bool),
     ) -> Result<(), Fault> {
         let links = self.links()?;
-        let mac = match endpoint.request.mac.as_str() {
+        // One that is made anew has the address that it had.
+        let known = if endpoint.mac.is_empty() { &endpoint.request.mac } else { &endpoint.mac };
+        let mac = match known.as_str() {
             "" => match endpoint.ipv4 {
                 Some((address, _)) => Mac::for_ip(address.into(), random_bytes()?),
                 None => Mac::local(random_bytes()?),
@@ -289,8 +330,22 @@ impl Inner {
         Ok(())
     }
 
+    /// Gives up the namespaces that wait ready for a network, and their addresses. Whether there were any.
+    fn empty_ready(&self, id: &str) -> Result<bool, Fault> {
+        let ready = match self.book().networks.get_mut(id) {
+            Some(network) => std::mem::take(&mut network.ready),
+            None => return Ok(false),
+        };
+        for one in &ready {
+            // Now and not when the kernel comes to it: nobody else may answer for the address.
+            self.links()?.remove(&one.endpoint.host_interface)?;
+            self.give_back(std::slice::from_ref(&one.endpoint));
+        }
+        Ok(!ready.is_empty())
+    }
+
     /// Takes addresses for a new place.
-    fn claim(
+    pub(super) fn claim(
         &self,
         id: &str,
         request: &EndpointRequest,
@@ -441,4 +496,14 @@ fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
 
 fn random_bytes() -> Result<[u8; 6], Fault> {
     naru_kernel::random::bytes::<6>().map_err(|error| Fault::io("cannot get random bytes", error))
+}
+
+/// Bytes that are the same for the same words, everywhere and always (FNV-1a).
+fn lasting_bytes(words: &[&str]) -> [u8; 6] {
+    let hash =
+        words.iter().flat_map(|word| word.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64)
+        });
+    let [_, _, bytes @ ..] = hash.to_be_bytes();
+    bytes
 }

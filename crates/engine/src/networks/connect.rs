@@ -3,6 +3,7 @@
 use super::{Inner, Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::{Fault, Kind};
+use naru_kernel::failpoint;
 use naru_network::sandbox::Sandbox;
 use std::net::IpAddr;
 
@@ -47,7 +48,7 @@ impl Networks {
 }
 
 impl Inner {
-    fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
+    pub(super) fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
         let id = self.find_up(&wish.network)?;
         let (endpoints, has_exit) = {
             let book = self.book();
@@ -92,7 +93,9 @@ impl Inner {
         if self.uses_resolver(&places) && !self.is_served(&record.id) {
             self.serve_again(&record.id, &sandbox)?;
         }
+        failpoint::hit("connect.before-note");
         self.note(&record.id, &places)?;
+        failpoint::hit("connect.after-note");
         self.tell(&wish.network, "connect", &record.id);
         Ok(())
     }
@@ -115,11 +118,15 @@ impl Inner {
             let state = self.rules();
             self.with_firewall(|firewall| Ok(firewall.rebuild(&state)?))?;
         }
-        self.unplug(&Sandbox::of_process(pid)?, &endpoint, &places)?;
-        if let Some(network) = self.book().networks.get_mut(&endpoint.network) {
-            network.release(&endpoint);
-        }
+        failpoint::hit("disconnect.before-unplug");
+        let unplugged = Sandbox::of_process(pid)
+            .map_err(Fault::from)
+            .and_then(|sandbox| self.unplug(&sandbox, &endpoint, &places));
+        failpoint::hit("disconnect.before-note");
+        self.give_back(&[endpoint]);
+        unplugged?;
         self.note(id, &places)?;
+        failpoint::hit("disconnect.after-note");
         self.tell(network, "disconnect", id);
         Ok(())
     }

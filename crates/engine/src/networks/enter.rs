@@ -7,6 +7,7 @@ use crate::model::EndpointRequest;
 use crate::record::Record;
 use crate::spec::modes::Network as Mode;
 use naru_errdefs::{Fault, ResultExt};
+use naru_kernel::failpoint;
 use naru_network::sandbox::Sandbox;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -105,6 +106,7 @@ impl Inner {
             dns: record.host.dns.clone(),
         };
         let path = sandbox.path();
+        failpoint::hit("enter.before-ports");
         let published = match self.publish(&record.id, &places, &wanted) {
             Ok(published) => published,
             Err(fault) => {
@@ -118,12 +120,15 @@ impl Inner {
             self.serve_names(&record.id, sockets);
         }
         let entered = self.entered(record, &places, path, resolver);
+        failpoint::hit("enter.before-note");
         let noted = self.note(&record.id, &places);
+        failpoint::hit("enter.after-note");
         let running = Running {
             places,
             sandbox: Some(sandbox),
             reserved: published.reserved,
             served: resolver,
+            pid: None,
         };
         self.book().add(&record.id, running);
         if let Err(fault) = noted {
@@ -295,6 +300,11 @@ impl Inner {
         for endpoint in &running.places.endpoints {
             self.tell(&endpoint.network, "disconnect", id);
         }
+        self.forget(id);
+    }
+
+    /// Removes the note of a container's places.
+    pub(super) fn forget(&self, id: &str) {
         let path = self.places.network(id);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound

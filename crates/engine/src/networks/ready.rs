@@ -63,20 +63,10 @@ impl Inner {
                     _ => return,
                 }
             };
-            match self.make_ready(id, ipv6) {
-                Ok(ready) => {
-                    let mut book = self.book();
-                    match book.networks.get_mut(id) {
-                        Some(network) if network.warm && network.ready.len() < WAITING => {
-                            network.ready.push_back(ready);
-                        }
-                        Some(network) => {
-                            network.release(&ready.endpoint);
-                            return;
-                        }
-                        None => return,
-                    }
-                }
+            let made = self.make_sandbox(ipv6).and_then(|sandbox| self.keep_ready(id, sandbox));
+            match made {
+                Ok(true) => {}
+                Ok(false) => return,
                 Err(fault) => {
                     // Whoever needs one makes it, and is told.
                     tracing::debug!(
@@ -89,15 +79,32 @@ impl Inner {
         }
     }
 
-    fn make_ready(&self, id: &str, ipv6: bool) -> Result<Ready, Fault> {
-        let (sandbox, sockets) = self.make_sandbox(ipv6)?;
+    /// Gives a namespace its place, and lets it wait. Whether it is wanted there.
+    fn keep_ready(
+        &self,
+        id: &str,
+        (sandbox, sockets): (Sandbox, Option<ResolverSockets>),
+    ) -> Result<bool, Fault> {
         let interface = self.interface(id, &[])?;
         let internal = {
             let book = self.book();
             book.networks.get(id).is_some_and(|network| network.record.internal)
         };
-        let endpoint =
-            self.plug(&sandbox, id, &EndpointRequest::default(), (&interface, !internal))?;
-        Ok(Ready { sandbox: Arc::new(sandbox), sockets, endpoint })
+        // Who needs its address finds it waiting, or waits until it does.
+        let _filling = self.fill_one();
+        let endpoint = self.claim(id, &EndpointRequest::default(), &interface)?;
+        let endpoint = self.plug_claimed(&sandbox, endpoint, !internal)?;
+        let mut book = self.book();
+        match book.networks.get_mut(id) {
+            Some(network) if network.warm && network.ready.len() < WAITING => {
+                network.ready.push_back(Ready { sandbox: Arc::new(sandbox), sockets, endpoint });
+                Ok(true)
+            }
+            Some(network) => {
+                network.release(&endpoint);
+                Ok(false)
+            }
+            None => Ok(false),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A daemon with its own roots and socket, ended with everything it started when the test ends. Acts.
 
+use crate::machine::Machine;
 use crate::run::{Done, binary, run, run_with_input, until};
 pub use rustix::process::Signal;
 use std::io::BufRead;
@@ -18,6 +19,8 @@ pub struct Daemon {
     child: Option<Child>,
     binary: PathBuf,
     extra: Vec<String>,
+    prefix: Vec<String>,
+    failpoint: Option<String>,
 }
 
 impl Daemon {
@@ -30,13 +33,25 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
+        Daemon::start_behind(Vec::new(), extra)
+    }
+
+    /// Starts a daemon on a machine that is played by a network namespace.
+    #[track_caller]
+    pub fn start_on(machine: &Machine, extra: &[&str]) -> Daemon {
+        Daemon::start_behind(machine.prefix(), extra)
+    }
+
+    #[track_caller]
+    fn start_behind(prefix: Vec<String>, extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), extra };
+        let mut daemon =
+            Daemon { dir, child: None, binary: binary(), extra, prefix, failpoint: None };
         daemon.launch();
         daemon
     }
@@ -97,7 +112,18 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(&self.binary)
+        let mut command = match self.prefix.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        if let Some(failpoint) = self.failpoint.take() {
+            command.env("NARU_FAILPOINT", failpoint);
+        }
+        let child = command
             .arg("daemon")
             .arg("--data-root")
             .arg(self.data_root())
@@ -132,6 +158,24 @@ impl Daemon {
     /// Uses another binary from the next launch on (an upgrade).
     pub fn use_binary(&mut self, path: &Path) {
         self.binary = path.to_owned();
+    }
+
+    /// The next daemon that is launched kills itself at this failpoint.
+    pub fn arm(&mut self, failpoint: &str) {
+        self.failpoint = Some(failpoint.to_owned());
+    }
+
+    /// Waits until the daemon has ended by itself, and says how.
+    #[track_caller]
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("a running daemon");
+        let ended = until(READY_LIMIT, || child.try_wait().expect("our own child"));
+        let Some(status) = ended else {
+            drop(child.kill());
+            drop(child.wait());
+            panic!("the daemon goes on:\n{}", self.log());
+        };
+        status
     }
 
     /// SIGKILLs the daemon and reaps it; containers and monitor go on.

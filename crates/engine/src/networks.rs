@@ -99,6 +99,20 @@ impl NetworkOptions {
     }
 }
 
+impl NetworkOptions {
+    /// Whether the default network is as these say.
+    fn fit(&self, record: &NetworkRecord) -> bool {
+        let address_fits = self.bridge_address.is_none_or(|address| {
+            record.pools.iter().any(|pool| {
+                pool.subnet == address.trunc().to_string()
+                    && pool.gateway == address.addr().to_string()
+            })
+        });
+        let ipv6 = self.ipv6 && naru_network::link::ipv6_available();
+        address_fits && record.bridge == self.bridge && record.ipv6 == ipv6
+    }
+}
+
 /// The exec root of the daemon that a client means when it names none.
 const USUAL_EXEC_ROOT: &str = "/run/naru";
 
@@ -126,6 +140,8 @@ pub(crate) struct Inner {
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
     watching: Mutex<bool>,
+    /// One namespace is made ready at a time.
+    filling: Mutex<()>,
 }
 
 impl Networks {
@@ -145,6 +161,7 @@ impl Networks {
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),
             watching: Mutex::new(false),
+            filling: Mutex::default(),
         });
         inner.read_records()?;
         Ok(Networks { inner })

@@ -16,6 +16,7 @@ mod copy;
 mod house;
 mod kills;
 mod lifecycle;
+mod networks;
 mod refusals;
 mod streams;
 mod volumes;
@@ -87,6 +88,24 @@ const TESTS: &[Test] = &[
         copy::files_become_the_containers_users_when_asked_for,
     ),
     ("a_thousand_copies_at_once", copy::a_thousand_copies_at_once),
+    (
+        "addresses_that_only_wait_are_given_to_who_asks",
+        networks::addresses_that_only_wait_are_given_to_who_asks,
+    ),
+    ("the_default_route_follows_priorities", networks::the_default_route_follows_priorities),
+    (
+        "who_comes_from_the_default_network_asks_our_resolver",
+        networks::who_comes_from_the_default_network_asks_our_resolver,
+    ),
+    (
+        "datagrams_find_a_container_that_was_started_again",
+        networks::datagrams_find_a_container_that_was_started_again,
+    ),
+    ("a_network_is_removed_or_entered", networks::a_network_is_removed_or_entered),
+    (
+        "a_port_at_an_address_of_the_wrong_family_is_refused",
+        networks::a_port_at_an_address_of_the_wrong_family_is_refused,
+    ),
     ("killed_monitors_lose_nothing", kills::killed_monitors_lose_nothing),
     ("killed_daemons_lose_nothing", kills::killed_daemons_lose_nothing),
     (

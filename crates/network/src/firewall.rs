@@ -142,6 +142,7 @@ impl Firewall {
     /// Adds a network, or changes the one of its bridge. The bridge must be there.
     pub fn add_network(&mut self, network: &Network) -> Result<(), FirewallError> {
         network.check()?;
+        host::find_bridge(network)?;
         let mut messages = Vec::new();
         for chain in rules::network_chains(&self.name, network) {
             messages.push(encode::new_chain(&self.name, &chain));

@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, network, published, tcp};
 use naru_network::firewall::{
-    Drift, FirewallError, FirewallOptions, Network, Proto, State, forget_connections,
+    Drift, FirewallError, FirewallOptions, Network, Proto, State, forget_connections, forget_stale,
 };
 
 fn both() -> State {
@@ -101,6 +101,15 @@ fn udp_answers_from_everywhere_and_stale_ways_are_forgotten() {
     assert!(forget("10.81.0.2", 80) >= 1);
     assert_eq!(forget("10.81.0.2", 80), 0);
     assert_eq!(ask(), "c 192.0.2.2");
+    // The same in one go, as the engine does it.
+    rig.host.run(|| {
+        firewall.withdraw(&moved).unwrap();
+        assert_eq!(forget_stale(&moved).unwrap(), 1);
+        firewall.publish(&ports).unwrap();
+        assert_eq!(forget_stale(&moved).unwrap(), 0);
+        forget_stale(&ports).unwrap();
+    });
+    assert_eq!(ask(), "a 192.0.2.2");
     let by_port = rig.host.run(|| forget_connections(Proto::Udp, None, 5353).unwrap());
     assert!(by_port >= 1, "{by_port}");
 }

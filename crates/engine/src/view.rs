@@ -7,6 +7,7 @@
 use crate::model::{MountKind, MountPoint};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
+use crate::volumes::Ready;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::mount::{self, Change, NewFileSystem, attribute};
 use naru_kernel::node::{self, NodeKind};
@@ -64,8 +65,8 @@ impl Supervisor {
         let Some(root) = self.mount_quietly(record)? else {
             return Err(Fault::not_found(format!("container {} has no root", record.id)));
         };
-        let binds: Vec<Bind> = self
-            .binds(record)
+        let (binds, _ready) = self.binds(record)?;
+        let binds: Vec<Bind> = binds
             .into_iter()
             .filter(|bind| bind.source.exists())
             .map(|bind| Bind { read_only: true, ..bind })
@@ -91,11 +92,14 @@ impl Supervisor {
         let overlay =
             NewFileSystem { kind: "overlay", source: "naru", options: &options, attributes: 0 };
         let root = mount::new_file_system(&overlay).during(|| assembling(record))?;
-        assemble(root, &self.binds(record), true).during(|| assembling(record))
+        let (binds, _ready) = self.binds(record)?;
+        assemble(root, &binds, true).during(|| assembling(record))
     }
 
-    /// What of the host is seen in a container, outer places first. A tmpfs has nothing to show while nothing runs.
-    fn binds(&self, record: &Record) -> Vec<Bind> {
+    /// What of the host is seen in a container, outer places first, and what was made ready for it, to be kept until it is
+    /// mounted. A tmpfs has nothing to show while nothing runs.
+    fn binds(&self, record: &Record) -> Result<(Vec<Bind>, Ready), Fault> {
+        let ready = self.make_ready_now(record)?;
         let covered = |inside: &str| {
             record.mounts.iter().any(|point| Path::new(&point.destination) == Path::new(inside))
         };
@@ -110,7 +114,11 @@ impl Supervisor {
                 read_only: record.host.readonly_rootfs,
             });
         let points = record.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs);
-        files.chain(points.map(of_point)).collect()
+        let points = points.map(|point| {
+            let source = ready.found.get(&point.destination).map(|found| found.source.clone());
+            of_point(point, source)
+        });
+        Ok((files.chain(points).collect(), ready))
     }
 }
 
@@ -118,9 +126,9 @@ fn assembling(record: &Record) -> String {
     format!("cannot put the root of container {} together", record.short_id())
 }
 
-fn of_point(point: &MountPoint) -> Bind {
+fn of_point(point: &MountPoint, ready: Option<PathBuf>) -> Bind {
     Bind {
-        source: PathBuf::from(&point.source),
+        source: ready.unwrap_or_else(|| PathBuf::from(&point.source)),
         place: PathBuf::from(&point.destination),
         recursive: !point.non_recursive,
         read_only: !point.writable,

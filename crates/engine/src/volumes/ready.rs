@@ -80,6 +80,15 @@ impl Supervisor {
         .await
     }
 
+    /// The same for a container that does not run, to look into it or to write into it. May block.
+    pub(crate) fn make_ready_now(&self, record: &Record) -> Result<Ready, Fault> {
+        let mut ready = Ready::default();
+        for point in &record.mounts {
+            self.make_one_ready(record, point, &mut ready)?;
+        }
+        Ok(ready)
+    }
+
     fn make_one_ready(
         &self,
         record: &Record,

@@ -105,7 +105,7 @@ fn summary(
         status: describe(&record, Timestamp::now()),
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
-        mounts: record.mounts.clone(),
+        mounts: inspect::shown_mounts(&record),
         size_rw: sizes.map(|(rw, _)| rw),
         size_root_fs: sizes.map(|(_, all)| all),
         exposed_ports: record.config.exposed_ports.iter().cloned().collect(),

@@ -93,7 +93,17 @@ fn unpack(archive: impl Read + Send, directory: &Path) -> Result<(), Fault> {
     if start.is_empty() {
         return Err(Fault::invalid("the archive is empty"));
     }
-    naru_layer::apply(&mut archive, directory, &Limits::standard())?;
+    let applied = naru_layer::apply_plain(&mut archive, directory, &Limits::standard())?;
+    if !applied.changes.has_end_mark {
+        return Err(Fault::invalid("the archive is cut off: it has no end mark"));
+    }
+    if let Some(link) = applied.changes.deferred_links.first() {
+        return Err(Fault::invalid(format!(
+            "`{}` is a hard link to `{}`, which the archive does not hold",
+            link.path.display(),
+            link.target.display()
+        )));
+    }
     naru_kernel::fs::syncfs(directory).during(|| "cannot sync the volume".to_owned())
 }
 

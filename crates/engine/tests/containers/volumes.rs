@@ -395,6 +395,9 @@ pub(crate) fn volumes_are_backed_up_and_restored() {
         std::fs::set_permissions(data.join("d/f"), std::fs::Permissions::from_mode(0o4755))
             .unwrap();
         symlink("nowhere", data.join("link")).unwrap();
+        // What layers mean a deletion by is a name like others in a volume.
+        write(data.join(".wh.d"), "").unwrap();
+        write(data.join(".wh..wh..opq"), "").unwrap();
         std::fs::hard_link(data.join("d/f"), data.join("hard")).unwrap();
         let mut archive = Vec::new();
         let mut stream = volumes.backup("vol").await.unwrap();
@@ -409,6 +412,7 @@ pub(crate) fn volumes_are_backed_up_and_restored() {
         assert_eq!(status.ino(), std::fs::metadata(copy.join("hard")).unwrap().ino());
         assert_eq!(std::fs::read_link(copy.join("link")).unwrap().to_str(), Some("nowhere"));
         assert!(!copy.join("old").exists());
+        assert!(copy.join(".wh.d").exists() && copy.join(".wh..wh..opq").exists());
 
         let id = house.create("cat /v/d/f", bind("copy:/v")).await;
         let refused = volumes.restore("copy", std::io::Cursor::new(archive.clone()), false).await;
@@ -456,6 +460,54 @@ pub(crate) fn what_happens_to_volumes_is_told() {
             }
         }
         assert_eq!(seen, ["create", "mount", "unmount", "destroy"]);
+        house
+    });
+}
+
+pub(crate) fn mounts_are_shown_as_docker_shows_them() {
+    with(async |house: House| {
+        let mut config = sh("true");
+        config.volumes.insert("/anon".into());
+        let long = |source: &str, target: &str| MountRequest {
+            kind: MountKind::Volume,
+            source: source.into(),
+            target: target.into(),
+            ..MountRequest::default()
+        };
+        let host = HostConfig {
+            binds: vec!["vol:/v".into(), "vol2:/ro:ro".into(), "/tmp:/b:ro,rslave".into()],
+            mounts: vec![long("v3", "/m"), long("", "/n")],
+            tmpfs: [("/t2".to_owned(), "size=1m".to_owned())].into(),
+            ..HostConfig::default()
+        };
+        let id = house.create_with(config, host).await.unwrap();
+        let view = house.engine().containers.inspect(&id, false).await.unwrap();
+        let mut shown: Vec<String> = view
+            .mounts
+            .iter()
+            .map(|point| {
+                let propagation = point.propagation.map_or("", |one| one.as_str());
+                format!(
+                    "{} {} {:?} {} {propagation:?}",
+                    point.destination,
+                    point.kind.as_str(),
+                    point.mode,
+                    point.writable
+                )
+            })
+            .collect();
+        shown.sort();
+        assert_eq!(
+            shown,
+            [
+                "/anon volume \"\" true \"\"",
+                "/b bind \"ro,rslave\" false \"rslave\"",
+                "/m volume \"z\" true \"\"",
+                "/n volume \"z\" true \"\"",
+                "/ro volume \"ro\" false \"\"",
+                "/v volume \"z\" true \"\"",
+            ]
+        );
         house
     });
 }

@@ -59,6 +59,11 @@ const TESTS: &[Test] = &[
     ("volumes_are_backed_up_and_restored", volumes::volumes_are_backed_up_and_restored),
     ("what_happens_to_volumes_is_told", volumes::what_happens_to_volumes_is_told),
     ("mounts_are_shown_as_docker_shows_them", volumes::mounts_are_shown_as_docker_shows_them),
+    ("an_overlay_as_a_volume_is_mounted_once", volumes::an_overlay_as_a_volume_is_mounted_once),
+    (
+        "many_at_once_never_lose_a_volume_under_a_container",
+        volumes::many_at_once_never_lose_a_volume_under_a_container,
+    ),
     ("attach_before_start_hears_everything", streams::attach_before_start_hears_everything),
     ("input_reaches_the_process_and_ends", streams::input_reaches_the_process_and_ends),
     ("a_terminal_has_a_size", streams::a_terminal_has_a_size),

@@ -7,7 +7,6 @@
 use crate::model::{MountKind, MountPoint};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
-use crate::volumes::Ready;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::mount::{self, Change, NewFileSystem, attribute};
 use naru_kernel::node::{self, NodeKind};
@@ -30,6 +29,8 @@ pub(crate) struct View {
 #[derive(Debug)]
 struct Bind {
     source: PathBuf,
+    /// A detached mount to be put there instead of a copy of the source's.
+    ready: Option<OwnedFd>,
     place: PathBuf,
     recursive: bool,
     read_only: bool,
@@ -65,13 +66,13 @@ impl Supervisor {
         let Some(root) = self.mount_quietly(record)? else {
             return Err(Fault::not_found(format!("container {} has no root", record.id)));
         };
-        let (binds, _ready) = self.binds(record)?;
-        let binds: Vec<Bind> = binds
+        let binds: Vec<Bind> = self
+            .binds(record)?
             .into_iter()
             .filter(|bind| bind.source.exists())
             .map(|bind| Bind { read_only: true, ..bind })
             .collect();
-        let view = assemble(root, &binds, false);
+        let view = assemble(root, binds, false);
         match view {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             view => view.map(Some).during(|| assembling(record)),
@@ -92,14 +93,12 @@ impl Supervisor {
         let overlay =
             NewFileSystem { kind: "overlay", source: "naru", options: &options, attributes: 0 };
         let root = mount::new_file_system(&overlay).during(|| assembling(record))?;
-        let (binds, _ready) = self.binds(record)?;
-        assemble(root, &binds, true).during(|| assembling(record))
+        assemble(root, self.binds(record)?, true).during(|| assembling(record))
     }
 
-    /// What of the host is seen in a container, outer places first, and what was made ready for it, to be kept until it is
-    /// mounted. A tmpfs has nothing to show while nothing runs.
-    fn binds(&self, record: &Record) -> Result<(Vec<Bind>, Ready), Fault> {
-        let ready = self.make_ready_now(record)?;
+    /// What is seen in a container beside its root, outer places first. A tmpfs has nothing to show while nothing runs.
+    fn binds(&self, record: &Record) -> Result<Vec<Bind>, Fault> {
+        let mut ready = self.make_ready_now(record)?;
         let covered = |inside: &str| {
             record.mounts.iter().any(|point| Path::new(&point.destination) == Path::new(inside))
         };
@@ -109,6 +108,7 @@ impl Supervisor {
             .filter(|(inside, outside)| !covered(inside) && outside.exists())
             .map(|(inside, outside)| Bind {
                 source: outside,
+                ready: None,
                 place: inside.into(),
                 recursive: false,
                 read_only: record.host.readonly_rootfs,
@@ -116,9 +116,9 @@ impl Supervisor {
         let points = record.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs);
         let points = points.map(|point| {
             let source = ready.found.get(&point.destination).map(|found| found.source.clone());
-            of_point(point, source)
+            of_point(point, source, ready.take(&point.destination))
         });
-        Ok((files.chain(points).collect(), ready))
+        Ok(files.chain(points).collect())
     }
 }
 
@@ -126,9 +126,10 @@ fn assembling(record: &Record) -> String {
     format!("cannot put the root of container {} together", record.short_id())
 }
 
-fn of_point(point: &MountPoint, ready: Option<PathBuf>) -> Bind {
+fn of_point(point: &MountPoint, source: Option<PathBuf>, ready: Option<OwnedFd>) -> Bind {
     Bind {
-        source: ready.unwrap_or_else(|| PathBuf::from(&point.source)),
+        source: source.unwrap_or_else(|| PathBuf::from(&point.source)),
+        ready,
         place: PathBuf::from(&point.destination),
         recursive: !point.non_recursive,
         read_only: !point.writable,
@@ -136,7 +137,7 @@ fn of_point(point: &MountPoint, ready: Option<PathBuf>) -> Bind {
 }
 
 /// Puts a root and what is mounted on it together where nobody else sees it.
-fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View> {
+fn assemble(root: OwnedFd, binds: Vec<Bind>, make_places: bool) -> io::Result<View> {
     if binds.is_empty() {
         return Ok(View { root, _mounts: None });
     }
@@ -144,12 +145,15 @@ fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View
         let mounts = namespace::own_mounts()?;
         // Before the host's own tree is let go of.
         let trees = binds
-            .iter()
-            .map(|bind| mount::clone_path(&bind.source, bind.recursive))
-            .collect::<io::Result<Vec<OwnedFd>>>()?;
+            .into_iter()
+            .map(|mut bind| match bind.ready.take() {
+                Some(tree) => Ok((bind, tree)),
+                None => mount::clone_path(&bind.source, bind.recursive).map(|tree| (bind, tree)),
+            })
+            .collect::<io::Result<Vec<(Bind, OwnedFd)>>>()?;
         mount::attach(&root, namespace::open_root()?)?;
         mount::pivot_into(&root)?;
-        for (bind, tree) in binds.iter().zip(&trees) {
+        for (bind, tree) in &trees {
             let is_directory = node::status(tree)?.kind == NodeKind::Directory;
             let place = match path::open_in_root(&root, &bind.place, OFlags::PATH) {
                 Err(error) if make_places && error.kind() == io::ErrorKind::NotFound => {

@@ -2,7 +2,7 @@
 //! directories inside volumes, images. All of it is detached: mounted nowhere on the host, and handed to the container's
 //! init by a descriptor of ours, which it finds under `/proc`.
 //!
-//! A file system in memory is one for all containers that run with it. Nobody has to hold it for them: who comes later
+//! A file system behind a volume is one for all containers that run with it. Nobody has to hold it for them: who comes later
 //! gets a copy of the mount from a container that runs, out of its mount namespace. So it lives as long as somebody uses
 //! it, as in Docker, and neither the end of this daemon nor a new one is noticed.
 
@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Ready {
     /// Where it is found, by its place in the container.
     pub(crate) found: BTreeMap<String, Prepared>,
-    mounts: Vec<OwnedFd>,
+    mounts: BTreeMap<String, OwnedFd>,
     turns: Vec<tokio::sync::OwnedMutexGuard<()>>,
 }
 
@@ -36,7 +36,12 @@ impl Ready {
             PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), mount.as_raw_fd()));
         let prepared = Prepared { source, recursive: true, options: Vec::new() };
         self.found.insert(point.destination.clone(), prepared);
-        self.mounts.push(mount);
+        self.mounts.insert(point.destination.clone(), mount);
+    }
+
+    /// The detached mount for a place, if one was made.
+    pub(crate) fn take(&mut self, place: &str) -> Option<OwnedFd> {
+        self.mounts.remove(place)
     }
 }
 
@@ -156,15 +161,16 @@ impl Supervisor {
         but: &str,
     ) -> Result<OwnedFd, Fault> {
         let mark = self.places.mounted(&volume.name);
-        if new.volatile
-            && let Ok(device) = std::fs::read_to_string(&mark)
-            && let Some(mount) = self.mount_of_others(&volume.name, device.trim(), but)?
+        if let Ok(device) = std::fs::read_to_string(&mark)
+            && let Some(mount) =
+                self.mount_of_others(&volume.name, device.trim(), but, new.volatile)?
         {
             return Ok(mount);
         }
         let shown = self.volumes.directory(&volume.name);
         let mount = new_mount(new).map_err(|error| mount_failed(&shown, new, error))?;
-        if new.volatile {
+        // Who only looks into it (`but` nobody) leaves no trace.
+        if !but.is_empty() {
             let device = device_of(&mount)
                 .during(|| format!("cannot look at the file system of volume `{}`", volume.name))?;
             crate::places::make_private(&self.places.mounts())?;
@@ -180,6 +186,7 @@ impl Supervisor {
         name: &str,
         device: &str,
         but: &str,
+        volatile: bool,
     ) -> Result<Option<OwnedFd>, Fault> {
         let mut in_part = false;
         for pid in self.running_users(name, but) {
@@ -196,7 +203,8 @@ impl Supervisor {
                 Err(_gone) => {}
             }
         }
-        if in_part && !self.running_users(name, but).is_empty() {
+        // Elsewhere a second mount shows the same files.
+        if volatile && in_part && !self.running_users(name, but).is_empty() {
             return Err(Fault::conflict(format!(
                 "volume {name} lives in memory, and whoever runs with it has a part of it only"
             ))
@@ -304,12 +312,29 @@ fn new_mount(new: &FileSystem) -> io::Result<OwnedFd> {
             }
         }
     }
+    if new.kind == "overlay" {
+        options = overlay_options(options);
+    }
     mount::new_file_system(&NewFileSystem {
         kind: &new.kind,
         source: &new.device,
         options: &options,
         attributes: new.attributes,
     })
+}
+
+/// The kernel takes at most 255 bytes a value, so the layers go one by one.
+fn overlay_options(options: Vec<(String, Option<String>)>) -> Vec<(String, Option<String>)> {
+    options
+        .into_iter()
+        .flat_map(|(name, value)| match value {
+            Some(layers) if name == "lowerdir" && !layers.contains("::") => layers
+                .split(':')
+                .map(|layer| ("lowerdir+".to_owned(), Some(layer.to_owned())))
+                .collect(),
+            value => vec![(name, value)],
+        })
+        .collect()
 }
 
 /// The kernel takes addresses only.

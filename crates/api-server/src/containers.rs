@@ -1,5 +1,6 @@
 //! Acts: the calls about containers and execs.
 
+pub(crate) mod archive;
 pub(crate) mod attach;
 pub(crate) mod control;
 pub(crate) mod create;

@@ -5,6 +5,7 @@ pub(crate) mod create;
 pub(crate) mod filter;
 pub(crate) mod image;
 pub(crate) mod mount;
+pub(crate) mod network;
 pub(crate) mod system;
 pub(crate) mod volume;
 

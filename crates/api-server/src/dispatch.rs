@@ -14,7 +14,7 @@ use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use naru_api_types::error_body::PLAIN_REFUSALS;
 use naru_api_types::{ApiVersion, Query, Route};
-use naru_engine::{Containers, Engine, Events, Images, System, Volumes};
+use naru_engine::{Containers, Engine, Events, Images, Networks, System, Volumes};
 use naru_errdefs::Fault;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
@@ -25,6 +25,7 @@ use std::time::Duration;
 pub struct Api {
     containers: Containers,
     images: Images,
+    nets: Networks,
     volumes: Volumes,
     system: System,
     events: Events,
@@ -35,10 +36,11 @@ pub struct Api {
 impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
-        let Engine { containers, images, volumes, system, events, .. } = engine;
+        let Engine { containers, images, networks: nets, volumes, system, events, .. } = engine;
         Api {
             containers,
             images,
+            nets,
             volumes,
             system,
             events,
@@ -141,7 +143,7 @@ async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> 
 
 /// One arm a route, each to the one service that it needs.
 async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
-    let Api { containers, images, volumes, system, events, exec_keys, .. } = api;
+    let Api { containers, images, nets, volumes, system, events, exec_keys, .. } = api;
     match route {
         Route::Ping => Ok(reply::ping(true)),
         Route::PingHead => Ok(reply::ping(false)),
@@ -197,17 +199,16 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         }
         Route::ExecInspect { name } => containers::exec::inspect(&containers, &name).await,
         Route::ExecResize { name } => containers::exec::resize(&containers, &name, call).await,
-        Route::ContainerChanges { .. } => {
-            Err(refuse::call("listing changes of a container", "compare two archives of `export`")
-                .into())
+        Route::ContainerChanges { name } => containers::archive::changes(&containers, &name).await,
+        Route::ContainerArchiveHead { name } => {
+            containers::archive::stat(&containers, &name, call).await
         }
-        Route::ContainerArchiveHead { .. }
-        | Route::ContainerArchiveGet { .. }
-        | Route::ContainerArchivePut { .. } => Err(refuse::call(
-            "copying files into or out of a container",
-            "mount a directory of the host, use `export`, or pipe a tar through `exec`",
-        )
-        .into()),
+        Route::ContainerArchiveGet { name } => {
+            containers::archive::get(&containers, &name, call).await
+        }
+        Route::ContainerArchivePut { name } => {
+            containers::archive::put(&containers, &name, call).await
+        }
         Route::ContainerAttachWebsocket { .. } => Err(refuse::call(
             "attaching by a websocket",
             "use `POST /containers/NAME/attach` with `Upgrade: tcp`",
@@ -239,18 +240,13 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
                 .into())
         }
 
-        Route::NetworkList => Ok(networks::list(&call.query)?),
-        Route::NetworkInspect { name } => Ok(networks::inspect(&name)?),
-        Route::NetworkCreate => Err(networks::refused("making a network").into()),
-        Route::NetworkPrune => Err(networks::refused("removing networks").into()),
-        Route::NetworkConnect { .. } | Route::NetworkDisconnect { .. } => {
-            Err(networks::refused("connecting a container to a network").into())
-        }
-        Route::NetworkRemove { name } => {
-            networks::inspect(&name)?;
-            let message = format!("{name} is a pre-defined network and cannot be removed");
-            Err(Fault::new(naru_errdefs::Kind::Forbidden, message).into())
-        }
+        Route::NetworkList => Ok(networks::list(&nets, &call.query)?),
+        Route::NetworkInspect { name } => networks::inspect(&nets, &name, call).await,
+        Route::NetworkCreate => networks::create(&nets, call).await,
+        Route::NetworkPrune => networks::prune(&nets, &containers, call).await,
+        Route::NetworkConnect { name } => networks::connect(&containers, &name, call).await,
+        Route::NetworkDisconnect { name } => networks::disconnect(&containers, &name, call).await,
+        Route::NetworkRemove { name } => networks::remove(&nets, &name).await,
 
         Route::VolumeList => volumes::list(&volumes, call).await,
         Route::VolumePrune => volumes::prune(&volumes, call).await,

@@ -107,7 +107,7 @@ pub(crate) async fn save(
 }
 
 /// The body as a reader, which ends with an error when the client goes away.
-fn reader(call: Call) -> impl AsyncRead + Send + Unpin + 'static {
+pub(crate) fn reader(call: Call) -> impl AsyncRead + Send + Unpin + 'static {
     StreamReader::new(call.into_body().into_data_stream().map_err(io::Error::other))
 }
 

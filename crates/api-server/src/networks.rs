@@ -1,99 +1,99 @@
-//! Pure: the networks that exist without being made: none, the host's, and the default one by name.
+//! Acts: networks: made, found, listed, removed; containers brought in and out.
 
+use crate::body::Presence;
+use crate::containers::create::typed;
+use crate::convert::network as convert;
+use crate::dispatch::Call;
+use crate::error::Refusal;
 use crate::refuse;
 use crate::reply::{self, Reply};
-use naru_api_types::network::{ConfigFrom, Ipam, Network};
-use naru_api_types::{Filters, Map, Query};
-use naru_engine::Timestamp;
+use http::StatusCode;
+use naru_api_types::Query;
+use naru_api_types::network::{
+    LIST_FILTERS, Network, NetworkConnectRequest, NetworkCreateRequest, NetworkCreateResponse,
+    NetworkDisconnectRequest, NetworkPruneResponse, PRUNE_FILTERS,
+};
+use naru_engine::{Containers, Networks};
 use naru_errdefs::Fault;
-
-const NETWORKS: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
-
-/// The network that a mode means.
-pub(crate) fn of_mode(mode: &str) -> &'static str {
-    match mode {
-        "none" => "none",
-        "host" => "host",
-        _ => "bridge",
-    }
-}
-
-/// The ID of a network: its name, spelled in hexadecimal and padded, so that it is the same everywhere.
-pub(crate) fn id(name: &str) -> String {
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
-    format!("{hex:0<64}")
-}
+use serde_json::Value;
 
 /// The networks that the filters let through.
-pub(crate) fn list(query: &Query) -> Result<Reply, Fault> {
+pub(crate) fn list(networks: &Networks, query: &Query) -> Result<Reply, Fault> {
     let filters = query.filters()?;
-    filters.only(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
-    let networks: Vec<Network> =
-        all().into_iter().filter(|network| admits(&filters, network)).collect();
-    Ok(reply::ok(&networks))
+    filters.only(LIST_FILTERS)?;
+    // Who lists wants to see networks, not their containers: docker leaves these out as well.
+    let list: Vec<Network> = networks
+        .list(&convert::filter(&filters)?)
+        .into_iter()
+        .map(|mut view| {
+            view.containers.clear();
+            convert::network(view)
+        })
+        .collect();
+    Ok(reply::ok(&list))
 }
 
 /// One network, by name, ID or a prefix of its ID.
-pub(crate) fn inspect(name: &str) -> Result<Reply, Fault> {
-    let found = all()
-        .into_iter()
-        .find(|network| network.name == name || (!name.is_empty() && network.id.starts_with(name)));
-    match found {
-        Some(network) => Ok(reply::ok(&network)),
-        None => Err(Fault::not_found(format!("network {name} not found"))),
+pub(crate) async fn inspect(networks: &Networks, name: &str, call: Call) -> Result<Reply, Refusal> {
+    if let Some(scope) = call.query.text("scope")
+        && scope != "local"
+    {
+        return Err(Fault::not_found(format!("network {name} not found")).into());
     }
+    Ok(reply::ok(&convert::network(networks.inspect(name).await?)))
 }
 
-/// The refusal of everything that makes or changes a network.
-pub(crate) fn refused(what: &str) -> Fault {
-    refuse::call(what, "use `--network none`, `--network host` or `--network container:NAME`")
+/// Makes a network.
+pub(crate) async fn create(networks: &Networks, call: Call) -> Result<Reply, Refusal> {
+    let value: Value = call.json(Presence::Required).await?;
+    refuse::network(&value)?;
+    let request: NetworkCreateRequest = typed(value)?;
+    let (id, warning) = networks.create(convert::request(request)?).await?;
+    Ok(reply::json(StatusCode::CREATED, &NetworkCreateResponse { id, warning }))
 }
 
-fn all() -> Vec<Network> {
-    let network = |(name, driver): (&str, &str)| Network {
-        name: name.to_owned(),
-        id: id(name),
-        created: Timestamp::NEVER.to_owned(),
-        scope: "local".to_owned(),
-        driver: driver.to_owned(),
-        enable_ipv4: true,
-        enable_ipv6: false,
-        ipam: Ipam { driver: "default".to_owned(), options: None, config: Vec::new() },
-        internal: name == "bridge",
-        attachable: false,
-        ingress: false,
-        config_from: ConfigFrom::default(),
-        config_only: false,
-        containers: Map::new(),
-        options: Map::new(),
-        labels: Map::new(),
-    };
-    NETWORKS.into_iter().map(network).collect()
+/// Removes a network.
+pub(crate) async fn remove(networks: &Networks, name: &str) -> Result<Reply, Refusal> {
+    networks.remove(name).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-fn admits(filters: &Filters, network: &Network) -> bool {
-    let part = |key: &str, text: &str| {
-        !filters.has(key) || filters.get(key).any(|wanted| text.contains(wanted))
-    };
-    part("name", &network.name)
-        && part("id", &network.id)
-        && filters.admits("driver", &network.driver)
-        && filters.admits("scope", &network.scope)
-        && filters.admits("type", "builtin")
-        && !filters.has("label")
-        && !filters.flag("dangling").is_ok_and(|dangling| dangling == Some(true))
+/// Removes networks that nobody uses.
+pub(crate) async fn prune(
+    networks: &Networks,
+    containers: &Containers,
+    call: Call,
+) -> Result<Reply, Refusal> {
+    let filters = call.query.filters()?;
+    filters.only(PRUNE_FILTERS)?;
+    let names = networks.prune(convert::filter(&filters)?, containers.used_networks()).await?;
+    let networks_deleted = Some(names).filter(|names| !names.is_empty());
+    Ok(reply::ok(&NetworkPruneResponse { networks_deleted }))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Brings a container in.
+pub(crate) async fn connect(
+    containers: &Containers,
+    name: &str,
+    call: Call,
+) -> Result<Reply, Refusal> {
+    let value: Value = call.json(Presence::Required).await?;
+    refuse::connect(&value, NetworkConnectRequest::FIELDS)?;
+    let request: NetworkConnectRequest = typed(value)?;
+    let endpoint = request.endpoint_config.map(convert::endpoint).transpose()?.unwrap_or_default();
+    containers.connect(name, &request.container, endpoint).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
 
-    #[test]
-    fn a_network_is_found_by_name_and_id() {
-        for name in ["none", "host", "bridge", "6e6f6e65"] {
-            assert!(inspect(name).is_ok(), "{name}");
-        }
-        assert_eq!(inspect("lan").unwrap_err().message(), "network lan not found");
-        assert_eq!(id("none").len(), 64);
-    }
+/// Takes a container out.
+pub(crate) async fn disconnect(
+    containers: &Containers,
+    name: &str,
+    call: Call,
+) -> Result<Reply, Refusal> {
+    let value: Value = call.json(Presence::Required).await?;
+    refuse::connect(&value, NetworkDisconnectRequest::FIELDS)?;
+    let request: NetworkDisconnectRequest = typed(value)?;
+    containers.disconnect(name, &request.container, request.force).await?;
+    Ok(reply::empty(StatusCode::OK))
 }

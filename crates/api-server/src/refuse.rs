@@ -1,27 +1,21 @@
 //! Pure: fields of requests that are understood but not served. Each is refused by its name, with what to do instead:
 //! a container that silently lacks what was asked for is worse than none.
 
+use naru_api_types::network::{Ipam, IpamPool, NetworkCreateRequest};
 use naru_errdefs::Fault;
 use serde_json::{Map, Value};
 
 /// A field that is not served, and why.
 type Row = (&'static str, &'static str);
 
-const NETWORK: &str = "publishing and linking need a bridge network, which this version does not have; use `--network host`";
 const OTHER_OS: &str = "it means something on another operating system only";
 
 /// Fields of the configuration itself.
-const CONFIG: &[Row] = &[
-    ("MacAddress", NETWORK),
-    ("ArgsEscaped", OTHER_OS),
-    ("OnBuild", "it belongs to images, not to containers"),
-];
+const CONFIG: &[Row] =
+    &[("ArgsEscaped", OTHER_OS), ("OnBuild", "it belongs to images, not to containers")];
 
 /// Fields of `HostConfig`.
 const HOST: &[Row] = &[
-    ("PortBindings", NETWORK),
-    ("PublishAllPorts", NETWORK),
-    ("Links", NETWORK),
     ("Cgroup", "use `CgroupParent`"),
     (
         "StorageOpt",
@@ -36,8 +30,14 @@ const HOST: &[Row] = &[
     ("IOMaximumBandwidth", OTHER_OS),
 ];
 
-/// Fields of an endpoint that only the daemon sets; a client that copied an inspection sends them back.
-const ENDPOINT_STATE: &[&str] = &[
+/// Fields of an endpoint. Some only the daemon sets; a client that copied an inspection sends them back.
+const ENDPOINT: &[&str] = &[
+    "IPAMConfig",
+    "Links",
+    "Aliases",
+    "MacAddress",
+    "DriverOpts",
+    "GwPriority",
     "NetworkID",
     "EndpointID",
     "Gateway",
@@ -51,6 +51,7 @@ const ENDPOINT_STATE: &[&str] = &[
 
 const KNOWN_CONFIG: &[&str] = &[
     "Hostname",
+    "MacAddress",
     "Domainname",
     "User",
     "AttachStdin",
@@ -81,6 +82,9 @@ const KNOWN_HOST: &[&str] = &[
     "ContainerIDFile",
     "LogConfig",
     "NetworkMode",
+    "PortBindings",
+    "PublishAllPorts",
+    "Links",
     "RestartPolicy",
     "AutoRemove",
     "ConsoleSize",
@@ -200,24 +204,36 @@ pub(crate) fn update(body: &Value) -> Result<(), Fault> {
     fields("", body, &known, &rows)
 }
 
+/// Refuses what a network is asked for and none could have.
+pub(crate) fn network(body: &Value) -> Result<(), Fault> {
+    let Value::Object(body) = body else {
+        return Err(Fault::invalid("invalid JSON: the request body is not an object"));
+    };
+    fields("", body, NetworkCreateRequest::FIELDS, &[])?;
+    let Some(Value::Object(ipam)) = body.get("IPAM") else { return Ok(()) };
+    fields("IPAM.", ipam, Ipam::FIELDS, &[])?;
+    let pools = ipam.get("Config").and_then(Value::as_array).into_iter().flatten();
+    pools
+        .filter_map(Value::as_object)
+        .try_for_each(|pool| fields("IPAM.Config.", pool, IpamPool::FIELDS, &[]))
+}
+
+/// Refuses unknown fields of a request to connect or disconnect.
+pub(crate) fn connect(body: &Value, known: &[&str]) -> Result<(), Fault> {
+    let Value::Object(body) = body else {
+        return Err(Fault::invalid("invalid JSON: the request body is not an object"));
+    };
+    fields("", body, known, &[])?;
+    match body.get("EndpointConfig") {
+        Some(Value::Object(endpoint)) => fields("EndpointConfig.", endpoint, ENDPOINT, &[]),
+        _ => Ok(()),
+    }
+}
+
 fn endpoint_fields(network: &str, endpoint: &Value) -> Result<(), Fault> {
-    if !matches!(network, "default" | "bridge" | "none" | "host")
-        && !network.starts_with("container:")
-    {
-        return Err(Fault::not_found(format!("network {network} not found"))
-            .with_hint("this version has the networks `none`, `host` and `container:NAME`"));
-    }
     let Value::Object(endpoint) = endpoint else { return Ok(()) };
-    for (name, value) in endpoint {
-        if ENDPOINT_STATE.contains(&name.as_str()) || is_zero(value) {
-            continue;
-        }
-        return Err(refused(
-            &format!("NetworkingConfig.EndpointsConfig.{network}.{name}"),
-            NETWORK,
-        ));
-    }
-    Ok(())
+    let prefix = format!("NetworkingConfig.EndpointsConfig.{network}.");
+    fields(&prefix, endpoint, ENDPOINT, &[])
 }
 
 fn fields(
@@ -278,10 +294,7 @@ mod tests {
         check(json!({"Image": "a", "HostConfig": {"Memory": 1}}), None);
         check(json!({"HostConfig": {"Links": [], "PortBindings": {}, "CpuCount": 0}}), None);
         check(json!({"HostConfig": {"PortBindings": {"80/tcp": null}}}), None);
-        check(
-            json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}),
-            Some("`HostConfig.PortBindings` is not supported"),
-        );
+        check(json!({"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "80"}]}}}), None);
         check(json!({"HostConfig": {"VolumesFrom": ["a"], "VolumeDriver": "local"}}), None);
         check(json!({"Colour": "red"}), Some("`Colour` is not supported"));
         check(json!({"Colour": ""}), None);
@@ -289,13 +302,10 @@ mod tests {
             json!({"NetworkingConfig": {"EndpointsConfig": {"default": {"IPAMConfig": {}, "Links": null}}}}),
             None,
         );
+        check(json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {"Aliases": ["a"]}}}}), None);
         check(
-            json!({"NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}),
-            Some("`NetworkingConfig.EndpointsConfig.none.Aliases` is not supported"),
-        );
-        check(
-            json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {}}}}),
-            Some("network lan not found"),
+            json!({"NetworkingConfig": {"EndpointsConfig": {"lan": {"Colour": "red"}}}}),
+            Some("`NetworkingConfig.EndpointsConfig.lan.Colour` is not supported"),
         );
         check(json!({"HostConfig": []}), Some("invalid JSON in `HostConfig`: it is not an object"));
         check(json!([1]), Some("invalid JSON: the request body is not an object"));

@@ -1,6 +1,7 @@
 //! Pure: containers on the wire.
 
 mod config;
+pub mod copy;
 mod create;
 mod exec;
 mod host_config;
@@ -10,6 +11,7 @@ mod stats;
 mod wait;
 
 pub use config::{ContainerConfig, Healthcheck};
+pub use copy::{FilesystemChange, PathStat};
 pub use create::{ContainerCreateRequest, ContainerCreateResponse, NetworkingConfig};
 pub use exec::{ExecCreateRequest, ExecInspectResponse, ExecProcess, ExecStartRequest};
 pub use host_config::{
@@ -18,8 +20,8 @@ pub use host_config::{
     VolumeOptions, WeightDevice,
 };
 pub use inspect::{
-    ContainerInspect, ContainerState, EndpointSettings, GraphDriver, Health, HealthResult,
-    MountPoint, NetworkSettings,
+    ContainerInspect, ContainerState, EndpointIpam, EndpointSettings, GraphDriver, Health,
+    HealthResult, MountPoint, NetworkSettings, SecondaryAddress,
 };
 pub use list::{ContainerSummary, HostConfigSummary, NetworkSettingsSummary, Port};
 pub use stats::{

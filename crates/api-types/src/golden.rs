@@ -1,6 +1,7 @@
 //! Acts, in tests only. What the reference daemon answers is read without loss: every field it sends is written again with the same value,
-//! but for the ones that are named here. The files were captured from version 20.10, the create request from the
-//! client's version 28.
+//! but for the ones that are named here. The files were captured from version 20.10, the requests that create, connect
+//! and disconnect from the client's version 28 and from docker-compose 1.29; networks with addresses and published ports
+//! are the examples of the API's reference.
 
 use crate::{container, event, image, network, system, volume};
 use serde::Serialize;
@@ -17,6 +18,8 @@ const GONE: &[&str] = &[
     "AllowNondistributableArtifactsHostnames",
     // A mark of the build, not of the API.
     "VirtualSize",
+    // docker leaves it out unless it is set; docker-compose always sends it.
+    "NetworkDisabled",
 ];
 
 #[track_caller]
@@ -68,9 +71,15 @@ macro_rules! golden {
 }
 
 golden! {
+    compose_connect: network::NetworkConnectRequest;
+    compose_create: container::ContainerCreateRequest;
+    compose_create_links: container::ContainerCreateRequest;
+    compose_network_create: network::NetworkCreateRequest;
     container_create: container::ContainerCreateRequest;
+    container_create_networks: container::ContainerCreateRequest;
     container_inspect: container::ContainerInspect;
     container_list: Vec<container::ContainerSummary>;
+    container_list_ports: Vec<container::ContainerSummary>;
     container_prune: container::PruneResponse;
     disk_usage: system::DiskUsageResponse;
     event: event::Event;
@@ -80,8 +89,15 @@ golden! {
     image_list: Vec<image::ImageSummary>;
     image_remove: Vec<image::ImageDeleteItem>;
     info: system::InfoResponse;
+    network_connect: network::NetworkConnectRequest;
+    network_create: network::NetworkCreateRequest;
+    network_created: network::NetworkCreateResponse;
+    network_disconnect: network::NetworkDisconnectRequest;
     network_inspect: network::Network;
+    network_inspect_bridge: network::Network;
     network_list: Vec<network::Network>;
+    network_prune: network::NetworkPruneResponse;
+    network_settings: container::NetworkSettings;
     stats: container::Stats;
     top: container::TopResponse;
     version: system::VersionResponse;

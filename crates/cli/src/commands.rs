@@ -5,6 +5,7 @@ mod container;
 mod each;
 mod image;
 mod inspect;
+mod network;
 mod system;
 mod volume;
 
@@ -158,17 +159,21 @@ static CLIENT: Command = Command {
 static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
+    &network::NETWORK,
     &system::SYSTEM,
     &volume::VOLUME,
     &container::RUN,
     &container::EXEC,
     &container::PS,
     &container::ATTACH,
+    &container::CP,
     &container::CREATE,
+    &container::DIFF,
     &container::EXPORT,
     &container::KILL,
     &container::LOGS,
     &container::PAUSE,
+    &container::PORT,
     &container::RENAME,
     &container::RESTART,
     &container::RM,
@@ -191,7 +196,6 @@ static MEMBERS: &[&Command] = &[
     &system::INFO,
     &system::VERSION,
     &CLIENT,
-    &absent::ATTACH_NETWORK,
     &absent::BUILD,
     &absent::BUILDER,
     &absent::BUILDX,
@@ -200,14 +204,11 @@ static MEMBERS: &[&Command] = &[
     &absent::COMPOSE,
     &absent::CONFIG,
     &absent::CONTEXT,
-    &absent::CP,
-    &absent::DIFF,
     &absent::LOGIN,
     &absent::LOGOUT,
     &absent::MANIFEST,
     &absent::NODE,
     &absent::PLUGIN,
-    &absent::PORT,
     &absent::PULL,
     &absent::PUSH,
     &absent::SEARCH,
@@ -219,7 +220,7 @@ static MEMBERS: &[&Command] = &[
 ];
 
 /// Runs the command that the words mean; the first one is the program's name.
-pub fn run(words: &[String], hooks: Hooks<'_>) -> Result<ExitStatus, Failed> {
+pub fn run(words: &[String], hooks: Hooks) -> Result<ExitStatus, Failed> {
     let (first, rest) = match words.split_first() {
         Some((first, rest)) => (first.rsplit('/').next().unwrap_or("naru"), rest),
         None => ("naru", words),
@@ -237,7 +238,7 @@ fn global(
     flags: &Flags,
     program: &str,
     outer_host: Option<&str>,
-    hooks: Hooks<'_>,
+    hooks: Hooks,
 ) -> Result<ExitStatus, Failed> {
     if flags.switch("version") {
         printer::out(&format!(

@@ -3,11 +3,10 @@
 use crate::Hooks;
 use crate::exit::Failed;
 use crate::printer;
-use naru_client::{Client, Endpoint};
-use naru_errdefs::{Fault, Kind};
+use naru_client::{Client, Endpoint, Revive};
+use naru_errdefs::Fault;
 use std::cell::OnceCell;
-use std::io;
-use std::path::Path;
+use std::rc::Rc;
 
 /// The socket of the daemon that is meant when none is named.
 pub const DEFAULT_SOCKET: &str = "/run/naru/naru.sock";
@@ -48,10 +47,9 @@ impl Host {
 /// What a command is given.
 pub struct App<'a> {
     host: Host,
-    hooks: Hooks<'a>,
     client: Client,
     runtime: OnceCell<tokio::runtime::Runtime>,
-    program: String,
+    program: &'a str,
 }
 
 impl std::fmt::Debug for App<'_> {
@@ -62,14 +60,25 @@ impl std::fmt::Debug for App<'_> {
 
 impl<'a> App<'a> {
     /// Nothing is connected or started yet.
-    pub fn new(host: Host, hooks: Hooks<'a>, program: &str) -> App<'a> {
-        let client = Client::new(host.endpoint().clone());
-        App { host, hooks, client, runtime: OnceCell::new(), program: program.to_owned() }
+    pub fn new(host: Host, hooks: Hooks, program: &'a str) -> App<'a> {
+        let revive = match &host {
+            Host::Default(Endpoint::Unix(socket)) => {
+                let (start, socket) = (hooks.start_daemon, socket.clone());
+                let revive: Revive = Rc::new(move || {
+                    printer::note("no daemon is running: starting one");
+                    start(&socket)
+                });
+                Some(revive)
+            }
+            Host::Named(_) => None,
+        };
+        let client = Client::new(host.endpoint().clone()).reviving(revive);
+        App { host, client, runtime: OnceCell::new(), program }
     }
 
     /// What the user called us (`naru`, `docker`).
     pub fn program(&self) -> &str {
-        &self.program
+        self.program
     }
 
     /// The client, whether or not anything answers there.
@@ -83,7 +92,7 @@ impl<'a> App<'a> {
         conversation: impl AsyncFnOnce(&Client) -> Result<T, Failed>,
     ) -> Result<T, Failed> {
         self.block(async {
-            self.connect().await?;
+            self.client.connect().await?;
             conversation(&self.client).await
         })
     }
@@ -102,35 +111,6 @@ impl<'a> App<'a> {
         };
         runtime.block_on(future)
     }
-
-    async fn connect(&self) -> Result<(), Fault> {
-        let Err(error) = self.client.connect().await else { return Ok(()) };
-        let absent =
-            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
-        if let (Host::Default(Endpoint::Unix(socket)), true) = (&self.host, absent) {
-            return self.start_daemon(socket).await;
-        }
-        Err(unreachable(self.host.endpoint(), error))
-    }
-
-    async fn start_daemon(&self, socket: &Path) -> Result<(), Fault> {
-        printer::note("no daemon is running: starting one");
-        (self.hooks.start_daemon)(socket)?;
-        self.client.connect().await.map_err(|error| unreachable(self.host.endpoint(), error))
-    }
-}
-
-fn unreachable(endpoint: &Endpoint, error: io::Error) -> Fault {
-    let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => "run it as root, or as a user who may use the socket",
-        _ => "start it with `naru daemon`, or name another one with `-H unix://PATH`",
-    };
-    Fault::new(
-        Kind::Unavailable,
-        format!("Cannot connect to the Naru daemon at {endpoint}. Is the daemon running?"),
-    )
-    .with_source(error)
-    .with_hint(hint)
 }
 
 /// A variable of our own environment.

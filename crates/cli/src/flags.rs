@@ -361,9 +361,18 @@ impl Flags {
         long: &str,
         parser: impl Fn(&str) -> Result<T, OptError>,
     ) -> Result<Vec<T>, FlagError> {
+        self.parsed_among(&[long], parser)
+    }
+
+    /// Every value of a flag that has several names, parsed, in the order of the command line.
+    pub fn parsed_among<T>(
+        &self,
+        names: &[&str],
+        parser: impl Fn(&str) -> Result<T, OptError>,
+    ) -> Result<Vec<T>, FlagError> {
         self.given
             .iter()
-            .filter(|(flag, _)| flag.long == long)
+            .filter(|(flag, _)| names.contains(&flag.long))
             .map(|(flag, value)| parser(value).map_err(|error| invalid(flag, value, error)))
             .collect()
     }

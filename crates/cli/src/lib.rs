@@ -21,20 +21,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// What the binary does for the command line.
-#[derive(Clone, Copy)]
-pub struct Hooks<'a> {
+#[derive(Debug, Clone, Copy)]
+pub struct Hooks {
     /// Starts the local daemon on this socket and returns once it answers.
-    pub start_daemon: &'a dyn Fn(&Path) -> Result<(), Fault>,
-}
-
-impl std::fmt::Debug for Hooks<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hooks")
-    }
+    pub start_daemon: fn(&Path) -> Result<(), Fault>,
 }
 
 /// Runs one command line, with the program's name in front.
-pub fn main(args: Vec<OsString>, hooks: Hooks<'_>) -> ExitStatus {
+pub fn main(args: Vec<OsString>, hooks: Hooks) -> ExitStatus {
     let words: Result<Vec<String>, Fault> = args.into_iter().map(word).collect();
     let result = words.map_err(Failed::from).and_then(|words| commands::run(&words, hooks));
     match result {

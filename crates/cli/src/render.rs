@@ -1,6 +1,7 @@
 //! Pure: values to text, the way docker's users and scripts expect it.
 
 pub mod json;
+pub mod natural;
 pub mod progress;
 pub mod table;
 pub mod template;

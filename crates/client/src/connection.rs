@@ -11,13 +11,15 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use naru_api_types::error_body::PLAIN_REFUSALS;
-use naru_api_types::{ErrorBody, Query, Route};
+use naru_api_types::{ErrorBody, Method, Query, Route};
 use naru_errdefs::{Fault, Kind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncRead;
 use tokio::net::UnixStream;
 
@@ -27,17 +29,36 @@ pub type Upload = UnsyncBoxBody<Bytes, io::Error>;
 /// The largest answer that is read as a whole.
 const MOST_ANSWER: usize = 256 << 20;
 
+/// How long a daemon that was killed may take to let go of its socket.
+const DYING: Duration = Duration::from_secs(2);
+
+/// Starts the daemon that is absent.
+pub type Revive = Rc<dyn Fn() -> Result<(), Fault>>;
+
 /// A daemon to talk to.
-#[derive(Debug)]
 pub struct Client {
     endpoint: Endpoint,
     idle: RefCell<Option<SendRequest<Upload>>>,
+    revive: Option<Revive>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
 }
 
 impl Client {
     /// A client; nothing is connected yet.
     pub fn new(endpoint: Endpoint) -> Client {
-        Client { endpoint, idle: RefCell::new(None) }
+        Client { endpoint, idle: RefCell::new(None), revive: None }
+    }
+
+    /// The same client, which starts the daemon when there is none.
+    #[must_use]
+    pub fn reviving(mut self, revive: Option<Revive>) -> Client {
+        self.revive = revive;
+        self
     }
 
     /// Where the daemon listens.
@@ -45,9 +66,32 @@ impl Client {
         &self.endpoint
     }
 
-    /// Connects ahead of the first call, which will use the connection.
-    pub async fn connect(&self) -> io::Result<()> {
-        let sender = open(&self.endpoint).await?;
+    /// Connects ahead of the first call, which will use the connection. Starts the daemon if it is absent and may be started.
+    pub async fn connect(&self) -> Result<(), Fault> {
+        let until = Instant::now() + DYING;
+        let opened = loop {
+            match open(&self.endpoint).await {
+                // The daemon dies in this very instant; the next look tells whether another one is there.
+                Err(error)
+                    if error.kind() == io::ErrorKind::ConnectionReset && Instant::now() < until =>
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => break opened,
+            }
+        };
+        let sender = match opened {
+            Ok(sender) => sender,
+            Err(error) => match self.revive.as_ref().filter(|_| is_absent(&error)) {
+                Some(revive) => {
+                    revive()?;
+                    open(&self.endpoint)
+                        .await
+                        .map_err(|error| unreachable(&self.endpoint, error))?
+                }
+                None => return Err(unreachable(&self.endpoint, error)),
+            },
+        };
         self.idle.replace(Some(sender));
         Ok(())
     }
@@ -57,7 +101,10 @@ impl Client {
         if let Some(sender) = self.idle.take().filter(|sender| !sender.is_closed()) {
             return Ok(sender);
         }
-        open(&self.endpoint).await.map_err(|error| unreachable(&self.endpoint, error))
+        self.connect().await?;
+        self.idle.take().ok_or_else(|| {
+            Fault::new(Kind::Unavailable, format!("the connection to {} was lost", self.endpoint))
+        })
     }
 
     async fn send(
@@ -66,8 +113,34 @@ impl Client {
         query: &Query,
         content: Content,
     ) -> Result<(http::Response<Incoming>, SendRequest<Upload>), Fault> {
-        let mut sender = self.sender().await?;
-        let request = request(route, query, content)?;
+        let asks_only = matches!(content, Content::None)
+            && matches!(route.method(), Method::Get | Method::Head);
+        let sender = self.sender().await?;
+        let fault = match self.send_on(sender, request(route, query, content)?).await {
+            Ok(sent) => return Ok(sent),
+            Err(fault) => fault,
+        };
+        if !asks_only {
+            return Err(fault);
+        }
+        // Who connects to a daemon in the instant of its death loses the connection. To ask again changes nothing.
+        let until = Instant::now() + DYING;
+        while Instant::now() < until {
+            let sender = self.sender().await?;
+            let request = request(route, query, Content::None)?;
+            if let Ok(sent) = self.send_on(sender, request).await {
+                return Ok(sent);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(fault)
+    }
+
+    async fn send_on(
+        &self,
+        mut sender: SendRequest<Upload>,
+        request: http::Request<Upload>,
+    ) -> Result<(http::Response<Incoming>, SendRequest<Upload>), Fault> {
         sender.ready().await.map_err(|error| lost(&self.endpoint, error))?;
         let response =
             sender.send_request(request).await.map_err(|error| lost(&self.endpoint, error))?;
@@ -210,6 +283,10 @@ async fn open(endpoint: &Endpoint) -> io::Result<SendRequest<Upload>> {
     // The task ends with the connection; what fails in it is seen by whoever waits for an answer.
     tokio::spawn(async move { connection.with_upgrades().await.ok() });
     Ok(sender)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
 fn unreachable(endpoint: &Endpoint, error: io::Error) -> Fault {

@@ -2,10 +2,11 @@
 
 use crate::connection::{Answer, Client, Content};
 use crate::hijack::Hijacked;
+use naru_api_types::container::copy::PATH_STAT_HEADER;
 use naru_api_types::container::{
     ContainerCreateRequest, ContainerCreateResponse, ContainerInspect, ContainerSummary,
-    ExecCreateRequest, ExecInspectResponse, ExecStartRequest, PruneResponse, TopResponse,
-    UpdateRequest, UpdateResponse, WaitCondition, WaitResponse,
+    ExecCreateRequest, ExecInspectResponse, ExecStartRequest, FilesystemChange, PathStat,
+    PruneResponse, TopResponse, UpdateRequest, UpdateResponse, WaitCondition, WaitResponse,
 };
 use naru_api_types::progress::IdResponse;
 use naru_api_types::{Filters, Query, Route};
@@ -149,6 +150,53 @@ impl Client {
         let route = Route::ExecResize { name: id.to_owned() };
         self.act(route, &size(rows, columns)).await
     }
+}
+
+impl Client {
+    /// What is at a path in a container.
+    pub async fn stat_path(&self, name: &str, path: &str) -> Result<PathStat, Fault> {
+        let route = Route::ContainerArchiveHead { name: name.to_owned() };
+        let query = Query::new().with("path", path);
+        let answer = self.open(route, &query, Content::None).await?;
+        path_stat(&answer)
+    }
+
+    /// What is at a path in a container, as a tar.
+    pub async fn copy_from_container(
+        &self,
+        name: &str,
+        path: &str,
+    ) -> Result<(PathStat, Answer), Fault> {
+        let route = Route::ContainerArchiveGet { name: name.to_owned() };
+        let query = Query::new().with("path", path);
+        let answer = self.open(route, &query, Content::None).await?;
+        Ok((path_stat(&answer)?, answer))
+    }
+
+    /// Unpacks a tar into a directory of a container.
+    pub async fn copy_to_container(
+        &self,
+        name: &str,
+        query: &Query,
+        archive: Content,
+    ) -> Result<(), Fault> {
+        let route = Route::ContainerArchivePut { name: name.to_owned() };
+        self.bytes(route, query, archive).await.map(drop)
+    }
+
+    /// What a container changed in its root.
+    pub async fn container_changes(&self, name: &str) -> Result<Vec<FilesystemChange>, Fault> {
+        let route = Route::ContainerChanges { name: name.to_owned() };
+        let changes: Option<Vec<FilesystemChange>> = self.get(route, &Query::new()).await?;
+        Ok(changes.unwrap_or_default())
+    }
+}
+
+fn path_stat(answer: &Answer) -> Result<PathStat, Fault> {
+    answer
+        .header(PATH_STAT_HEADER)
+        .and_then(PathStat::decode)
+        .ok_or_else(|| Fault::new(Kind::Internal, "the daemon did not say what is at the path"))
 }
 
 fn size(rows: u16, columns: u16) -> Query {

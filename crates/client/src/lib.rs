@@ -9,10 +9,11 @@ mod endpoint;
 mod hijack;
 mod images;
 mod ndjson;
+mod networks;
 mod system;
 mod volumes;
 
-pub use connection::{Answer, Client, Content, Upload};
+pub use connection::{Answer, Client, Content, Revive, Upload};
 pub use containers::Waiting;
 pub use endpoint::{Endpoint, EndpointError};
 pub use hijack::{Hijacked, HijackedReader, HijackedWriter};

@@ -1,12 +1,13 @@
 //! The client against a daemon of a few lines, over a real socket.
 
 use crate::connection::fault_of;
-use crate::{Client, Endpoint};
+use crate::{Client, Content, Endpoint, Revive};
 use naru_api_types::container::{ContainerCreateRequest, WaitCondition};
 use naru_api_types::{Query, Route};
 use naru_errdefs::Kind;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::rc::Rc;
 
 /// Answers one connection after the other: `script` gets the request's head and body and writes what it likes.
 fn server(script: impl Fn(&str, &mut UnixStream) + Send + 'static) -> (tempfile::TempDir, Client) {
@@ -151,11 +152,89 @@ fn an_absent_daemon_is_named() {
     let fault = block(client.act(Route::Ping, &Query::new())).unwrap_err();
     assert_eq!(fault.kind(), Kind::Unavailable);
     assert!(fault.message().contains("unix:///nonexistent/s"), "{}", fault.message());
-    assert_eq!(block(client.connect()).unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(block(client.connect()).unwrap_err().kind(), Kind::Unavailable);
+}
+
+#[test]
+fn a_question_to_a_daemon_that_dies_is_asked_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let dying = UnixListener::bind(&path).unwrap();
+    let gone = path.clone();
+    let death = std::thread::spawn(move || {
+        let connection = dying.accept().unwrap();
+        // The connection ends without a word, as when its process is killed.
+        std::fs::remove_file(&gone).unwrap();
+        drop((dying, connection));
+    });
+    let place = path.clone();
+    let revive: Revive = Rc::new(move || {
+        let next = UnixListener::bind(&place).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = next.accept().unwrap();
+            read_request(&mut stream).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK").unwrap();
+        });
+        Ok(())
+    });
+    let client = Client::new(Endpoint::Unix(path)).reviving(Some(revive));
+    let answer = block(client.bytes(Route::Ping, &Query::new(), Content::None)).unwrap();
+    assert_eq!(answer, "OK");
+    death.join().unwrap();
 }
 
 #[test]
 fn an_answer_that_is_no_json_is_shown_as_it_is() {
     assert_eq!(fault_of(500, b"plain words").message(), "plain words");
     assert_eq!(fault_of(418, b"").message(), "the daemon answered with status 418 and no reason");
+}
+
+#[test]
+fn networks_are_asked_for_by_their_paths() {
+    use naru_api_types::Filters;
+    use naru_api_types::network::{
+        NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+    };
+    let (requests, asked) = std::sync::mpsc::channel();
+    let (_dir, client) = server(move |request, stream| {
+        let first = request.lines().next().unwrap_or_default().to_owned();
+        let body = request.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned();
+        let reply = match first.split(' ').next() {
+            Some("GET") if first.contains("/networks/lan") => r#"{"Name":"lan"}"#,
+            Some("GET") => r#"[{"Name":"lan"}]"#,
+            _ if first.contains("prune") => r#"{"NetworksDeleted":["old"]}"#,
+            _ => r#"{"Id":"1","Warning":"w"}"#,
+        };
+        answer(stream, "200 OK", reply);
+        requests.send((first, body)).unwrap();
+    });
+    let last = || asked.recv().unwrap();
+    block(async {
+        let mut filters = Filters::new();
+        filters.add("driver", "bridge");
+        assert_eq!(client.list_networks(&filters).await.unwrap()[0].name, "lan");
+        assert!(last().0.contains("/networks?filters=%7B%22driver%22"));
+        assert_eq!(client.inspect_network("lan").await.unwrap().name, "lan");
+        assert!(last().0.contains("/networks/lan HTTP"));
+        let request = NetworkCreateRequest { name: "lan".to_owned(), ..Default::default() };
+        let made = client.create_network(&request).await.unwrap();
+        assert_eq!((made.id.as_str(), made.warning.as_str()), ("1", "w"));
+        assert!(last().1.contains(r#""Name":"lan""#));
+        let pruned = client.prune_networks(&Filters::new()).await.unwrap();
+        assert_eq!(pruned.networks_deleted.unwrap(), ["old"]);
+        assert!(last().0.starts_with("POST"));
+        client.remove_network("lan").await.unwrap();
+        assert!(last().0.starts_with("DELETE"));
+        let container = || "c".to_owned();
+        let request = NetworkConnectRequest { container: container(), endpoint_config: None };
+        client.connect_network("lan", &request).await.unwrap();
+        let (line, body) = last();
+        assert!(line.contains("/networks/lan/connect"), "{line}");
+        assert_eq!(body, r#"{"Container":"c"}"#);
+        let request = NetworkDisconnectRequest { container: container(), force: true };
+        client.disconnect_network("lan", &request).await.unwrap();
+        let (line, body) = last();
+        assert!(line.contains("/networks/lan/disconnect"), "{line}");
+        assert_eq!(body, r#"{"Container":"c","Force":true}"#);
+    });
 }

@@ -19,6 +19,9 @@ pub(crate) struct Container {
     pub(crate) id: String,
     /// Whoever starts, stops, removes or renames holds it: one such operation at a time.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// Whoever copies files into it while it runs holds it for reading: such a copy keeps the run's mounts, and two
+    /// mounts must not write to one root, so the next start waits.
+    pub(crate) copies: tokio::sync::RwLock<()>,
     /// Tells runs apart, and says whether one is on. Changes while the seat is held.
     pub(crate) phase: watch::Sender<Phase>,
     /// Whoever writes its record holds it, so that the newest is written last.
@@ -76,6 +79,7 @@ impl Container {
         Container {
             id: record.id.clone(),
             turn: tokio::sync::Mutex::default(),
+            copies: tokio::sync::RwLock::default(),
             phase: watch::Sender::new(Phase::default()),
             saving: Mutex::default(),
             seat: Mutex::new(Seat {

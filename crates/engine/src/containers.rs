@@ -1,6 +1,9 @@
 //! Acts: the service of containers and execs; one file a verb.
 
 mod attach;
+mod changes;
+mod connect;
+mod copy;
 mod create;
 mod exec;
 mod export;
@@ -19,7 +22,10 @@ mod update;
 mod volumes;
 mod wait;
 
+pub use changes::{ChangeKind, PathChange};
+pub use copy::{CopyIn, PathStat};
 pub(crate) use create::new_id;
+pub(crate) use list::label_matches;
 
 use crate::supervisor::Supervisor;
 use std::sync::Arc;

@@ -1,72 +1,81 @@
-//! Pure: the text of `hostname`, `hosts` and `resolv.conf` of a container.
+//! Pure: the text of `hosts` and `resolv.conf` of a container.
 
 use crate::model::HostConfig;
+use crate::networks::Entered;
+use naru_errdefs::Fault;
+use naru_network::hosts::{self, Entry};
+use naru_network::resolv_conf::{
+    HostDns, ResolvConf, Wishes, on_default_bridge, on_host_network, on_user_network,
+};
+use std::net::{IpAddr, Ipv4Addr};
 
-/// The text of `hosts` for a container with a loopback device only.
-pub(crate) fn hosts(hostname: &str, domainname: &str, host: &HostConfig) -> String {
-    let mut text = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
-    let name = if domainname.is_empty() {
-        hostname.to_owned()
-    } else {
-        format!("{hostname}.{domainname} {hostname}")
-    };
-    text.push_str(&format!("127.0.0.1\t{name}\n"));
-    push_extra(&mut text, host);
-    text
-}
-
-/// The text of `hosts` for a container on the host's network.
-pub(crate) fn hosts_of_host(own: &str, host: &HostConfig) -> String {
-    let mut text = own.to_owned();
-    if !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+/// The text of `hosts`. `own` is the host's own text for a container on its network.
+pub(crate) fn hosts(
+    (hostname, domainname): (&str, &str),
+    host: &HostConfig,
+    entered: Option<&Entered>,
+    own: Option<&str>,
+) -> Result<String, Fault> {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let gateways = entered.map_or(&loopback[..], |entered| entered.host_gateway.as_slice());
+    let mut entries = Vec::new();
+    for text in &host.extra_hosts {
+        entries
+            .extend(hosts::extra(text, gateways).map_err(|bad| Fault::invalid(bad.to_string()))?);
     }
-    push_extra(&mut text, host);
-    text
+    if let Some(own) = own {
+        return Ok(hosts::below(own, &entries));
+    }
+    if let Some(entered) = entered {
+        entries.extend(
+            entered
+                .links
+                .iter()
+                .map(|(address, names)| Entry { address: *address, names: names.clone() }),
+        );
+    }
+    entries.extend(own_entries(
+        hostname,
+        domainname,
+        entered.map(|entered| entered.addresses.as_slice()),
+    ));
+    Ok(hosts::text(&entries))
 }
 
-fn push_extra(text: &mut String, host: &HostConfig) {
-    for entry in &host.extra_hosts {
-        if let Some((name, address)) = entry.split_once([':', '=']) {
-            let address = match address {
-                "host-gateway" => "127.0.0.1",
-                address => address.trim_start_matches('[').trim_end_matches(']'),
-            };
-            text.push_str(&format!("{address}\t{name}\n"));
+/// The lines of a container's own addresses; its loopback's when it has none.
+pub(crate) fn own_entries(
+    hostname: &str,
+    domainname: &str,
+    addresses: Option<&[IpAddr]>,
+) -> Vec<Entry> {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let addresses = addresses.filter(|list| !list.is_empty()).unwrap_or(&loopback);
+    addresses.iter().map(|address| Entry::own(*address, hostname, domainname)).collect()
+}
+
+/// What a container asks for in its `resolv.conf`.
+pub(crate) fn wishes(host: &HostConfig) -> Wishes {
+    Wishes {
+        servers: host.dns.iter().filter_map(|text| text.parse().ok()).collect(),
+        search: host.dns_search.clone(),
+        options: host.dns_options.clone(),
+    }
+}
+
+/// The text of `resolv.conf`. `own` and `dns` are what the host's files say.
+pub(crate) fn resolv_conf(
+    wishes: &Wishes,
+    entered: Option<&Entered>,
+    own: &ResolvConf,
+    dns: &HostDns,
+) -> String {
+    match entered {
+        Some(entered) if entered.resolver => on_user_network(wishes, dns),
+        Some(entered) => {
+            on_default_bridge(wishes, dns, entered.addresses.iter().any(IpAddr::is_ipv6))
         }
+        None => on_host_network(wishes, own),
     }
-}
-
-/// The text of `resolv.conf`: the host's, with what was asked for in its place.
-pub(crate) fn resolv_conf(own: &str, host: &HostConfig) -> String {
-    let rows = |keyword: &str| {
-        own.lines()
-            .map(str::trim)
-            .filter(|line| line.split_whitespace().next() == Some(keyword))
-            .map(|line| format!("{line}\n"))
-            .collect::<String>()
-    };
-    let mut text = String::new();
-    if host.dns.is_empty() {
-        text.push_str(&rows("nameserver"));
-    } else {
-        for server in &host.dns {
-            text.push_str(&format!("nameserver {server}\n"));
-        }
-    }
-    if host.dns_search.is_empty() {
-        text.push_str(&rows("search"));
-    } else if host.dns_search != ["."] {
-        text.push_str(&format!("search {}\n", host.dns_search.join(" ")));
-    }
-    if host.dns_options.is_empty() {
-        text.push_str(&rows("options"));
-    } else {
-        text.push_str(&format!("options {}\n", host.dns_options.join(" ")));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -74,30 +83,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_asked_for_replaces_the_hosts_lines() {
-        let own = "# comment\nnameserver 10.0.0.1\nsearch a b\noptions ndots:2\n";
-        assert_eq!(
-            resolv_conf(own, &HostConfig::default()),
-            "nameserver 10.0.0.1\nsearch a b\noptions ndots:2\n"
-        );
+    fn hosts_name_the_container_and_its_extras() {
         let host = HostConfig {
-            dns: vec!["1.1.1.1".into()],
-            dns_search: vec![".".into()],
-            dns_options: vec!["rotate".into()],
+            extra_hosts: vec!["db:10.0.0.9".into(), "six:[::5]".into(), "up:host-gateway".into()],
             ..HostConfig::default()
         };
-        assert_eq!(resolv_conf(own, &host), "nameserver 1.1.1.1\noptions rotate\n");
+        let text = hosts(("box", "lan"), &host, None, None).unwrap();
+        assert!(text.starts_with("127.0.0.1\tlocalhost\n"), "{text}");
+        assert!(
+            text.ends_with("10.0.0.9\tdb\n::5\tsix\n127.0.0.1\tup\n127.0.0.1\tbox.lan box\n"),
+            "{text}"
+        );
+        let own = hosts(("box", ""), &host, None, Some("127.0.0.1 x")).unwrap();
+        assert_eq!(own, "127.0.0.1 x\n10.0.0.9\tdb\n::5\tsix\n127.0.0.1\tup\n");
     }
 
     #[test]
-    fn hosts_name_the_container_and_its_extras() {
-        let host = HostConfig {
-            extra_hosts: vec!["db:10.0.0.9".into(), "six:[::5]".into()],
-            ..HostConfig::default()
+    fn addresses_in_networks_take_the_loopbacks_place() {
+        let entered = Entered {
+            addresses: vec!["172.17.0.2".parse().unwrap()],
+            resolver: true,
+            ..Entered::default()
         };
-        let text = hosts("box", "lan", &host);
-        assert!(text.starts_with("127.0.0.1\tlocalhost\n"), "{text}");
-        assert!(text.ends_with("127.0.0.1\tbox.lan box\n10.0.0.9\tdb\n::5\tsix\n"), "{text}");
-        assert_eq!(hosts_of_host("127.0.0.1 x", &host), "127.0.0.1 x\n10.0.0.9\tdb\n::5\tsix\n");
+        let text = hosts(("box", ""), &HostConfig::default(), Some(&entered), None).unwrap();
+        assert!(text.ends_with("172.17.0.2\tbox\n"), "{text}");
+        let (own, dns) = (ResolvConf::default(), HostDns::default());
+        let text = resolv_conf(&Wishes::default(), Some(&entered), &own, &dns);
+        assert!(text.contains("nameserver 127.0.0.11\n"), "{text}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Acts: on the store, on threads that may wait for the disk. Streams are bounded: who reads slowly is waited for.
 
-mod archive;
+pub(crate) mod archive;
 mod document;
 mod glob;
 mod inspect;

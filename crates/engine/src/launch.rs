@@ -5,6 +5,7 @@ use crate::container::Container;
 use crate::host_files;
 use crate::launcher::Job;
 use crate::model::{DeviceMapping, MountKind, MountPoint};
+use crate::networks::Entered;
 use crate::places::make_private;
 use crate::record::Record;
 use crate::spec::devices::HostDevice;
@@ -31,6 +32,8 @@ impl Supervisor {
     /// Starts the process of a container that is `Starting`. The caller has the turn. Whatever goes wrong is undone,
     /// and the state says it.
     pub(crate) async fn launch(&self, container: &Arc<Container>) -> Result<(), Fault> {
+        // What is still copied into the run before.
+        drop(container.copies.write().await);
         let (record, listeners, receiver) = {
             let mut seat = container.seat();
             let (sender, receiver) = oneshot::channel();
@@ -45,8 +48,17 @@ impl Supervisor {
             let container = Arc::clone(container);
             self.blocking_task(move |me| me.save_now(&container))
         });
-        let asked = self.make_ready(&record).await.and_then(|ready| {
-            let (job, plan) = self.assemble(&record, &ready)?;
+        let ready = self.make_ready(&record).await;
+        let assembled = match ready {
+            // Interfaces are made, and perhaps a bridge: not on a thread that serves others.
+            Ok(ready) if self.networks.must_wait(&record) => {
+                let record = record.clone();
+                self.blocking(move |me| Ok((me.assemble(&record, &ready)?, ready))).await
+            }
+            Ok(ready) => self.assemble(&record, &ready).map(|assembled| (assembled, ready)),
+            Err(fault) => Err(fault),
+        };
+        let asked = assembled.and_then(|((job, plan), ready)| {
             for warning in &plan.warnings {
                 tracing::warn!(container = record.id, "{warning}");
             }
@@ -57,7 +69,13 @@ impl Supervisor {
         let started = match asked {
             // What was made ready is there until the process has it.
             Ok(_ready) => match receiver.await {
-                Ok(outcome) => outcome,
+                Ok(outcome) => {
+                    if outcome.is_ok() {
+                        // Its process holds the namespace from here on.
+                        self.networks.let_go(&container.id);
+                    }
+                    outcome
+                }
                 Err(_gone) => Err(Fault::internal("nobody said how the start went")),
             },
             Err(fault) => {
@@ -159,9 +177,16 @@ impl Supervisor {
     /// What a spec needs to have looked up.
     pub(crate) fn facts(&self, record: &Record) -> Result<Facts, Fault> {
         let host = &record.host;
-        let joined_network = match modes::network(&host.network_mode)? {
-            Network::Container(name) => Some(self.running_process(&name, "network")?),
-            Network::None { .. } | Network::Host => None,
+        let mode = modes::network(&host.network_mode)?;
+        let joined_network = match &mode {
+            Network::Container(name) => Some(self.running_process(name, "network")?),
+            Network::None | Network::Host | Network::Networks(_) => None,
+        };
+        let entered = match mode {
+            Network::Networks(_) if !record.config.network_disabled => {
+                Some(self.networks.enter(record)?)
+            }
+            _ => None,
         };
         let hostname = match (&joined_network, host.network_mode.as_str()) {
             (Some((other, _)), _) => other.hostname(),
@@ -180,7 +205,7 @@ impl Supervisor {
             // The files are the other container's, as its network is.
             Some((other, _)) => self.files_of(&other.id),
             None => {
-                self.write_files(record, &hostname)?;
+                self.write_files(record, &hostname, entered.as_ref())?;
                 self.files_of(&record.id)
             }
         };
@@ -190,7 +215,7 @@ impl Supervisor {
         Ok(Facts {
             hostname,
             joined: Joined {
-                network: namespace(&joined_network, "net"),
+                network: namespace(&joined_network, "net").or(entered.map(|entered| entered.path)),
                 ipc: namespace(&ipc, "ipc"),
                 pid: namespace(&pid, "pid"),
             },
@@ -251,18 +276,26 @@ impl Supervisor {
         Ok(Some(path))
     }
 
-    fn files_of(&self, id: &str) -> Vec<(&'static str, PathBuf)> {
+    pub(crate) fn files_of(&self, id: &str) -> Vec<(&'static str, PathBuf)> {
         FILES.iter().map(|(inside, name)| (*inside, self.places.file(id, name))).collect()
     }
 
-    fn write_files(&self, record: &Record, hostname: &str) -> Result<(), Fault> {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let hosts = if record.host.network_mode == "host" {
-            host_files::hosts_of_host(&read("/etc/hosts"), &record.host)
-        } else {
-            host_files::hosts(hostname, &record.config.domainname, &record.host)
-        };
-        let resolv = host_files::resolv_conf(&read("/etc/resolv.conf"), &record.host);
+    fn write_files(
+        &self,
+        record: &Record,
+        hostname: &str,
+        entered: Option<&Entered>,
+    ) -> Result<(), Fault> {
+        let own = (record.host.network_mode == "host")
+            .then(|| fs::read_to_string("/etc/hosts").unwrap_or_default());
+        let names = (hostname, record.config.domainname.as_str());
+        let hosts = host_files::hosts(names, &record.host, entered, own.as_deref())?;
+        let view = self.networks.inner.host_files().view();
+        let mut wishes = host_files::wishes(&record.host);
+        if wishes.servers.is_empty() && own.is_none() {
+            wishes.servers = self.networks.inner.daemon_servers();
+        }
+        let resolv = host_files::resolv_conf(&wishes, entered, &view.own, &view.dns);
         for (name, text) in
             [("hostname", format!("{hostname}\n")), ("hosts", hosts), ("resolv.conf", resolv)]
         {

@@ -8,6 +8,7 @@ mod exec;
 mod host;
 mod list;
 mod logs;
+mod network;
 mod stats;
 mod timestamp;
 mod view;
@@ -23,6 +24,10 @@ pub use host::{
 };
 pub use list::{ContainerSummary, ListFilter, PruneFilter, Pruned};
 pub use logs::{LogOptions, LogRecord, Tail};
+pub use network::{
+    EndpointRequest, EndpointView, MemberView, NetworkFilter, NetworkRequest, NetworkView,
+    PoolRequest, PortBinding, PublishedPort,
+};
 pub use stats::{BlockCount, Stats, Top};
 pub use timestamp::Timestamp;
 pub use view::{

@@ -2,6 +2,7 @@
 
 use crate::images::ImageUser;
 use crate::launcher::{Launcher, MonitorLauncher, Sink};
+use crate::networks::{self, NetworkOptions, Networks};
 use crate::places::Places;
 use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
@@ -27,6 +28,8 @@ pub struct EngineConfig {
     pub exe: PathBuf,
     /// Whether debugging is on; only shown.
     pub debug: bool,
+    /// How networks are made.
+    pub networks: NetworkOptions,
 }
 
 /// The services. Taken apart at once by whoever opens it.
@@ -36,6 +39,8 @@ pub struct Engine {
     pub containers: Containers,
     /// Images.
     pub images: Images,
+    /// Networks.
+    pub networks: Networks,
     /// Volumes.
     pub volumes: Volumes,
     /// The system.
@@ -49,11 +54,14 @@ pub struct Engine {
 #[derive(Debug, Clone)]
 pub struct Closing {
     launcher: Arc<MonitorLauncher>,
+    networks: Networks,
 }
 
 impl Closing {
-    /// Lets the monitor end if it has nothing to look after; containers that run go on with it.
+    /// Lets the monitor end if it has nothing to look after; containers that run go on with it, and so do their
+    /// networks. Without any, nothing of ours is left in the kernel.
     pub fn close(self) {
+        self.networks.close();
         self.launcher.close();
     }
 }
@@ -85,6 +93,13 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     put_back(&storage, &places)?;
     let host = Host::probe().during(|| "cannot learn what this host can do".to_owned())?;
     let events = Events::default();
+    let networks = Networks::open(networks::Parts {
+        options: config.networks,
+        records: store.records.table("networks"),
+        places: places.clone(),
+        events: events.clone(),
+        runtime: runtime.clone(),
+    })?;
     let volumes = Book::open(store.records.table("volumes"), places.clone())?;
     let parts = Parts {
         volumes: Arc::new(volumes),
@@ -92,10 +107,12 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
         launcher: Arc::clone(&launcher) as Arc<dyn Launcher>,
         events: events.clone(),
         places,
+        networks: networks.clone(),
         host,
     };
     let supervisor = Supervisor::new(parts, runtime.clone());
     recovery::recover(&supervisor)?;
+    networks.settle(supervisor.running_processes());
     let sink = Arc::downgrade(&supervisor) as Weak<dyn Sink>;
     launcher.listen(sink)?;
     recovery::restart(&supervisor);
@@ -104,7 +121,15 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
-    Ok(Engine { containers, images, volumes, system, events, closing: Closing { launcher } })
+    Ok(Engine {
+        containers,
+        images,
+        networks: networks.clone(),
+        volumes,
+        system,
+        events,
+        closing: Closing { launcher, networks },
+    })
 }
 
 /// Saves what opening the store would sweep. Where there is no store yet, or another daemon has it, opening says so.
@@ -126,6 +151,7 @@ pub(crate) struct Parts {
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) events: Events,
     pub(crate) places: Places,
+    pub(crate) networks: Networks,
     pub(crate) volumes: Arc<Book>,
     pub(crate) host: Host,
 }
@@ -138,6 +164,7 @@ impl Supervisor {
             launcher: parts.launcher,
             events: parts.events,
             places: parts.places,
+            networks: parts.networks,
             volumes: parts.volumes,
             host: parts.host,
             processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

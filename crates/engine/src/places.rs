@@ -9,6 +9,7 @@
 //!                  /.gone-<random>                  being removed
 //! <exec root>/containers/<id>/record.json               the record of a container that goes when it ends
 //!                            /exit.json                 an exit that no daemon was there to hear of
+//!                            /network.json              its networks while it runs
 //!                            /shm                       shared memory that other containers may join
 //! <exec root>/mounts/<name>                             the number of the file system mounted for a volume
 //! <exec root>/boot                                      the boot in which all of this was written
@@ -100,6 +101,11 @@ impl Places {
     /// The exit that no daemon was there to hear of.
     pub(crate) fn exit_record(&self, id: &str) -> PathBuf {
         self.running(id).join("exit.json")
+    }
+
+    /// The note of a running container's networks.
+    pub(crate) fn network(&self, id: &str) -> PathBuf {
+        self.running(id).join("network.json")
     }
 
     /// Shared memory that other containers may join.

@@ -1,9 +1,10 @@
 //! Pure: what is stored of a container.
 
 use crate::lifecycle::State;
-use crate::model::{ContainerConfig, HostConfig, MountPoint, Timestamp};
+use crate::model::{ContainerConfig, EndpointRequest, HostConfig, MountPoint, Timestamp};
 use naru_oci::{ChainId, ImageId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What is stored of a container. A field that a later version adds has a default, so that every version reads it.
@@ -27,6 +28,9 @@ pub(crate) struct Record {
     pub(crate) host: HostConfig,
     /// Binds, volumes and tmpfs mounts.
     pub(crate) mounts: Vec<MountPoint>,
+    /// What it asks of the networks that it belongs to, by their IDs (`bridge`, `host` and `none` by name).
+    #[serde(default)]
+    pub(crate) networks: BTreeMap<String, EndpointRequest>,
     /// The state.
     pub(crate) state: State,
     /// When it was started last.

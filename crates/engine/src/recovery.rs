@@ -163,6 +163,8 @@ fn take_over(supervisor: &Supervisor, mut record: Record, found: Option<Found>) 
         table.insert(Arc::new(Container::new(record)));
     }
     let Some(container) = supervisor.table().by_id(&id) else { return };
+    // Those that ended meanwhile give their places back as everybody does.
+    supervisor.networks.take_over(&id);
     if up {
         container.phase.send_modify(|phase| {
             phase.run = 1;

@@ -7,6 +7,7 @@ use crate::exec::{Exec, ExecState};
 use crate::launcher::{Ended, Key, Launcher, Sink};
 use crate::lifecycle::{Effect, Event, Exit, Refused, State};
 use crate::model::{Timestamp, WaitCondition};
+use crate::networks::Networks;
 use crate::places::Places;
 use crate::record::Record;
 use crate::restart_policy::Run;
@@ -30,6 +31,8 @@ pub(crate) struct Supervisor {
     pub(crate) events: Events,
     /// Where files lie.
     pub(crate) places: Places,
+    /// Networks, and the places of running containers in them.
+    pub(crate) networks: Networks,
     /// Volumes.
     pub(crate) volumes: Arc<Book>,
     /// What planning needs to know of the host.
@@ -314,6 +317,7 @@ impl Supervisor {
             Kind::CommandNotExecutable => 126,
             _ => 128,
         };
+        self.networks.leave(&container.id);
         let exit = Exit { code, oom_killed: false, at: Timestamp::now(), error: one_line(fault) };
         let mut seat = container.seat();
         seat.record.finished_at = seat.record.started_at.and(Some(exit.at));
@@ -324,6 +328,8 @@ impl Supervisor {
     }
 
     fn container_ended(&self, container: &Arc<Container>, ended: Ended) {
+        // Whoever hears of the end may take its ports and names at once.
+        self.networks.leave(&container.id);
         let mut seat = container.seat();
         let record = &seat.record;
         let oom_killed = ended.code == 137
@@ -451,6 +457,17 @@ impl Sink for Supervisor {
 }
 
 impl Supervisor {
+    /// The containers whose processes live, and their numbers.
+    pub(crate) fn running_processes(&self) -> Vec<(String, u32)> {
+        let containers = self.table().all();
+        containers
+            .iter()
+            .filter_map(|container| {
+                Some((container.id.clone(), container.seat().record.state.pid()?))
+            })
+            .collect()
+    }
+
     /// Whether a container is in one of the states in which its process lives.
     pub(crate) fn require_running(record: &Record) -> Result<(), Fault> {
         match record.state {

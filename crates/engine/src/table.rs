@@ -110,6 +110,7 @@ mod tests {
             config: ContainerConfig::default(),
             host: HostConfig::default(),
             mounts: Vec::new(),
+            networks: BTreeMap::new(),
             state: State::NEW,
             started_at: None,
             finished_at: None,

@@ -24,6 +24,14 @@ impl Supervisor {
             .map(Some)
             .map_err(|fault| fault.context(format!("cannot look into container {}", record.id)))
     }
+
+    /// The layers of a container's image alone. `None` when there are none.
+    pub(crate) fn mount_image_quietly(&self, record: &Record) -> Result<Option<OwnedFd>, Fault> {
+        match self.storage.paths(record)?.lower {
+            none if none.is_empty() => Ok(None),
+            lower => overlay(&lower).map(Some),
+        }
+    }
 }
 
 /// Directories put on top of each other, the first on top, read-only and mounted nowhere.

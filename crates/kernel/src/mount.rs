@@ -201,6 +201,12 @@ pub fn identity(path: impl AsRef<Path>) -> io::Result<(u64, u64, u64)> {
     Ok((found.stx_mnt_id, device, found.stx_ino))
 }
 
+/// Whether nothing can be written where a descriptor is, because of its mount or its file system.
+pub fn is_read_only(fd: impl AsFd) -> io::Result<bool> {
+    let found = rustix::fs::fstatvfs(fd)?;
+    Ok(found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
 /// Changes a mount, attached or not.
 pub fn set_attributes(mount: BorrowedFd<'_>, change: Change<'_>) -> io::Result<()> {
     mount_setattr(mount, c"", AtFlags::EMPTY_PATH, change)
@@ -281,5 +287,7 @@ pub const PROC_MAGIC: u64 = 0x9fa0;
 pub const DEVPTS_MAGIC: u64 = 0x1cd1;
 /// The magic number of sysfs.
 pub const SYSFS_MAGIC: u64 = 0x6265_6572;
+/// The magic number of a hierarchy of the split cgroup tree.
+pub const CGROUP_MAGIC: u64 = 0x0027_e0eb;
 /// The magic number of the unified cgroup tree.
 pub const CGROUP2_MAGIC: u64 = 0x6367_7270;

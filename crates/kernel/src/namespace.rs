@@ -23,6 +23,59 @@ pub fn leave(kinds: u64) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The root of a mount namespace as a process that enters it would find it, whatever its processes have made their own
+/// root. Nothing is opened in it: the descriptor is a place to begin at.
+pub fn root_of(mounts: impl AsFd) -> io::Result<OwnedFd> {
+    let mounts = mounts.as_fd();
+    on_thread(|| {
+        own_directories()?;
+        join(mounts, crate::clone::flags::MOUNT)?;
+        open_root()
+    })
+}
+
+/// Runs `work` where it can mount and nobody sees it, on a thread of its own that leaves the mounts of the host. What
+/// was mounted there lives as long as the namespace that `work` may hand out: see [`own_mounts`].
+pub fn with_own_mounts<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    on_thread(|| {
+        leave(crate::clone::flags::MOUNT)?;
+        let change = crate::mount::Change {
+            propagation: crate::mount::propagation::PRIVATE,
+            recursive: true,
+            ..crate::mount::Change::default()
+        };
+        crate::mount::set_attributes_at("/", change)?;
+        work()
+    })
+}
+
+/// The mount namespace that this thread is in; while it is held, its mounts stay.
+pub fn own_mounts() -> io::Result<OwnedFd> {
+    open("/proc/thread-self/ns/mnt")
+}
+
+/// The root directory of this thread.
+pub fn open_root() -> io::Result<OwnedFd> {
+    use rustix::fs::{CWD, Mode, OFlags};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, "/", flags, Mode::empty())?)
+}
+
+fn on_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("mounts".to_owned()).spawn_scoped(scope, work)?;
+        thread.join().unwrap_or_else(|_panicked| Err(io::Error::other("a thread was lost")))
+    })
+}
+
+/// Gives this thread a root and working directory of its own, which it shares with its process otherwise.
+fn own_directories() -> io::Result<()> {
+    // SAFETY: the call takes a number only; without CLONE_FILES no descriptor of another thread is touched.
+    let done = unsafe { libc::unshare(libc::CLONE_FS) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// A stay of this thread in other namespaces: children made meanwhile are born there. Ends when dropped.
 #[derive(Debug)]
 pub struct Visit {
@@ -137,4 +190,39 @@ pub fn set_domain_name(name: &str) -> io::Result<()> {
 pub fn identity(fd: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mount::{NewFileSystem, attach, new_file_system};
+    use crate::path::{OFlags, open_in_root};
+
+    #[test]
+    fn mounts_of_ones_own_are_seen_by_nobody_else_and_live_with_their_namespace() {
+        let before = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let home = own_mounts().unwrap();
+        let (root, mounts) = with_own_mounts(|| {
+            let mounts = own_mounts()?;
+            let new = NewFileSystem { kind: "tmpfs", source: "x", options: &[], attributes: 0 };
+            let tree = new_file_system(&new)?;
+            crate::node::make_directory(&tree, "inner", 0o755)?;
+            attach(&tree, open_root()?)?;
+            crate::mount::pivot_into(&tree)?;
+            let inner = new_file_system(&new)?;
+            crate::node::make_directory(&inner, "deep", 0o755)?;
+            attach(inner, open_in_root(&tree, "inner", OFlags::PATH)?)?;
+            Ok((tree, mounts))
+        })
+        .unwrap();
+        // The thread has ended; what it mounted is there.
+        assert!(open_in_root(&root, "inner/deep", OFlags::PATH).is_ok());
+        let again = root_of(&mounts).unwrap();
+        assert!(open_in_root(&again, "inner/deep", OFlags::PATH).is_ok());
+        assert!(open_in_root(&again, "proc/self", OFlags::PATH).is_err());
+        assert_ne!(identity(mounts.as_fd()).unwrap(), identity(home.as_fd()).unwrap());
+        drop(mounts);
+        assert!(open_in_root(&root, "inner/deep", OFlags::PATH).is_err());
+        assert_eq!(std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap(), before);
+    }
 }

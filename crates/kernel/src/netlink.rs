@@ -7,6 +7,7 @@ mod message;
 
 pub use message::{Attributes, Message, attributes};
 
+use rustix::buffer::spare_capacity;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::io;
@@ -24,6 +25,8 @@ pub mod flags {
     pub const REQUEST: u16 = 0x1;
     /// An acknowledgement is wanted.
     pub const ACK: u16 = 0x4;
+    /// The object that a request makes or changes is wanted as an answer.
+    pub const ECHO: u16 = 0x8;
     /// All objects are wanted.
     pub const DUMP: u16 = 0x300;
     /// What is there is replaced.
@@ -41,6 +44,8 @@ const DONE: u16 = 3;
 const HEADER: usize = 16;
 const ACK_TLVS: u16 = 0x200;
 const CAPPED: u16 = 0x100;
+/// Of an answer to a dump: what was listed changed meanwhile, so something may be missing.
+const INTERRUPTED: u16 = 0x10;
 
 /// An answer of the kernel: its type and what follows the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +106,11 @@ impl From<Refused> for io::Error {
 pub struct Netlink {
     socket: OwnedFd,
     sequence: u32,
-    buffer: Vec<u8>,
+    interrupted: bool,
 }
+
+/// Room for one packet of the kernel's. It is taken for a conversation and given back, because sockets wait by the hundred.
+const ROOM: usize = 64 << 10;
 
 impl Netlink {
     /// Opens a socket of a family ([`ROUTE`], [`NETFILTER`]).
@@ -115,7 +123,7 @@ impl Netlink {
         )?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         message::explain_errors(socket.as_fd())?;
-        Ok(Netlink { socket, sequence: 0, buffer: vec![0; 64 << 10] })
+        Ok(Netlink { socket, sequence: 0, interrupted: false })
     }
 
     /// Opens a socket that hears of changes of these groups (numbers, not bits; for [`ROUTE`]: 1 links, 5 IPv4 addresses, …).
@@ -130,6 +138,19 @@ impl Netlink {
     /// Sends one message and answers what came back before its acknowledgement.
     pub fn ask(&mut self, message: Message) -> Result<Vec<Answer>, Refused> {
         self.batch(vec![message])
+    }
+
+    /// Lists all objects, and once more when they changed meanwhile, because the kernel's list may then lack some. After
+    /// several tries it is taken as it is: who changes things that fast must look again anyway.
+    pub fn dump(&mut self, message: &Message) -> Result<Vec<Answer>, Refused> {
+        let mut tries = 0;
+        loop {
+            let answers = self.ask(message.clone())?;
+            tries += 1;
+            if !self.interrupted || tries == 16 {
+                return Ok(answers);
+            }
+        }
     }
 
     /// Sends messages in one go, and answers what came back. Fails with the first refusal; the kernel has then still
@@ -149,15 +170,26 @@ impl Netlink {
         self.send(&bytes)?;
         let mut answers = Vec::new();
         let mut refused: Option<Refused> = None;
+        let mut packet = Vec::with_capacity(ROOM);
+        self.interrupted = false;
         while !open.is_empty() {
-            let length = self.receive(RecvFlags::empty())?;
-            let packet = self.buffer.get(..length).unwrap_or_default();
-            for (header, body) in message::split(packet) {
+            // After a refusal the other acknowledgements may never come: the kernel refuses some batches as a whole, in
+            // the name of one message. What it has to say is then there already.
+            let waiting = if refused.is_some() { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+            match self.receive(waiting, &mut packet) {
+                Ok(()) => {}
+                Err(error) if refused.is_some() && error.kind() == io::ErrorKind::WouldBlock => {
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            for (header, body) in message::split(&packet) {
                 let index = header.sequence.wrapping_sub(first);
                 if usize::try_from(index).is_ok_and(|index| index > 1 << 24) {
                     // An answer to a conversation that was given up.
                     continue;
                 }
+                self.interrupted |= header.flags & INTERRUPTED != 0 && header.kind != ERROR;
                 match header.kind {
                     ERROR => {
                         open.retain(|sequence| *sequence != header.sequence);
@@ -184,22 +216,92 @@ impl Netlink {
         }
     }
 
+    /// Sends messages that netfilter takes as a whole: all of them count from one instant on, or none does.
+    /// `subsystem` is whose they are (10: nf_tables). Fails with the first refusal, whose index is that of the message.
+    pub fn transaction(&mut self, subsystem: u16, messages: Vec<Message>) -> Result<(), Refused> {
+        const BEGIN: u16 = 0x10;
+        const END: u16 = 0x11;
+        let [high, low] = subsystem.to_be_bytes();
+        let edge = |kind| Message::new(kind, 0).raw(&[0, 0, high, low]);
+        let count = messages.len();
+        if count == 0 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        let first = self.sequence.wrapping_add(1);
+        let mut add = |message: Message| {
+            self.sequence = self.sequence.wrapping_add(1);
+            message.finish(self.sequence, &mut bytes);
+            self.sequence
+        };
+        add(edge(BEGIN));
+        let mut last = first;
+        for (index, message) in messages.into_iter().enumerate() {
+            // Only the last one is acknowledged: a thousand acknowledgements would not fit into the socket's buffer.
+            last = add(if index + 1 == count { message.acknowledged() } else { message });
+        }
+        add(edge(END));
+        self.make_room(bytes.len())?;
+        self.send(&bytes)?;
+        let mut refused: Option<Refused> = None;
+        let mut packet = Vec::with_capacity(ROOM);
+        loop {
+            self.receive(RecvFlags::empty(), &mut packet)?;
+            for (header, body) in message::split(&packet) {
+                let index = header.sequence.wrapping_sub(first);
+                if header.kind != ERROR || usize::try_from(index).is_ok_and(|index| index > count) {
+                    continue;
+                }
+                // The first message of all, which is ours, is not counted.
+                if let Some(failure) = refusal(header.flags, body, index.saturating_sub(1)) {
+                    refused.get_or_insert(failure);
+                }
+                if header.sequence == first || header.sequence == last {
+                    // An error of the first one is about the batch: no right to it, or it could not be committed. In
+                    // the second case the last one's acknowledgement comes too, later; it is skipped by its number.
+                    return refused.map_or(Ok(()), Err);
+                }
+            }
+        }
+    }
+
+    /// A batch is one packet; the socket's own limit is about a thousand rules.
+    fn make_room(&self, length: usize) -> io::Result<()> {
+        let wanted = length.saturating_add(4 << 10);
+        if rustix::net::sockopt::socket_send_buffer_size(&self.socket)? < wanted {
+            rustix::net::sockopt::set_socket_send_buffer_size_force(&self.socket, wanted)?;
+        }
+        Ok(())
+    }
+
     /// Waits for the next news of the groups that [`Netlink::listen`] named.
     pub fn hear(&mut self) -> io::Result<Vec<Answer>> {
-        self.take_news(RecvFlags::empty())
+        self.take_news(true)
     }
 
     /// Takes news if there are some; `WouldBlock` when there are none.
     pub fn try_hear(&mut self) -> io::Result<Vec<Answer>> {
-        self.take_news(RecvFlags::DONTWAIT)
+        self.take_news(false)
     }
 
-    fn take_news(&mut self, flags: RecvFlags) -> io::Result<Vec<Answer>> {
-        let length = self.receive(flags)?;
-        let packet = self.buffer.get(..length).unwrap_or_default();
-        Ok(message::split(packet)
-            .map(|(header, body)| Answer { kind: header.kind, body: body.to_vec() })
+    /// As [`Netlink::hear`] or [`Netlink::try_hear`], with the port of the socket that made each change.
+    pub fn hear_of(&mut self, wait: bool) -> io::Result<Vec<(u32, Answer)>> {
+        let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+        let mut packet = Vec::with_capacity(ROOM);
+        self.receive(flags, &mut packet)?;
+        Ok(message::split(&packet)
+            .map(|(header, body)| (header.port, Answer { kind: header.kind, body: body.to_vec() }))
             .collect())
+    }
+
+    /// The port of this socket: what news of its changes are marked with.
+    pub fn port(&self) -> io::Result<u32> {
+        let address = rustix::net::getsockname(&self.socket)?;
+        Ok(SocketAddrNetlink::try_from(address)?.pid())
+    }
+
+    fn take_news(&mut self, wait: bool) -> io::Result<Vec<Answer>> {
+        Ok(self.hear_of(wait)?.into_iter().map(|(_, answer)| answer).collect())
     }
 
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
@@ -212,14 +314,18 @@ impl Netlink {
         }
     }
 
-    fn receive(&mut self, flags: RecvFlags) -> io::Result<usize> {
+    /// Takes one packet in place of what `packet` held.
+    fn receive(&self, flags: RecvFlags, packet: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            match rustix::net::recv(&self.socket, &mut self.buffer, flags | RecvFlags::TRUNC) {
-                Ok((_, length)) if length > self.buffer.len() => {
+            packet.clear();
+            let room = packet.capacity();
+            match rustix::net::recv(&self.socket, spare_capacity(packet), flags | RecvFlags::TRUNC)
+            {
+                Ok((_, length)) if length > room => {
                     // The kernel sends dumps in packets of at most 32 KiB; this is for the day it does not.
                     return Err(io::Error::other("a netlink answer did not fit"));
                 }
-                Ok((_, length)) => return Ok(length),
+                Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -291,5 +397,25 @@ mod tests {
         assert_eq!((refused.errno(), refused.index), (libc::ENODEV, 1), "{refused}");
         let again = netlink.ask(absent()).unwrap_err();
         assert_eq!(again.index, 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_refused_as_a_whole_is_not_waited_for() {
+        // To no part of netfilter: the kernel refuses the first message and looks at no other.
+        let part = [0, 0, 0, 99];
+        let mut netlink = Netlink::open(NETFILTER).unwrap();
+        let mut ask = || {
+            let last = Message::new(17, flags::ACK).raw(&part);
+            netlink.batch(vec![Message::new(16, 0).raw(&part), last]).unwrap_err()
+        };
+        assert_eq!(ask().index, 0);
+        assert_eq!(ask().index, 0);
+    }
+
+    #[test]
+    fn a_list_is_asked_for_in_one_go() {
+        let mut netlink = Netlink::open(ROUTE).unwrap();
+        let message = Message::new(GET_LINK, flags::DUMP).raw(&[0; 16]);
+        assert!(!netlink.dump(&message).unwrap().is_empty());
     }
 }

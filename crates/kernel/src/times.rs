@@ -30,7 +30,7 @@ pub fn set_at(
     Ok(rustix::fs::utimensat(dir, name.as_ref(), &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-fn timestamps(accessed: FileTime, modified: FileTime) -> Timestamps {
+pub(crate) fn timestamps(accessed: FileTime, modified: FileTime) -> Timestamps {
     let spec = |time: FileTime| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
     Timestamps { last_access: spec(accessed), last_modification: spec(modified) }
 }

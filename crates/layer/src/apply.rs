@@ -7,7 +7,7 @@
 
 mod entry_path;
 mod error;
-mod file;
+pub(crate) mod file;
 mod tree;
 
 #[cfg(test)]

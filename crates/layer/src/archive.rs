@@ -4,10 +4,13 @@ use crate::tar::pax::Records;
 use crate::tar::{Entry, EntryKind, Writer};
 use crate::whiteout::{OPAQUE, OPAQUE_ATTRIBUTE, PREFIX, is_reserved_attribute, name_for};
 use naru_errdefs::{Failure, Kind};
+use naru_kernel::mount::{
+    CGROUP_MAGIC, CGROUP2_MAGIC, DEVPTS_MAGIC, PROC_MAGIC, SYSFS_MAGIC, magic,
+};
 use naru_kernel::node::{self, NodeKind, Status};
-use naru_kernel::path::{OFlags, open_directory, open_entry};
+use naru_kernel::path::{OFlags, met_link, open_directory, open_entry};
 use naru_kernel::times::FileTime;
-use naru_kernel::{sparse, xattr};
+use naru_kernel::{pinned, sparse, xattr};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,6 +28,17 @@ pub enum ArchiveMode {
     /// As the upper directory of an overlay: its deletions and opaque directories become whiteouts, so the archive is
     /// a layer.
     OverlayUpper,
+    /// As it is, while others change it: what vanishes is left out, and a file that shrinks is filled with zeros.
+    Live,
+}
+
+/// What is archived by [`archive_live`].
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// An open directory with all that is in it.
+    Directory(BorrowedFd<'a>),
+    /// What has this name in an open directory.
+    Entry(BorrowedFd<'a>, &'a OsStr),
 }
 
 /// What was archived.
@@ -35,6 +49,12 @@ pub struct Archived {
     /// What was left out, a sentence each; only the first hundred.
     pub notes: Vec<String>,
 }
+
+/// No tree is followed further down: whoever makes one deeper wants to exhaust who reads it.
+const DEEPEST: usize = 512;
+
+/// File systems of which a live archive keeps the directory only: what is in them is the kernel's, not the container's.
+const PSEUDO: [u64; 5] = [PROC_MAGIC, SYSFS_MAGIC, DEVPTS_MAGIC, CGROUP_MAGIC, CGROUP2_MAGIC];
 
 /// Why a tree cannot be archived.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +77,12 @@ pub enum ArchiveError {
         /// The file.
         path: PathBuf,
     },
+    /// Directories in directories without end.
+    #[error("`{}` is nested deeper than {DEEPEST} directories", path.display())]
+    TooDeep {
+        /// The beginning of the path.
+        path: PathBuf,
+    },
     /// An overlay used a feature that layers have no words for.
     #[error("`{}` carries `{attribute}`, which a layer cannot express", path.display())]
     OverlayFeature {
@@ -76,9 +102,9 @@ impl Failure for ArchiveError {
                 io::ErrorKind::BrokenPipe => Kind::Cancelled,
                 _ => Kind::Internal,
             },
-            ArchiveError::ReservedName { .. } | ArchiveError::OverlayFeature { .. } => {
-                Kind::InvalidInput
-            }
+            ArchiveError::ReservedName { .. }
+            | ArchiveError::OverlayFeature { .. }
+            | ArchiveError::TooDeep { .. } => Kind::InvalidInput,
         }
     }
 
@@ -90,7 +116,9 @@ impl Failure for ArchiveError {
             ArchiveError::OverlayFeature { .. } => {
                 Some("mount the overlay without `redirect_dir` and `metacopy`".to_owned())
             }
-            ArchiveError::Read { .. } | ArchiveError::Write(_) => None,
+            ArchiveError::Read { .. } | ArchiveError::Write(_) | ArchiveError::TooDeep { .. } => {
+                None
+            }
         }
     }
 }
@@ -108,10 +136,34 @@ pub fn archive_tree(
     archive.finish()
 }
 
+/// Writes one thing with all that is in it, under a name of the caller's choice, while others may change it. Every step
+/// is taken from the descriptor of a directory, and nothing is opened before it is known to be a file. `owner` replaces
+/// the owner and group of everything.
+pub fn archive_live(
+    subject: Subject<'_>,
+    name: &Path,
+    owner: Option<(u32, u32)>,
+    out: impl Write,
+) -> Result<Archived, ArchiveError> {
+    let mut archive = Archive::new(out, ArchiveMode::Live);
+    archive.owner = owner;
+    match subject {
+        Subject::Directory(dir) => archive.directory(dir, name)?,
+        Subject::Entry(dir, own_name) => {
+            let status = node::status_at(dir, own_name)
+                .map_err(|source| ArchiveError::Read { path: name.to_owned(), source })?;
+            archive.entry(dir, own_name, name, &status)?;
+        }
+    }
+    archive.finish()
+}
+
 /// An archive that is being written from files.
 pub(crate) struct Archive<W: Write> {
     writer: Writer<W>,
     mode: ArchiveMode,
+    /// Whose everything is, instead of its owners'.
+    owner: Option<(u32, u32)>,
     /// The first name of each file that has several.
     names: HashMap<(u64, u64), Vec<u8>>,
     done: Archived,
@@ -124,6 +176,7 @@ impl<W: Write> Archive<W> {
         Archive {
             writer: Writer::new(out),
             mode,
+            owner: None,
             names: HashMap::new(),
             done: Archived::default(),
             buffer,
@@ -142,15 +195,32 @@ impl<W: Write> Archive<W> {
         path: &Path,
     ) -> Result<(), ArchiveError> {
         let read = |source| ArchiveError::Read { path: path.to_owned(), source };
+        if path.components().count() > DEEPEST {
+            let path = path.iter().take(8).collect();
+            return Err(ArchiveError::TooDeep { path });
+        }
         let is_opaque = self.directory_itself(dir, path)?;
         if is_opaque {
             self.mark(path.join(OPAQUE))?;
         }
+        if self.mode == ArchiveMode::Live && PSEUDO.contains(&magic(dir).map_err(read)?) {
+            return Ok(());
+        }
         for name in node::list(dir).map_err(read)? {
-            let status = node::status_at(dir, &name).map_err(read)?;
+            let status = match node::status_at(dir, &name) {
+                Err(error) if self.has_vanished(&error) => continue,
+                status => status.map_err(read)?,
+            };
             self.entry(dir, &name, &path.join(&name), &status)?;
         }
         Ok(())
+    }
+
+    /// Whether an error says that somebody was faster, which is nobody's fault in a live tree.
+    fn has_vanished(&self, error: &io::Error) -> bool {
+        self.mode == ArchiveMode::Live
+            && (matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+                || met_link(error))
     }
 
     /// Only the directory's own entry; says whether it is opaque.
@@ -167,7 +237,11 @@ impl<W: Write> Archive<W> {
             && xattr::get(dir, OPAQUE_ATTRIBUTE).map_err(read)? == b"y";
         let attributes = self.attributes(path, names, |name| xattr::get(dir, name))?;
         let mut name = path.as_os_str().as_bytes().to_vec();
-        name.extend_from_slice(if name.is_empty() { b"./" } else { b"/" });
+        match name.last() {
+            None => name.extend_from_slice(b"./"),
+            Some(b'/') => {}
+            Some(_) => name.push(b'/'),
+        }
         self.start(&head(name, EntryKind::Directory, &status, attributes))?;
         Ok(is_opaque)
     }
@@ -189,8 +263,10 @@ impl<W: Write> Archive<W> {
             return Err(ArchiveError::ReservedName { path: path.to_owned() });
         }
         if status.kind == NodeKind::Directory {
-            let inner = open_entry(dir, name, OFlags::RDONLY | OFlags::DIRECTORY).map_err(read)?;
-            return self.directory(inner.as_fd(), path);
+            return match open_entry(dir, name, OFlags::RDONLY | OFlags::DIRECTORY) {
+                Err(error) if self.has_vanished(&error) => Ok(()),
+                inner => self.directory(inner.map_err(read)?.as_fd(), path),
+            };
         }
         let own_name = path.as_os_str().as_bytes().to_vec();
         if status.links > 1 && status.kind != NodeKind::Socket {
@@ -204,9 +280,17 @@ impl<W: Write> Archive<W> {
         let (major, minor) = status.rdev;
         let kind = match status.kind {
             NodeKind::File => return self.file(dir, name, path, status),
-            NodeKind::Link => {
-                EntryKind::Link(node::read_link(dir, name).map_err(read)?.as_bytes().to_vec())
-            }
+            NodeKind::Link => match node::read_link(dir, name) {
+                // It vanished, or is no link any more.
+                Err(error)
+                    if self.has_vanished(&error)
+                        || self.mode == ArchiveMode::Live
+                            && error.kind() == io::ErrorKind::InvalidInput =>
+                {
+                    return Ok(());
+                }
+                target => EntryKind::Link(target.map_err(read)?.as_bytes().to_vec()),
+            },
             NodeKind::CharDevice => EntryKind::CharDevice(major, minor),
             NodeKind::BlockDevice => EntryKind::BlockDevice(major, minor),
             NodeKind::Fifo => EntryKind::Fifo,
@@ -215,7 +299,10 @@ impl<W: Write> Archive<W> {
                 return Ok(());
             }
         };
-        let names = xattr::list_at(dir, name).map_err(read)?;
+        let names = match xattr::list_at(dir, name) {
+            Err(error) if self.has_vanished(&error) => return Ok(()),
+            names => names.map_err(read)?,
+        };
         let attributes =
             self.attributes(path, names, |attribute| xattr::get_at(dir, name, attribute))?;
         self.start(&head(own_name, kind, status, attributes))
@@ -246,8 +333,23 @@ impl<W: Write> Archive<W> {
         status: &Status,
     ) -> Result<(), ArchiveError> {
         let read = |source| ArchiveError::Read { path: path.to_owned(), source };
-        let file =
-            File::from(open_entry(dir, name, OFlags::RDONLY | OFlags::NOATIME).map_err(read)?);
+        let (file, now);
+        let status = match self.mode {
+            ArchiveMode::Live => match open_live(dir, name) {
+                Ok(Some(opened)) => {
+                    (file, now) = opened;
+                    &now
+                }
+                Ok(None) => return Ok(()),
+                Err(error) if self.has_vanished(&error) => return Ok(()),
+                Err(error) => return Err(read(error)),
+            },
+            ArchiveMode::Plain | ArchiveMode::OverlayUpper => {
+                let flags = OFlags::RDONLY | OFlags::NOATIME;
+                file = File::from(open_entry(dir, name, flags).map_err(read)?);
+                status
+            }
+        };
         let names = xattr::list(&file).map_err(read)?;
         let attributes = self.attributes(path, names, |attribute| xattr::get(&file, attribute))?;
         let mut entry =
@@ -277,7 +379,11 @@ impl<W: Write> Archive<W> {
                 let want =
                     usize::try_from(range.end - at).unwrap_or(usize::MAX).min(self.buffer.len());
                 let piece = self.buffer.get_mut(..want).unwrap_or_default();
-                let count = file.read_at(piece, at).map_err(read)?;
+                let mut count = file.read_at(piece, at).map_err(read)?;
+                if count == 0 && self.mode == ArchiveMode::Live {
+                    piece.fill(0);
+                    count = want;
+                }
                 if count == 0 {
                     return Err(read(io::Error::new(
                         io::ErrorKind::UnexpectedEof,
@@ -314,16 +420,23 @@ impl<W: Write> Archive<W> {
             if name == b"security.selinux" || name == b"security.ima" || name == b"security.evm" {
                 continue;
             }
-            let value = get(&name)
-                .map_err(|source| ArchiveError::Read { path: path.to_owned(), source })?;
-            attributes.push((name, value));
+            match get(&name) {
+                Ok(value) => attributes.push((name, value)),
+                // Taken away between the list and here, or the whole file was.
+                Err(_) if self.mode == ArchiveMode::Live => {}
+                Err(source) => return Err(ArchiveError::Read { path: path.to_owned(), source }),
+            }
         }
         Ok(attributes)
     }
 
     fn start(&mut self, entry: &Entry) -> Result<(), ArchiveError> {
         self.done.entries += 1;
-        self.writer.start(entry).map_err(ArchiveError::Write)
+        let Some((uid, gid)) = self.owner else {
+            return self.writer.start(entry).map_err(ArchiveError::Write);
+        };
+        let entry = Entry { uid, gid, ..entry.clone() };
+        self.writer.start(&entry).map_err(ArchiveError::Write)
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {
@@ -331,6 +444,23 @@ impl<W: Write> Archive<W> {
             self.done.notes.push(text());
         }
     }
+}
+
+/// Opens a file for reading once it is known to be one; nothing when it is something else by now.
+fn open_live(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<(File, Status)>> {
+    let held = pinned::pin(dir, name)?;
+    let status = node::status(&held)?;
+    if status.kind != NodeKind::File {
+        return Ok(None);
+    }
+    let file = match pinned::reopen(&held, OFlags::RDONLY | OFlags::NOATIME) {
+        // Only the owner may leave the access time alone.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            pinned::reopen(&held, OFlags::RDONLY)?
+        }
+        file => file?,
+    };
+    Ok(Some((file, status)))
 }
 
 fn head(name: Vec<u8>, kind: EntryKind, status: &Status, attributes: Records) -> Entry {

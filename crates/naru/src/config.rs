@@ -2,9 +2,11 @@
 
 mod file;
 mod flags;
+mod networks;
 
 pub use flags::Flags;
 
+use naru_engine::NetworkOptions;
 use naru_errdefs::{Fault, ResultExt};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +19,7 @@ const SOCKET_NAME: &str = "naru.sock";
 const PIDFILE_NAME: &str = "naru.pid";
 
 /// The daemon's settings, complete.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Config {
     /// Where images and containers are kept.
     pub data_root: PathBuf,
@@ -31,6 +33,8 @@ pub struct Config {
     pub log_level: String,
     /// The group that owns the sockets.
     pub group: Option<String>,
+    /// How networks are made.
+    pub networks: NetworkOptions,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -71,6 +75,17 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
     clash("pidfile", flags.pidfile.is_some(), file.pidfile.is_some());
     clash("log-level", flags.log_level.is_some(), file.log_level.is_some());
     clash("group", flags.group.is_some(), file.group.is_some());
+    clash("bridge", flags.bridge.is_some(), file.bridge.is_some());
+    clash("bip", flags.bip.is_some(), file.bip.is_some());
+    clash("mtu", flags.mtu.is_some(), file.mtu.is_some());
+    clash("ip", flags.ip.is_some(), file.ip.is_some());
+    clash("dns", !flags.dns.is_empty(), file.dns.is_some());
+    clash(
+        "default-address-pools",
+        !flags.default_address_pool.is_empty(),
+        file.default_address_pools.is_some(),
+    );
+    clash("publish-sources", !flags.publish_source.is_empty(), file.publish_sources.is_some());
     if !twice.is_empty() {
         return Err(Fault::invalid(format!(
             "the following directives are specified both as a flag and in the configuration file: {}",
@@ -85,13 +100,22 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         Err(Fault::invalid(format!("{what} `{}` is not an absolute path", path.display())))
     };
     let data_root = absolute(
-        flags.data_root.or(file.data_root).unwrap_or_else(|| DEFAULT_DATA_ROOT.into()),
+        flags
+            .data_root
+            .clone()
+            .or(file.data_root.clone())
+            .unwrap_or_else(|| DEFAULT_DATA_ROOT.into()),
         "data root",
     )?;
     let exec_root = absolute(
-        flags.exec_root.or(file.exec_root).unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()),
+        flags
+            .exec_root
+            .clone()
+            .or(file.exec_root.clone())
+            .unwrap_or_else(|| DEFAULT_EXEC_ROOT.into()),
         "exec root",
     )?;
+    let networks = networks::options(&flags, &file, &exec_root)?;
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -115,6 +139,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         )?,
         data_root,
         exec_root,
+        networks,
         sockets,
         log_level,
         group: flags.group.or(file.group),

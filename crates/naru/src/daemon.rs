@@ -73,6 +73,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         exec_root: config.exec_root.clone(),
         exe,
         debug: config.log_level == "debug",
+        networks: config.networks,
     })
     .await?;
     // Signals are taken before anybody is told that we are ready.

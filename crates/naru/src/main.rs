@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Role::Daemon(args) => daemon::main(args),
         Role::Hello => hello::main(),
         Role::Client(args) => {
-            naru_cli::main(args, naru_cli::Hooks { start_daemon: &background::start }).into()
+            naru_cli::main(args, naru_cli::Hooks { start_daemon: background::start }).into()
         }
     }
 }

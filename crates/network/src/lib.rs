@@ -5,6 +5,10 @@
 
 pub mod dns;
 pub mod firewall;
+pub mod host_dns;
+pub mod hosts;
+pub mod in_place;
 pub mod ipam;
 pub mod link;
+pub mod resolv_conf;
 pub mod sandbox;

@@ -95,6 +95,11 @@ impl Podman {
     pub fn start(dir: &Path, tar: &Path) -> Result<Podman, String> {
         let podman = Podman { dir: dir.join("podman") };
         std::fs::create_dir_all(&podman.dir).map_err(|error| error.to_string())?;
+        // Its own default is above what a process without CAP_SYS_RESOURCE may set.
+        super::report::write(
+            &podman.dir.join("containers.conf"),
+            "[containers]\ndefault_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]\n",
+        )?;
         super::measure::timed(&mut podman.command(&["import", &tar.to_string_lossy(), IMAGE]))?;
         Ok(podman)
     }
@@ -102,6 +107,7 @@ impl Podman {
     /// podman with its private roots.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
         command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.dir.join("run"));
         command
             .args([
@@ -111,6 +117,9 @@ impl Podman {
                 "none",
                 "--storage-driver",
                 "overlay",
+                // The same as docker's; crun does not run beside a unified tree that has no controllers.
+                "--runtime",
+                "runc",
             ])
             .args(args);
         command

@@ -59,7 +59,7 @@ pub(crate) async fn update(
 }
 
 /// JSON of the right shape, or a refusal that names the field that is not.
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
+pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Fault> {
     let error = match T::deserialize(&value) {
         Ok(typed) => return Ok(typed),
         Err(error) => error,

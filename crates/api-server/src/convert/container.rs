@@ -1,10 +1,10 @@
 //! Pure: containers of the engine as clients see them.
 
-use super::{mount, signed, some};
+use super::{mount, network, signed, some};
 use naru_api_types::container as api;
 use naru_api_types::{ApiVersion, Empty, Map, StrSlice};
 use naru_engine as engine;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 fn shown(path: &Path) -> String {
@@ -23,7 +23,7 @@ pub(crate) fn inspect(view: engine::ContainerView, version: ApiVersion) -> api::
         ("UpperDir", shown(&view.upper_dir)),
         ("WorkDir", shown(&view.work_dir)),
     ];
-    let ports = view.config.exposed_ports.iter().map(|port| (port.clone(), None)).collect();
+    let ports = network::ports(view.config.exposed_ports.iter(), &view.published);
     let running = view.state.running();
     api::ContainerInspect {
         id: view.id.clone(),
@@ -51,7 +51,7 @@ pub(crate) fn inspect(view: engine::ContainerView, version: ApiVersion) -> api::
         size_rw: view.size_rw.map(signed),
         size_root_fs: view.size_root_fs.map(signed),
         mounts: view.mounts.into_iter().map(mount::point).collect(),
-        network_settings: network_settings(&view.id, &view.host.network_mode, running, ports),
+        network_settings: network_settings(&view.id, running, view.networks, ports),
         host_config: api::HostConfig {
             kernel_memory,
             kernel_memory_tcp: kernel_memory,
@@ -154,7 +154,9 @@ fn host(host: engine::HostConfig) -> api::HostConfig {
         } else {
             host.network_mode
         },
-        port_bindings: Some(Map::new()),
+        port_bindings: Some(network::bindings(host.port_bindings)),
+        publish_all_ports: host.publish_all_ports,
+        links: some(host.links),
         restart_policy: api::RestartPolicy {
             name: host.restart.name.as_str().to_owned(),
             maximum_retry_count: i64::from(host.restart.maximum_retry_count),
@@ -238,49 +240,41 @@ fn host(host: engine::HostConfig) -> api::HostConfig {
     }
 }
 
-/// The networks of a container: none or the host's.
-fn networks(mode: &str) -> Map<api::EndpointSettings> {
-    if mode.starts_with("container:") {
-        return Map::new();
-    }
-    let network = crate::networks::of_mode(mode);
-    let endpoint = api::EndpointSettings {
-        network_id: crate::networks::id(network),
-        ..api::EndpointSettings::default()
-    };
-    Map::from([(network.to_owned(), endpoint)])
-}
-
 fn network_settings(
     id: &str,
-    mode: &str,
     running: bool,
+    networks: BTreeMap<String, engine::EndpointView>,
     ports: Map<Option<Vec<api::PortBinding>>>,
 ) -> api::NetworkSettings {
+    // Old clients read the place in the default network here.
+    let default = networks.get("bridge").cloned().map(network::place).unwrap_or_default();
     api::NetworkSettings {
         sandbox_id: if running { id.to_owned() } else { String::new() },
         ports: if running { ports } else { Map::new() },
-        networks: networks(mode),
+        endpoint_id: default.endpoint_id,
+        gateway: default.gateway,
+        global_ipv6_address: default.global_ipv6_address,
+        global_ipv6_prefix_len: default.global_ipv6_prefix_len,
+        ip_address: default.ip_address,
+        ip_prefix_len: default.ip_prefix_len,
+        ipv6_gateway: default.ipv6_gateway,
+        mac_address: default.mac_address,
+        networks: networks.into_iter().map(|(name, view)| (name, network::place(view))).collect(),
         ..api::NetworkSettings::default()
     }
 }
 
 /// One line of a list.
 pub(crate) fn summary(summary: engine::ContainerSummary) -> api::ContainerSummary {
-    let port = |port: &String| {
-        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-        Some(api::Port {
-            private_port: number.parse().ok()?,
-            r#type: protocol.to_owned(),
-            ..api::Port::default()
-        })
-    };
     let running = matches!(
         summary.state,
         engine::Status::Running | engine::Status::Paused | engine::Status::Restarting
     );
-    let ports =
-        if running { summary.exposed_ports.iter().filter_map(port).collect() } else { Vec::new() };
+    let ports = if running {
+        network::listed(summary.exposed_ports.iter(), &summary.published)
+    } else {
+        Vec::new()
+    };
     api::ContainerSummary {
         id: summary.id,
         names: vec![format!("/{}", summary.name)],
@@ -302,7 +296,13 @@ pub(crate) fn summary(summary: engine::ContainerSummary) -> api::ContainerSummar
             },
             annotations: None,
         },
-        network_settings: api::NetworkSettingsSummary { networks: networks(&summary.network_mode) },
+        network_settings: api::NetworkSettingsSummary {
+            networks: summary
+                .networks
+                .into_iter()
+                .map(|(name, view)| (name, network::place(view)))
+                .collect(),
+        },
         mounts: summary.mounts.into_iter().map(mount::point).collect(),
     }
 }

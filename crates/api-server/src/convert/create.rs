@@ -6,17 +6,36 @@ use naru_api_types::{Empty, Map};
 use naru_engine as engine;
 use naru_errdefs::Fault;
 use naru_oci::Healthcheck;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A whole create request.
 pub(crate) fn request(
     name: Option<&str>,
-    body: api::ContainerCreateRequest,
+    mut body: api::ContainerCreateRequest,
 ) -> Result<engine::CreateRequest, Fault> {
+    let mac = std::mem::take(&mut body.config.mac_address);
+    let host = host(body.host_config)?;
+    let mut networks = BTreeMap::new();
+    for (name, settings) in body.networking_config.endpoints_config.unwrap_or_default() {
+        networks.insert(name, super::network::endpoint(settings.unwrap_or_default())?);
+    }
+    if !mac.is_empty() {
+        // Clients before API 1.44 name it here; it means the network of the network mode.
+        let primary = match host.network_mode.as_str() {
+            "" => "default",
+            mode => mode,
+        };
+        let endpoint: &mut engine::EndpointRequest =
+            networks.entry(primary.to_owned()).or_default();
+        if endpoint.mac.is_empty() {
+            endpoint.mac = mac;
+        }
+    }
     Ok(engine::CreateRequest {
         name: name.map(str::to_owned),
         config: config(body.config),
-        host: host(body.host_config)?,
+        host,
+        networks,
     })
 }
 
@@ -79,6 +98,20 @@ fn host(host: api::HostConfig) -> Result<engine::HostConfig, Fault> {
             options: host.log_config.config.unwrap_or_default(),
         },
         network_mode: host.network_mode,
+        port_bindings: host
+            .port_bindings
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(port, list)| {
+                let binding = |binding: api::PortBinding| engine::PortBinding {
+                    host_ip: binding.host_ip,
+                    host_port: binding.host_port,
+                };
+                (port, list.unwrap_or_default().into_iter().map(binding).collect())
+            })
+            .collect(),
+        publish_all_ports: host.publish_all_ports,
+        links: host.links.unwrap_or_default(),
         restart,
         auto_remove: host.auto_remove,
         console_size,

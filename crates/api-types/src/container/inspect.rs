@@ -166,10 +166,10 @@ wire! {
         pub link_local_ipv6_prefix_len: i64,
         /// A field of old clients.
         #[serde(rename = "SecondaryIPAddresses")]
-        pub secondary_ip_addresses: Option<Vec<Map<serde_json::Value>>>,
+        pub secondary_ip_addresses: Option<Vec<SecondaryAddress>>,
         /// A field of old clients.
         #[serde(rename = "SecondaryIPv6Addresses")]
-        pub secondary_ipv6_addresses: Option<Vec<Map<serde_json::Value>>>,
+        pub secondary_ipv6_addresses: Option<Vec<SecondaryAddress>>,
         /// ID of the endpoint in the default network.
         #[serde(rename = "EndpointID")]
         pub endpoint_id: String,
@@ -200,7 +200,7 @@ wire! {
     pub struct EndpointSettings {
         /// Wanted addresses.
         #[serde(rename = "IPAMConfig")]
-        pub ipam_config: Option<Map<serde_json::Value>>,
+        pub ipam_config: Option<EndpointIpam>,
         /// Links.
         pub links: Option<Vec<String>>,
         /// Further names.
@@ -238,4 +238,52 @@ wire! {
         #[serde(rename = "DNSNames")]
         pub dns_names: Option<Vec<String>>,
     }
+
+    /// Addresses that a container asks for in a network.
+    pub struct EndpointIpam {
+        /// An address.
+        #[serde(rename = "IPv4Address", skip_serializing_if = "String::is_empty")]
+        pub ipv4_address: String,
+        /// An address.
+        #[serde(rename = "IPv6Address", skip_serializing_if = "String::is_empty")]
+        pub ipv6_address: String,
+        /// Further addresses that are good on the link only.
+        #[serde(rename = "LinkLocalIPs", skip_serializing_if = "Vec::is_empty")]
+        pub link_local_ips: Vec<String>,
+    }
+
+    /// A further address of a container (old clients).
+    pub struct SecondaryAddress {
+        /// The address.
+        pub addr: String,
+        /// Its prefix.
+        pub prefix_len: i64,
+    }
+}
+
+impl EndpointSettings {
+    /// The fields of the object: what is asked for, and then what only the daemon sets. A client that copied an
+    /// inspection sends the latter back.
+    pub const FIELDS: &[&str] = &[
+        "IPAMConfig",
+        "Links",
+        "Aliases",
+        "MacAddress",
+        "DriverOpts",
+        "GwPriority",
+        "NetworkID",
+        "EndpointID",
+        "Gateway",
+        "IPAddress",
+        "IPPrefixLen",
+        "IPv6Gateway",
+        "GlobalIPv6Address",
+        "GlobalIPv6PrefixLen",
+        "DNSNames",
+    ];
+}
+
+impl EndpointIpam {
+    /// The fields of the object.
+    pub const FIELDS: &[&str] = &["IPv4Address", "IPv6Address", "LinkLocalIPs"];
 }

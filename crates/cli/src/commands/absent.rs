@@ -13,7 +13,6 @@ macro_rules! absent {
 }
 
 absent! {
-    ATTACH_NETWORK "network" "run containers with `--network none`, `--network host` or `--network container:NAME` for now";
     BUILD "build" "import a root file system with `naru import -c 'CMD [\"sh\"]' ROOT.tar NAME`, or load an image built elsewhere with `naru load`";
     BUILDER "builder" "there is no build cache to look after yet";
     BUILDX "buildx" "build elsewhere and bring the image in with `naru load`";
@@ -22,14 +21,11 @@ absent! {
     COMPOSE "compose" "start the containers one by one with `naru run -d`";
     CONFIG "config" "mount the file with `--mount type=bind,source=FILE,target=PATH,readonly`";
     CONTEXT "context" "name the daemon with `-H unix://PATH` or the variable NARU_HOST";
-    CP "cp" "use `naru exec CONTAINER cat PATH > FILE`, `naru exec -i CONTAINER sh -c 'cat > PATH' < FILE`, or a bind mount";
-    DIFF "diff" "compare `naru export CONTAINER` with the image";
     LOGIN "login" "registries cannot be reached yet; bring images in with `naru load`";
     LOGOUT "logout" "registries cannot be reached yet; there is nothing to log out of";
     MANIFEST "manifest" "look at an image with `naru image inspect`";
     NODE "node" "Naru runs one host; there is no swarm";
     PLUGIN "plugin" "Naru has no plugins; what it does is built in";
-    PORT "port" "ports cannot be published yet; use `--network host`";
     PULL "pull" "bring the image as an archive and load it: `docker save IMAGE | naru load`, or `skopeo copy docker://IMAGE docker-archive:FILE`";
     PUSH "push" "write the image to an archive with `naru save -o FILE IMAGE`";
     SEARCH "search" "registries cannot be reached yet";

@@ -1,12 +1,17 @@
 //! Pure: the commands about containers, and what they take.
 
 mod attach;
+mod copy;
 mod create_flags;
+mod diff;
 mod exec;
 mod export;
 mod lifecycle;
 mod list;
 mod logs;
+mod networking;
+mod port;
+mod ports;
 mod prune;
 mod request;
 mod run;
@@ -40,7 +45,9 @@ pub(super) static CONTAINER: Command = Command {
 
 static MEMBERS: &[&Command] = &[
     &ATTACH,
+    &CP,
     &CREATE,
+    &DIFF,
     &EXEC,
     &EXPORT,
     &inspect::CONTAINER_INSPECT,
@@ -48,6 +55,7 @@ static MEMBERS: &[&Command] = &[
     &LOGS,
     &LS,
     &PAUSE,
+    &PORT,
     &PRUNE,
     &RENAME,
     &RESTART,
@@ -61,9 +69,6 @@ static MEMBERS: &[&Command] = &[
     &UPDATE,
     &WAIT,
     &absent::COMMIT,
-    &absent::CP,
-    &absent::DIFF,
-    &absent::PORT,
 ];
 
 pub(super) static RUN: Command = Command {
@@ -118,6 +123,35 @@ pub(super) static ATTACH: Command = Command {
     flags: &[&[KEYS, PROXY, switch("no-stdin", "Do not attach STDIN")]],
     arguments: Arguments::Exactly(1),
     action: Action::Run(attach::attach),
+    ..BASE
+};
+
+pub(super) static CP: Command = Command {
+    name: "cp",
+    spellings: &["container cp", "cp"],
+    usage: "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    about: "Copy files/folders between a container and the local filesystem",
+    flags: &[&[
+        switch("archive", "Archive mode (copy all uid/gid information)").short('a'),
+        switch("follow-link", "Always follow symbol link in SRC_PATH").short('L'),
+        switch(
+            "quiet",
+            "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached",
+        )
+        .short('q'),
+    ]],
+    arguments: Arguments::Exactly(2),
+    action: Action::Run(copy::copy),
+    ..BASE
+};
+
+pub(super) static DIFF: Command = Command {
+    name: "diff",
+    spellings: &["container diff", "diff"],
+    usage: "CONTAINER",
+    about: "Inspect changes to files or directories on a container's filesystem",
+    arguments: Arguments::Exactly(1),
+    action: Action::Run(diff::diff),
     ..BASE
 };
 
@@ -205,7 +239,9 @@ pub(super) static RM: Command = Command {
     about: "Remove one or more containers",
     flags: &[&[
         switch("force", "Force the removal of a running container (uses SIGKILL)").short('f'),
-        switch("link", "Remove the specified link").short('l').refused("there are no links"),
+        switch("link", "Remove the specified link")
+            .short('l')
+            .refused("a link goes with the container that has it; remove that container"),
         switch("volumes", "Remove anonymous volumes associated with the container").short('v'),
     ]],
     arguments: Arguments::AtLeast(1),
@@ -230,6 +266,16 @@ pub(super) static RENAME: Command = Command {
     about: "Rename a container",
     arguments: Arguments::Exactly(2),
     action: Action::Run(lifecycle::rename),
+    ..BASE
+};
+
+pub(super) static PORT: Command = Command {
+    name: "port",
+    spellings: &["container port", "port"],
+    usage: "CONTAINER [PRIVATE_PORT[/PROTO]]",
+    about: "List port mappings or a specific mapping for the container",
+    arguments: Arguments::Between(1, 2),
+    action: Action::Run(port::port),
     ..BASE
 };
 

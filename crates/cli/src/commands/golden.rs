@@ -1,6 +1,6 @@
 //! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
-use super::{ROOT, container, find, flags, image, volume};
+use super::{ROOT, container, find, flags, image, network, volume};
 use std::io::Write;
 use std::path::Path;
 
@@ -30,6 +30,7 @@ fn help_of_groups() {
     for (name, command) in [
         ("container", &container::CONTAINER),
         ("image", &image::IMAGE),
+        ("network", &network::NETWORK),
         ("volume", &volume::VOLUME),
     ] {
         let super::Action::Group(members) = command.action else { panic!("{name} is a group") };
@@ -45,6 +46,8 @@ fn help_of_commands() {
         "create",
         "start",
         "attach",
+        "cp",
+        "diff",
         "exec",
         "ps",
         "logs",
@@ -56,6 +59,13 @@ fn help_of_commands() {
         "save",
         "import",
         "inspect",
+        "port",
+        "network connect",
+        "network create",
+        "network inspect",
+        "network ls",
+        "network prune",
+        "network rm",
         "system prune",
         "system verify",
         "volume create",

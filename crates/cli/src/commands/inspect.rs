@@ -47,6 +47,16 @@ pub(super) static IMAGE_INSPECT: Command = Command {
     ..BASE
 };
 
+pub(super) static NETWORK_INSPECT: Command = Command {
+    name: "inspect",
+    usage: "[OPTIONS] NETWORK [NETWORK...]",
+    about: "Display detailed information on one or more networks",
+    flags: &[&[FORMAT, switch("verbose", "Verbose output for diagnostics").short('v')]],
+    arguments: Arguments::AtLeast(1),
+    action: Action::Run(network),
+    ..BASE
+};
+
 pub(super) static VOLUME_INSPECT: Command = Command {
     name: "inspect",
     usage: "[OPTIONS] VOLUME [VOLUME...]",
@@ -61,17 +71,21 @@ pub(super) static VOLUME_INSPECT: Command = Command {
 enum Sort {
     Container,
     Image,
+    Network,
     Volume,
 }
 
 fn any(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     match flags.text("type") {
-        None | Some("") => run(app, flags, &[Sort::Container, Sort::Image, Sort::Volume]),
+        None | Some("") => {
+            run(app, flags, &[Sort::Container, Sort::Image, Sort::Network, Sort::Volume])
+        }
         Some("container") => run(app, flags, &[Sort::Container]),
         Some("image") => run(app, flags, &[Sort::Image]),
+        Some("network") => run(app, flags, &[Sort::Network]),
         Some("volume") => run(app, flags, &[Sort::Volume]),
         Some(other) => Err(Fault::invalid(format!("\"{other}\" is not a valid value for --type"))
-            .with_hint("the types are `container`, `image` and `volume`")
+            .with_hint("the types are `container`, `image`, `network` and `volume`")
             .into()),
     }
 }
@@ -82,6 +96,10 @@ fn container(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
 
 fn image(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     run(app, flags, &[Sort::Image])
+}
+
+fn network(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
+    run(app, flags, &[Sort::Network])
 }
 
 fn volume(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
@@ -96,12 +114,12 @@ fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Faile
             Some(template::compile(source).map_err(|error| Fault::invalid(error.message))?)
         }
     };
-    let size = flags.switch("size");
+    let more = flags.switch("size") || flags.switch("verbose");
     let (found, faults) = app.talk(async |client| {
         let mut found = Vec::new();
         let mut faults = Vec::new();
         for name in flags.args() {
-            match one(client, name, sorts, size).await {
+            match one(client, name, sorts, more).await {
                 Ok(text) => found.push(text),
                 Err(fault) => faults.push(fault),
             }
@@ -131,16 +149,20 @@ fn run(app: &App<'_>, flags: &Flags, sorts: &[Sort]) -> Result<ExitStatus, Faile
     Ok(if faults.is_empty() { ExitStatus::SUCCESS } else { ExitStatus::FAILURE })
 }
 
-/// The JSON of the first sort of thing that has this name.
-async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<String, Fault> {
+/// The JSON of the first sort of thing that has this name; `more` asks for sizes or details.
+async fn one(client: &Client, name: &str, sorts: &[Sort], more: bool) -> Result<String, Fault> {
     let mut last = None;
     for sort in sorts {
         let (route, query) = match sort {
             Sort::Container => (
                 Route::ContainerInspect { name: name.to_owned() },
-                Query::new().with_flag("size", size),
+                Query::new().with_flag("size", more),
             ),
             Sort::Image => (Route::ImageInspect { name: name.to_owned() }, Query::new()),
+            Sort::Network => (
+                Route::NetworkInspect { name: name.to_owned() },
+                Query::new().with_flag("verbose", more),
+            ),
             Sort::Volume => (Route::VolumeInspect { name: name.to_owned() }, Query::new()),
         };
         match client.bytes(route, &query, Content::None).await {
@@ -152,6 +174,6 @@ async fn one(client: &Client, name: &str, sorts: &[Sort], size: bool) -> Result<
     Err(match (sorts, last) {
         ([_], Some(fault)) => fault,
         _ => Fault::not_found(format!("No such object: {name}"))
-            .with_hint("see `naru ps -a` for containers, `naru images` for images and `naru volume ls` for volumes"),
+            .with_hint("see `naru ps -a` for containers, `naru images` for images, `naru network ls` for networks and `naru volume ls` for volumes"),
     })
 }

@@ -41,7 +41,7 @@ fn every_command_can_be_found_and_has_help() {
 
 fn refused(line: &str, status: u8, message: &str, hint: Option<&str>) {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    let hooks = Hooks { start_daemon: &|_| Err(Fault::unsupported("no daemon in this test")) };
+    let hooks = Hooks { start_daemon: |_| Err(Fault::unsupported("no daemon in this test")) };
     let failed = run(&words, hooks).unwrap_err();
     let fault = failed.fault.unwrap_or_else(|| panic!("{line} says nothing"));
     assert_eq!((failed.status.0, fault.message()), (status, message), "{line}");
@@ -70,7 +70,38 @@ fn bad_command_lines_end_as_in_docker() {
         ("naru image pull x", 1, "`naru image pull` is not supported yet", Some("naru load")),
         ("naru compose up", 1, "`naru compose` is not supported yet", Some("one by one")),
         ("naru run --gpus all x", 125, "flag `--gpus` is not supported", Some("--device")),
-        ("naru run -P x", 125, "flag `--publish-all` is not supported", Some("--network host")),
+        ("naru run -p x y", 125, "invalid containerPort: x", None),
+        ("naru create -p x y", 125, "invalid containerPort: x", None),
+        (
+            "naru run --network host --network a x",
+            125,
+            "conflicting options: cannot attach both user-defined and non-user-defined network-modes",
+            None,
+        ),
+        ("naru port", 1, "'naru port' requires at least 1 and at most 2 arguments", None),
+        ("naru network create", 1, "'naru network create' requires 1 argument", None),
+        ("naru network connect n", 1, "'naru network connect' requires 2 arguments", None),
+        ("naru network rm", 1, "'naru network rm' requires at least 1 argument", None),
+        ("naru network ls x", 1, "'naru network ls' accepts no arguments", None),
+        (
+            "naru network ls --filter x",
+            125,
+            "invalid argument \"x\" for \"-f, --filter\" flag: bad format of filter (expected name=value)",
+            None,
+        ),
+        (
+            "naru network create --scope swarm n",
+            125,
+            "flag `--scope` is not supported",
+            Some("cluster"),
+        ),
+        (
+            "naru network create --subnet 10.0.0.0/24 --gateway 10.0.1.1 n",
+            1,
+            "no matching subnet for gateway 10.0.1.1",
+            None,
+        ),
+        ("naru network foo", 1, "unknown command: naru network foo", None),
         (
             "naru run --pull always x",
             125,

@@ -7,7 +7,11 @@ use std::fmt::Write;
 /// The `Usage:` line of a command.
 pub fn usage_line(path: &str, command: &Command) -> String {
     let tail = command.usage;
-    if tail.is_empty() { format!("Usage:  {path}") } else { format!("Usage:  {path} {tail}") }
+    if tail.is_empty() {
+        return format!("Usage:  {path}");
+    }
+    // A command that is used in two ways has a line for each.
+    format!("Usage:  {path} {}", tail.replace('\n', &format!("\n\t{path} ")))
 }
 
 /// The help of a command that does something.

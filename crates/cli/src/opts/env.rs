@@ -67,6 +67,9 @@ pub fn label(text: &str) -> Result<(String, String), OptError> {
     if key.trim().is_empty() {
         return Err(OptError::new(format!("invalid label '{text}': empty name")));
     }
+    if key.trim_start().contains(char::is_whitespace) {
+        return Err(OptError::new(format!("label '{}' contains whitespaces", key.trim_start())));
+    }
     Ok((key.to_owned(), value.to_owned()))
 }
 
@@ -122,7 +125,11 @@ mod tests {
     #[test]
     fn labels_and_pairs() {
         let two = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        check(label, &[("a", two("a", "")), ("a=b=c", two("a", "b=c"))], &[("=x", "empty name")]);
+        check(
+            label,
+            &[("a", two("a", "")), ("a=b=c", two("a", "b=c")), ("a=b c", two("a", "b c"))],
+            &[("=x", "empty name"), (" a b=c", "label 'a b' contains whitespaces")],
+        );
         check(pair, &[("a=b", two("a", "b"))], &[("a", "KEY=VALUE"), ("=a", "KEY=VALUE")]);
     }
 }

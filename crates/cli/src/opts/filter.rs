@@ -10,10 +10,8 @@ pub type Filters = BTreeMap<String, Vec<String>>;
 pub fn parse(text: &str) -> Result<(String, String), OptError> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_ascii_lowercase(), value.trim().to_owned())),
-        None => Err(OptError::new(format!(
-            "invalid argument {text:?}: bad format of filter (expected name=value)"
-        ))
-        .with_hint("write it as in `--filter status=exited`")),
+        None => Err(OptError::new("bad format of filter (expected name=value)")
+            .with_hint("write it as in `--filter status=exited`")),
     }
 }
 

@@ -235,7 +235,7 @@ fn check(mount: &Mount) -> Result<(), OptError> {
 }
 
 /// Fields between commas; a field in double quotes may hold commas.
-fn csv(text: &str) -> Result<Vec<String>, OptError> {
+pub(crate) fn csv(text: &str) -> Result<Vec<String>, OptError> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut chars = text.chars().peekable();

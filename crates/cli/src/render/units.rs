@@ -108,6 +108,17 @@ pub fn go_time(seconds: i64) -> String {
         .unwrap_or_default()
 }
 
+/// An RFC 3339 text as Go prints a time: `2026-01-02 15:04:05.5 +0000 UTC`, fractions without zeros at the end.
+pub fn go_moment(text: &str) -> String {
+    let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) else { return text.to_owned() };
+    let moment = moment.to_offset(time::UtcOffset::UTC);
+    let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    let seconds = moment.format(&format).unwrap_or_default();
+    let fraction = format!(".{:09}", moment.nanosecond());
+    let fraction = fraction.trim_end_matches('0').trim_end_matches('.');
+    format!("{seconds}{fraction} +0000 UTC")
+}
+
 /// `2026-01-02T15:04:05Z`.
 pub fn rfc3339(seconds: i64) -> String {
     OffsetDateTime::from_unix_timestamp(seconds)

@@ -3,13 +3,15 @@
 use super::{Containers, volumes};
 use crate::container::Container;
 use crate::lifecycle::State;
-use crate::model::{CreateRequest, Created, HostConfig, MountKind, Timestamp};
+use crate::model::{CreateRequest, Created, EndpointRequest, HostConfig, MountKind, Timestamp};
+use crate::networks::is_predefined;
 use crate::record::Record;
 use crate::spec::modes::{self, Network};
 use crate::supervisor::Supervisor;
 use crate::volumes::book::Hold;
 use crate::{merge, names, spec};
 use naru_errdefs::{Fault, one_line};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Containers {
@@ -22,6 +24,7 @@ impl Containers {
         let mut host = request.host;
         spec::resources::normalise(&mut host);
         spec::validate(&config, &host, inner.processors)?;
+        let networks = networks(inner, &config, &host, request.networks)?;
         let warnings = warnings(&config, &host)?;
         let inherited = volumes::inherited(inner, &host.volumes_from)?;
         let mut mounts = spec::mounts::points(&config, &host, inherited)?;
@@ -56,6 +59,7 @@ impl Containers {
             config,
             host,
             mounts,
+            networks,
             state: State::NEW,
             started_at: None,
             finished_at: None,
@@ -153,9 +157,22 @@ fn warnings(
     host: &HostConfig,
 ) -> Result<Vec<String>, Fault> {
     let mut list = Vec::new();
-    if modes::network(&host.network_mode)? == (Network::None { asked_for_more: true }) {
-        list.push(
-            "Bridge networks are not served yet: the container has no network but its own loopback. Use `--network host` or `--network container:NAME` to reach others.".to_owned(),
+    let published = host.publish_all_ports || !host.port_bindings.is_empty();
+    match modes::network(&host.network_mode)? {
+        Network::Host if published => {
+            list.push("Published ports are discarded when using host network mode".to_owned());
+        }
+        Network::None if published => {
+            list.push("Published ports are discarded when the container has no network".to_owned());
+        }
+        Network::Host | Network::None | Network::Container(_) | Network::Networks(_) => {}
+    }
+    let world = |binding: &crate::model::PortBinding| {
+        matches!(binding.host_ip.as_str(), "" | "0.0.0.0" | "::" | "[::]")
+    };
+    if host.port_bindings.values().flatten().any(world) {
+        tracing::info!(
+            "a port is published on every address of the host: whoever reaches the host reaches the container"
         );
     }
     if config.healthcheck.as_ref().is_some_and(|check| {
@@ -174,6 +191,88 @@ fn warnings(
         );
     }
     Ok(list)
+}
+
+/// What a container asks of networks, by their names.
+fn networks(
+    inner: &Supervisor,
+    config: &crate::model::ContainerConfig,
+    host: &HostConfig,
+    asked: BTreeMap<String, EndpointRequest>,
+) -> Result<BTreeMap<String, EndpointRequest>, Fault> {
+    let mode = modes::network(&host.network_mode)?;
+    let mut list = BTreeMap::new();
+    crate::networks::ports::wanted(config, host)?;
+    let primary = match &mode {
+        Network::Networks(name) if !config.network_disabled => name.clone(),
+        Network::Networks(_) | Network::None => "none".to_owned(),
+        Network::Host => "host".to_owned(),
+        Network::Container(_) => {
+            let given = |name: &str| {
+                Fault::invalid(format!(
+                    "conflicting options: {name} and the container type network mode"
+                ))
+            };
+            if host.publish_all_ports || !host.port_bindings.is_empty() {
+                return Err(given("port publishing"));
+            }
+            if !host.links.is_empty() {
+                return Err(given("links"));
+            }
+            return Ok(list);
+        }
+    };
+    for (name, request) in asked {
+        let name = if name == "default" { primary.clone() } else { name };
+        let name = inner.networks.name_of(&name)?;
+        check_endpoint(&name, &request)?;
+        list.insert(name, request);
+    }
+    list.entry(inner.networks.name_of(&primary)?).or_default();
+    if matches!(mode, Network::Host | Network::None) && list.len() > 1 {
+        return Err(Fault::invalid(format!(
+            "conflicting options: cannot attach both user-defined and non-user-defined network-modes: the network mode is `{primary}`"
+        )));
+    }
+    for link in &host.links {
+        let target = link.split(':').next().unwrap_or(link);
+        inner
+            .find(target)
+            .map_err(|fault| fault.context(format!("could not get container for {target}")))?;
+    }
+    Ok(list)
+}
+
+/// What the networks that come with the daemon do not offer.
+pub(super) fn check_endpoint(name: &str, request: &EndpointRequest) -> Result<(), Fault> {
+    if !request.link_local.is_empty() {
+        return Err(Fault::unsupported("link-local addresses of one's choice are not supported")
+            .with_hint("leave out `--link-local-ip`"));
+    }
+    if let Some(option) = request.driver_opts.keys().next() {
+        return Err(Fault::unsupported(format!("the endpoint option `{option}` is not supported"))
+            .with_hint("leave out `driver-opt`"));
+    }
+    if !request.mac.is_empty() {
+        request
+            .mac
+            .parse::<naru_network::ipam::Mac>()
+            .map_err(|_syntax| Fault::invalid(format!("invalid MAC address: {}", request.mac)))?;
+    }
+    if !is_predefined(name) {
+        return Ok(());
+    }
+    if !request.aliases.is_empty() {
+        return Err(Fault::invalid(
+            "network-scoped aliases are only supported for user-defined networks",
+        ));
+    }
+    if request.ipv4.is_some() || request.ipv6.is_some() {
+        return Err(Fault::invalid(
+            "user specified IP address is supported on user defined networks only",
+        ));
+    }
+    Ok(())
 }
 
 /// 64 random hexadecimal digits that are not all decimal in the first twelve, so that no short ID looks like a number.

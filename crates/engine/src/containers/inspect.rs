@@ -25,6 +25,7 @@ impl Containers {
         } else {
             (None, None)
         };
+        let (networks, published) = inner.networks.of_container(&record);
         let paths = inner.storage.paths(&record)?;
         let mut words = merge::command(&record.config).into_iter();
         let logs = record.host.log.driver != "none";
@@ -50,6 +51,8 @@ impl Containers {
             hosts_path: inner.places.file(&record.id, "hosts"),
             resolv_conf_path: inner.places.file(&record.id, "resolv.conf"),
             mounts: shown_mounts(&record),
+            networks,
+            published,
             exec_ids,
             size_rw,
             size_root_fs,

@@ -3,11 +3,11 @@
 use super::{Containers, inspect};
 use crate::lifecycle::State;
 use crate::merge;
-use crate::model::{ContainerSummary, ListFilter, Status, Timestamp};
+use crate::model::{ContainerSummary, EndpointView, ListFilter, PublishedPort, Status, Timestamp};
 use crate::record::Record;
 use naru_errdefs::Fault;
 use naru_oci::ImageId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 impl Containers {
@@ -58,7 +58,8 @@ impl Containers {
             let image = record.config.image.clone();
             let now_means =
                 *names.entry(image.clone()).or_insert_with(|| inner.storage.image_id(&image));
-            rows.push(summary(record, now_means, sizes));
+            let places = inner.networks.of_container(&record);
+            rows.push(summary(record, now_means, sizes, places));
         }
         Ok(rows)
     }
@@ -94,6 +95,7 @@ fn summary(
     record: Record,
     now_means: Option<ImageId>,
     sizes: Option<(u64, u64)>,
+    (networks, published): (BTreeMap<String, EndpointView>, Vec<PublishedPort>),
 ) -> ContainerSummary {
     let same = now_means == Some(record.image);
     ContainerSummary {
@@ -106,6 +108,8 @@ fn summary(
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
         mounts: inspect::shown_mounts(&record),
+        networks,
+        published,
         size_rw: sizes.map(|(rw, _)| rw),
         size_root_fs: sizes.map(|(_, all)| all),
         exposed_ports: record.config.exposed_ports.iter().cloned().collect(),
@@ -135,18 +139,13 @@ fn matches(filter: &ListFilter, record: &Record) -> bool {
             })
         })
         && any(&filter.network, |network| {
-            record.host.network_mode == *network
-                || (network == "none"
-                    && matches!(record.host.network_mode.as_str(), "" | "default" | "bridge"))
+            record.host.network_mode == *network || record.networks.contains_key(network)
         })
         && any(&filter.health, |health| health == "none")
 }
 
 /// Whether a label filter (`key` or `key=value`) matches.
-pub(super) fn label_matches(
-    filter: &str,
-    labels: &std::collections::BTreeMap<String, String>,
-) -> bool {
+pub(crate) fn label_matches(filter: &str, labels: &BTreeMap<String, String>) -> bool {
     match filter.split_once('=') {
         Some((key, value)) => labels.get(key).is_some_and(|have| have == value),
         None => labels.contains_key(filter),

@@ -29,6 +29,7 @@ impl Containers {
             return Err(fault.context(format!("cannot rename container {}", container.id)));
         }
         inner.table().free_name(&old, &container.id);
+        inner.networks.rename(&container.id, &new);
         let seat = container.seat();
         inner.publish(&seat.record, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

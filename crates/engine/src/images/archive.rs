@@ -28,11 +28,11 @@ use tokio_util::io::SyncIoBridge;
 const LINES: usize = 64;
 /// Bytes of one piece of an archive, and how many pieces may wait to be read.
 const PIECE: usize = 256 << 10;
-const PIECES: usize = 4;
+pub(crate) const PIECES: usize = 4;
 /// How long the other side may be silent. A thread waits with it, and there are not many.
-pub(super) const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Archives in work at once; further ones wait. Fewer than the threads that may wait for the disk.
-pub(super) const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 impl Images {
     /// Takes in the images of an archive.
@@ -90,7 +90,7 @@ impl Images {
             SaveFormat::Oci => naru_transfer::SaveFormat::Oci,
         };
         self.in_turn(move || {
-            let mut output = Pieces { sender: Sender::new(sender), piece: BytesMut::new() };
+            let mut output = Pieces::new(sender);
             let saved =
                 naru_transfer::save(&images.store, &names, format, &mut output).and_then(|()| {
                     output.flush().map_err(|error| Fault::io("cannot send the archive", error))
@@ -183,7 +183,7 @@ fn known(store: &Store, names: &[String]) -> Result<(), Fault> {
 }
 
 /// The sending end of a channel, for threads. It gives up on a reader that is silent for too long.
-struct Sender<T> {
+pub(crate) struct Sender<T> {
     sender: mpsc::Sender<T>,
     runtime: Handle,
     is_gone: AtomicBool,
@@ -191,14 +191,14 @@ struct Sender<T> {
 
 /// The reader went away, or is silent.
 #[derive(Debug)]
-struct Gone;
+pub(crate) struct Gone;
 
 impl<T> Sender<T> {
     fn new(sender: mpsc::Sender<T>) -> Sender<T> {
         Sender { sender, runtime: Handle::current(), is_gone: AtomicBool::new(false) }
     }
 
-    fn send(&self, item: T) -> Result<(), Gone> {
+    pub(crate) fn send(&self, item: T) -> Result<(), Gone> {
         if self.is_gone.load(Ordering::Relaxed) {
             return Err(Gone);
         }
@@ -219,9 +219,16 @@ impl<T> Sender<T> {
 }
 
 /// Cuts what is written into pieces and sends them.
-struct Pieces {
-    sender: Sender<Result<Bytes, Fault>>,
+pub(crate) struct Pieces {
+    pub(crate) sender: Sender<Result<Bytes, Fault>>,
     piece: BytesMut,
+}
+
+impl Pieces {
+    /// Within a runtime.
+    pub(crate) fn new(sender: mpsc::Sender<Result<Bytes, Fault>>) -> Pieces {
+        Pieces { sender: Sender::new(sender), piece: BytesMut::new() }
+    }
 }
 
 impl Write for Pieces {
@@ -243,7 +250,7 @@ impl Write for Pieces {
 }
 
 /// A reader that fails when the other side is silent for too long.
-struct Patient<R> {
+pub(crate) struct Patient<R> {
     inner: R,
     alarm: Pin<Box<Sleep>>,
     patience: Duration,
@@ -251,7 +258,7 @@ struct Patient<R> {
 
 impl<R> Patient<R> {
     /// Within a runtime.
-    fn new(inner: R, patience: Duration) -> Patient<R> {
+    pub(crate) fn new(inner: R, patience: Duration) -> Patient<R> {
         Patient { inner, alarm: Box::pin(tokio::time::sleep(patience)), patience }
     }
 }

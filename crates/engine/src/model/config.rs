@@ -13,6 +13,8 @@ pub struct CreateRequest {
     pub config: ContainerConfig,
     /// How to run it on this host.
     pub host: super::HostConfig,
+    /// What it asks of networks, by name or ID.
+    pub networks: BTreeMap<String, super::EndpointRequest>,
 }
 
 /// What `create` answers.

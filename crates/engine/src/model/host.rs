@@ -14,8 +14,14 @@ pub struct HostConfig {
     pub container_id_file: String,
     /// What becomes of output.
     pub log: LogConfig,
-    /// `none`, `host`, `container:X`, or `default`/`bridge`/empty, which are served as `none` for now.
+    /// `none`, `host`, `container:X`, a network's name or ID, or `default`/empty, which mean `bridge`.
     pub network_mode: String,
+    /// `80/tcp` to the ports of the host that it is to be reached at.
+    pub port_bindings: BTreeMap<String, Vec<super::PortBinding>>,
+    /// Whether every exposed port gets a port of the host.
+    pub publish_all_ports: bool,
+    /// `CONTAINER[:ALIAS]` on the default network.
+    pub links: Vec<String>,
     /// What happens when the container exits.
     pub restart: RestartPolicy,
     /// Whether the container is removed when it has exited.

@@ -1,6 +1,6 @@
 //! Pure: lists of containers.
 
-use super::{MountPoint, Status, Timestamp};
+use super::{EndpointView, MountPoint, PublishedPort, Status, Timestamp};
 use naru_oci::ImageId;
 use std::collections::BTreeMap;
 
@@ -62,6 +62,10 @@ pub struct ContainerSummary {
     pub network_mode: String,
     /// Binds, volumes and tmpfs mounts.
     pub mounts: Vec<MountPoint>,
+    /// Its networks, by name.
+    pub networks: BTreeMap<String, EndpointView>,
+    /// Its published ports.
+    pub published: Vec<PublishedPort>,
     /// Bytes in the writable layer; asked for with `size`.
     pub size_rw: Option<u64>,
     /// Bytes in all layers; asked for with `size`.

@@ -1,8 +1,9 @@
 //! Pure: what a container looks like from outside.
 
-use super::{ContainerConfig, HostConfig, MountPoint, Timestamp};
+use super::{ContainerConfig, EndpointView, HostConfig, MountPoint, PublishedPort, Timestamp};
 use naru_oci::ImageId;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The states, in Docker's words.
@@ -125,6 +126,10 @@ pub struct ContainerView {
     pub resolv_conf_path: PathBuf,
     /// Binds, volumes and tmpfs mounts.
     pub mounts: Vec<MountPoint>,
+    /// Its networks, by name.
+    pub networks: BTreeMap<String, EndpointView>,
+    /// Its published ports.
+    pub published: Vec<PublishedPort>,
     /// Execs that exist.
     pub exec_ids: Vec<String>,
     /// Bytes in the writable layer; asked for with `size`.

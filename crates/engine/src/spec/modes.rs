@@ -5,11 +5,10 @@ use naru_errdefs::Fault;
 /// Where a container's network is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Network {
-    /// A namespace of its own with a loopback device. `asked_for_more` when a bridge was wanted.
-    None {
-        /// Whether a bridge was wanted.
-        asked_for_more: bool,
-    },
+    /// A namespace of its own with a loopback device.
+    None,
+    /// A namespace of its own in networks; the name or ID of the first of them.
+    Networks(String),
     /// The host's.
     Host,
     /// Another container's.
@@ -32,17 +31,15 @@ pub(crate) enum Sharing {
 /// Reads a network mode.
 pub(crate) fn network(mode: &str) -> Result<Network, Fault> {
     match mode {
-        "none" => Ok(Network::None { asked_for_more: false }),
-        "" | "default" | "bridge" => Ok(Network::None { asked_for_more: true }),
+        "none" => Ok(Network::None),
+        "" | "default" => Ok(Network::Networks("bridge".to_owned())),
         "host" => Ok(Network::Host),
         mode => match mode.split_once(':') {
             Some(("container", "")) => {
                 Err(Fault::invalid("invalid container format container:<name|id>"))
             }
             Some(("container", name)) => Ok(Network::Container(name.to_owned())),
-            _ => Err(Fault::not_found(format!("network {mode} not found")).with_hint(
-                "networks of one's own are not served yet: use `none`, `host` or `container:NAME`",
-            )),
+            _ => Ok(Network::Networks(mode.to_owned())),
         },
     }
 }

@@ -294,7 +294,7 @@ mod tests {
                 },
                 "invalid restart policy: maximum retry count can only be used with 'on-failure', not 'always'",
             ),
-            (HostConfig { network_mode: "mynet".into(), ..base() }, "network mynet not found"),
+            (HostConfig { network_mode: "mynet".into(), ..base() }, "taken"),
             (HostConfig { network_mode: "bridge".into(), ..base() }, "taken"),
             (HostConfig { pid_mode: "x".into(), ..base() }, "invalid PID mode: x"),
             (

@@ -2,7 +2,7 @@
 
 use naru_engine::{
     AttachOptions, Attachment, ContainerConfig, CreateRequest, Engine, EngineConfig, HostConfig,
-    LogOptions, RemoveOptions, StreamKind, WaitCondition, WaitOutcome,
+    LogOptions, NetworkOptions, RemoveOptions, StreamKind, WaitCondition, WaitOutcome,
 };
 use naru_errdefs::Fault;
 use naru_store::Store;
@@ -58,9 +58,11 @@ impl House {
     }
 
     pub(crate) fn config(&self) -> EngineConfig {
+        let exec_root = self.dir.path().join("run");
         EngineConfig {
             data_root: self.dir.path().join("data"),
-            exec_root: self.dir.path().join("run"),
+            networks: NetworkOptions::for_exec_root(&exec_root),
+            exec_root,
             exe: std::env::current_exe().unwrap(),
             debug: false,
         }
@@ -140,7 +142,7 @@ impl House {
             },
             ..host
         };
-        let request = CreateRequest { name: None, config, host };
+        let request = CreateRequest { name: None, config, host, ..CreateRequest::default() };
         Ok(self.engine().containers.create(request).await?.id)
     }
 

@@ -2,8 +2,8 @@
 
 use crate::house::{House, sh, soon, with};
 use naru_engine::{
-    CreateRequest, Engine, EngineConfig, HostConfig, ListFilter, LogOptions, Status, StopOptions,
-    StreamKind,
+    CreateRequest, Engine, EngineConfig, HostConfig, ListFilter, LogOptions, NetworkOptions,
+    Status, StopOptions, StreamKind,
 };
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -108,8 +108,13 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
     let data_root = PathBuf::from(arguments.next().unwrap());
     let exec_root = PathBuf::from(arguments.next().unwrap());
     let count: u32 = arguments.next().unwrap().to_str().unwrap().parse().unwrap();
-    let config =
-        EngineConfig { data_root, exec_root, exe: std::env::current_exe().unwrap(), debug: false };
+    let config = EngineConfig {
+        data_root,
+        networks: NetworkOptions::for_exec_root(&exec_root),
+        exec_root,
+        exe: std::env::current_exe().unwrap(),
+        debug: false,
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let engine = Engine::open(config).await.unwrap();
@@ -123,6 +128,7 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
                     auto_remove: number % 2 == 1,
                     ..HostConfig::default()
                 },
+                ..CreateRequest::default()
             };
             let created = engine.containers.create(request).await.unwrap();
             engine.containers.start(&created.id).await.unwrap();

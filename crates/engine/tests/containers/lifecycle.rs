@@ -167,6 +167,7 @@ pub(crate) fn names_are_taken_and_given_back() {
             name: Some(name.to_owned()),
             config: sh("true"),
             host: HostConfig { network_mode: "none".into(), ..HostConfig::default() },
+            ..CreateRequest::default()
         };
         let first = containers.create(named("web")).await.unwrap().id;
         let taken = containers.create(named("web")).await.unwrap_err();
@@ -239,6 +240,7 @@ pub(crate) fn a_thousand_are_created_at_once() {
                         name: None,
                         config: sh("true"),
                         host: HostConfig { network_mode: "none".into(), ..HostConfig::default() },
+                        ..CreateRequest::default()
                     };
                     containers.create(request).await.unwrap().id
                 })

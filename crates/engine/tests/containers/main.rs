@@ -12,6 +12,7 @@
     reason = "without the standard harness the lints do not see that this is a test"
 )]
 
+mod copy;
 mod house;
 mod kills;
 mod lifecycle;
@@ -70,6 +71,29 @@ const TESTS: &[Test] = &[
     ("exec_runs_beside", streams::exec_runs_beside),
     ("logs_are_followed", streams::logs_are_followed),
     ("export_is_the_whole_root", streams::export_is_the_whole_root),
+    (
+        "a_stopped_container_is_copied_into_and_out_of",
+        copy::a_stopped_container_is_copied_into_and_out_of,
+    ),
+    (
+        "a_running_container_is_copied_into_and_out_of",
+        copy::a_running_container_is_copied_into_and_out_of,
+    ),
+    ("read_only_places_are_not_copied_into", copy::read_only_places_are_not_copied_into),
+    (
+        "hostile_archives_and_containers_stay_inside",
+        copy::hostile_archives_and_containers_stay_inside,
+    ),
+    ("a_client_that_leaves_holds_nothing", copy::a_client_that_leaves_holds_nothing),
+    (
+        "a_start_waits_for_copies_into_the_run_before",
+        copy::a_start_waits_for_copies_into_the_run_before,
+    ),
+    (
+        "files_become_the_containers_users_when_asked_for",
+        copy::files_become_the_containers_users_when_asked_for,
+    ),
+    ("a_thousand_copies_at_once", copy::a_thousand_copies_at_once),
     ("killed_monitors_lose_nothing", kills::killed_monitors_lose_nothing),
     ("killed_daemons_lose_nothing", kills::killed_daemons_lose_nothing),
     (

@@ -77,6 +77,7 @@ pub(crate) fn requests_that_cannot_be_leave_nothing() {
                 name: Some(name.into()),
                 config: sh(""),
                 host: HostConfig::default(),
+                ..CreateRequest::default()
             };
             let fault = containers.create(request).await.unwrap_err();
             assert_eq!(fault.kind(), Kind::InvalidInput, "{name}");
@@ -85,10 +86,22 @@ pub(crate) fn requests_that_cannot_be_leave_nothing() {
         assert!(containers.list(&all).await.unwrap().is_empty());
 
         let created = containers
-            .create(CreateRequest { name: None, config: sh(""), host: HostConfig::default() })
+            .create(CreateRequest {
+                name: None,
+                config: sh(""),
+                host: HostConfig {
+                    network_mode: "host".into(),
+                    publish_all_ports: true,
+                    ..HostConfig::default()
+                },
+                ..CreateRequest::default()
+            })
             .await
             .unwrap();
-        assert_eq!(created.warnings.len(), 1, "{:?}", created.warnings);
+        assert_eq!(
+            created.warnings,
+            ["Published ports are discarded when using host network mode"]
+        );
         house
     });
 }

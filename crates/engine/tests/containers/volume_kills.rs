@@ -2,7 +2,7 @@
 //! acknowledged holds, and nothing is half there.
 
 use crate::house::{House, with};
-use naru_engine::{Engine, EngineConfig, VolumeFilter, VolumeRequest};
+use naru_engine::{Engine, EngineConfig, NetworkOptions, VolumeFilter, VolumeRequest};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,8 +14,13 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
     let data_root = PathBuf::from(arguments.next().unwrap());
     let exec_root = PathBuf::from(arguments.next().unwrap());
     let tag = arguments.next().unwrap().into_string().unwrap();
-    let config =
-        EngineConfig { data_root, exec_root, exe: std::env::current_exe().unwrap(), debug: false };
+    let config = EngineConfig {
+        data_root,
+        networks: NetworkOptions::for_exec_root(&exec_root),
+        exec_root,
+        exe: std::env::current_exe().unwrap(),
+        debug: false,
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let volumes = Engine::open(config).await.unwrap().volumes;

@@ -591,8 +591,12 @@ pub(crate) fn many_at_once_never_lose_a_volume_under_a_container() {
                         auto_remove: number % 4 == 1,
                         ..bind(&format!("{name}:/data"))
                     };
-                    let request =
-                        naru_engine::CreateRequest { name: None, config: sh("true"), host };
+                    let request = naru_engine::CreateRequest {
+                        name: None,
+                        config: sh("true"),
+                        host,
+                        networks: Default::default(),
+                    };
                     match engine.containers.create(request).await {
                         Err(fault) if fault.kind() != Kind::Conflict => panic!("{fault:?}"),
                         _ => {}

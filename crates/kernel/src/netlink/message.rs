@@ -28,6 +28,13 @@ impl Message {
         self.flags
     }
 
+    /// The same with an acknowledgement wanted.
+    #[must_use]
+    pub(super) fn acknowledged(mut self) -> Message {
+        self.flags |= flags::ACK;
+        self
+    }
+
     /// Its type.
     pub fn kind(&self) -> u16 {
         self.kind
@@ -145,6 +152,7 @@ pub(super) struct Header {
     pub(super) kind: u16,
     pub(super) flags: u16,
     pub(super) sequence: u32,
+    pub(super) port: u32,
 }
 
 /// The messages of a packet: header and what follows it.
@@ -156,6 +164,7 @@ pub(super) fn split(packet: &[u8]) -> impl Iterator<Item = (Header, &[u8])> {
             kind: read_u16(rest, 4)?,
             flags: read_u16(rest, 6)?,
             sequence: read_u32(rest, 8)?,
+            port: read_u32(rest, 12)?,
         };
         let body = rest.get(HEADER..length)?;
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();

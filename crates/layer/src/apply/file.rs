@@ -13,7 +13,7 @@ const HOLE: usize = 32 * 1024;
 
 /// Why a file's data did not arrive.
 #[derive(Debug)]
-pub(super) enum FillError {
+pub(crate) enum FillError {
     /// The archive's fault.
     Tar(TarError),
     /// The file system's.
@@ -30,7 +30,7 @@ impl FillError {
 }
 
 /// Writes the entry's data to an empty file.
-pub(super) fn fill<R: BufRead>(
+pub(crate) fn fill<R: BufRead>(
     file: &File,
     archive: &mut Reader<R>,
     entry: &Entry,

@@ -75,6 +75,8 @@ pub fn readers_that_go_away_are_dropped() {
         "a",
         "read line < /dev/null; trap 'exit 5' TERM; while :; do echo x; sleep 0.01; done",
     );
+    // From its first word on it hears the signal.
+    daemon.wait(|daemon| !daemon.logged("a", Stream::Stdout).is_empty());
     let count = || std::fs::read_dir(format!("/proc/{}/fd", daemon.monitor)).unwrap().count();
     let before = count();
     for id in 0..20 {

@@ -1,5 +1,6 @@
 //! The daemon's configuration file: the JSON that dockerd reads, as far as we do the same. Pure.
 
+use super::networks::AddressPool;
 use naru_errdefs::Fault;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -22,10 +23,41 @@ pub struct File {
     pub debug: Option<bool>,
     /// See the flag.
     pub group: Option<String>,
+    /// See the flag.
+    pub bridge: Option<String>,
+    /// See the flag.
+    pub bip: Option<String>,
+    /// See the flag `--default-address-pool`.
+    pub default_address_pools: Option<Vec<AddressPool>>,
+    /// See the flag.
+    pub dns: Option<Vec<String>>,
+    /// See the flag.
+    pub ip: Option<String>,
+    /// See the flag.
+    pub ipv6: Option<bool>,
+    /// See the flag.
+    pub mtu: Option<u32>,
+    /// See the flag `--publish-source`.
+    pub publish_sources: Option<Vec<String>>,
 }
 
-const KNOWN: &[&str] =
-    &["data-root", "exec-root", "hosts", "pidfile", "log-level", "debug", "group"];
+const KNOWN: &[&str] = &[
+    "data-root",
+    "exec-root",
+    "hosts",
+    "pidfile",
+    "log-level",
+    "debug",
+    "group",
+    "bridge",
+    "bip",
+    "default-address-pools",
+    "dns",
+    "ip",
+    "ipv6",
+    "mtu",
+    "publish-sources",
+];
 
 impl File {
     /// Reads the text of a configuration file.

@@ -34,6 +34,30 @@ pub struct Flags {
     /// Group that owns the sockets (default naru, where it exists).
     #[arg(short = 'G', long, value_name = "GROUP")]
     pub group: Option<String>,
+    /// Bridge of the default network (default naru0).
+    #[arg(short = 'b', long, value_name = "NAME")]
+    pub bridge: Option<String>,
+    /// Address and subnet of the default bridge (10.20.0.1/24); chosen when absent.
+    #[arg(long, value_name = "CIDR")]
+    pub bip: Option<String>,
+    /// Where subnets of networks are chosen from (base=10.10.0.0/16,size=24); may be given several times.
+    #[arg(long, value_name = "POOL")]
+    pub default_address_pool: Vec<String>,
+    /// Server that containers ask for names, instead of the host's; may be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<String>,
+    /// Address of the host that ports are published on unless another one is named (default: all).
+    #[arg(long, value_name = "ADDRESS")]
+    pub ip: Option<String>,
+    /// Networks have IPv6 unless asked otherwise.
+    #[arg(long)]
+    pub ipv6: bool,
+    /// Bytes of the largest packet of containers' networks.
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<u32>,
+    /// Only these sources reach published ports (address or prefix); may be given several times.
+    #[arg(long, value_name = "CIDR")]
+    pub publish_source: Vec<String>,
     /// Internal: started by a client.
     #[arg(long, hide = true)]
     pub background: bool,

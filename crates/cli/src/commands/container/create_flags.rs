@@ -2,7 +2,6 @@
 
 use crate::flags::{Flag, list, switch, switch_on, value};
 
-const NETWORK: &str = "ports and addresses come with bridge networks; use `--network host`, `--network none` or `--network container:NAME` for now";
 const HEALTH: &str =
     "health checks are not run yet; leave it out and check from outside with `naru exec`";
 const WINDOWS: &str = "it exists on Windows only";
@@ -66,19 +65,19 @@ pub(crate) static CREATE: &[Flag] = &[
     switch("interactive", "Keep STDIN open even if not attached").short('i'),
     value("io-maxbandwidth", "bytes", "Maximum IO bandwidth limit (Windows only)").refused(WINDOWS),
     value("io-maxiops", "uint", "Maximum IOps limit (Windows only)").refused(WINDOWS),
-    value("ip", "string", "IPv4 address (e.g., 172.30.100.104)").refused(NETWORK),
-    value("ip6", "string", "IPv6 address (e.g., 2001:db8::33)").refused(NETWORK),
+    value("ip", "string", "IPv4 address (e.g., 172.30.100.104)"),
+    value("ip6", "string", "IPv6 address (e.g., 2001:db8::33)"),
     value("ipc", "string", "IPC mode to use"),
     value("isolation", "string", "Container isolation technology").refused(WINDOWS),
     value("kernel-memory", "bytes", "Kernel memory limit")
         .refused("the kernel no longer has such a limit; use `--memory`"),
     list("label", "list", "Set meta data on a container").short('l'),
     list("label-file", "list", "Read in a line delimited file of labels"),
-    list("link", "list", "Add link to another container").refused(NETWORK),
-    list("link-local-ip", "list", "Container IPv4/IPv6 link-local addresses").refused(NETWORK),
+    list("link", "list", "Add link to another container"),
+    list("link-local-ip", "list", "Container IPv4/IPv6 link-local addresses"),
     value("log-driver", "string", "Logging driver for the container"),
     list("log-opt", "list", "Log driver options"),
-    value("mac-address", "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)").refused(NETWORK),
+    value("mac-address", "string", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),
     value("memory", "bytes", "Memory limit").short('m'),
     value("memory-reservation", "bytes", "Memory soft limit"),
     value("memory-swap", "bytes", "Swap limit equal to memory plus swap: '-1' to enable unlimited swap"),
@@ -87,8 +86,8 @@ pub(crate) static CREATE: &[Flag] = &[
     value("name", "string", "Assign a name to the container"),
     list("network", "network", "Connect a container to a network"),
     list("net", "network", "Connect a container to a network"),
-    list("network-alias", "list", "Add network-scoped alias for the container").refused(NETWORK),
-    list("net-alias", "list", "Add network-scoped alias for the container").refused(NETWORK),
+    list("network-alias", "list", "Add network-scoped alias for the container"),
+    list("net-alias", "list", "Add network-scoped alias for the container"),
     switch("no-healthcheck", "Disable any container-specified HEALTHCHECK"),
     switch("oom-kill-disable", "Disable OOM Killer"),
     value("oom-score-adj", "int", "Tune host's OOM preferences (-1000 to 1000)"),
@@ -97,7 +96,7 @@ pub(crate) static CREATE: &[Flag] = &[
     value("platform", "string", "Set platform if server is multi-platform capable"),
     switch("privileged", "Give extended privileges to this container"),
     list("publish", "list", "Publish a container's port(s) to the host").short('p'),
-    switch("publish-all", "Publish all exposed ports to random ports").short('P').refused(NETWORK),
+    switch("publish-all", "Publish all exposed ports to random ports").short('P'),
     value("pull", "string", "Pull image before running (\"always\", \"missing\", \"never\") (default \"missing\")"),
     switch("quiet", "Suppress the pull output").short('q'),
     switch("read-only", "Mount the container's root filesystem as read only"),

@@ -6,7 +6,7 @@ use crate::flags::Flags;
 use crate::printer;
 use crate::render::template::{self, LABELS, Row};
 use crate::render::units;
-use naru_api_types::container::{ContainerSummary, Port};
+use naru_api_types::container::ContainerSummary;
 use naru_api_types::{Filters, Query};
 use naru_errdefs::Fault;
 use time::OffsetDateTime;
@@ -110,7 +110,7 @@ fn row(container: &ContainerSummary, now: i64, whole: bool) -> Row {
     put("RunningFor", units::ago(Some(container.created), now).into());
     put("Status", container.status.clone().into());
     put("State", container.state.clone().into());
-    put("Ports", ports(&container.ports).into());
+    put("Ports", super::ports::column(&container.ports).into());
     put("Names", names.join(",").into());
     put("Size", size.into());
     put("Labels", labels.join(",").into());
@@ -121,29 +121,10 @@ fn row(container: &ContainerSummary, now: i64, whole: bool) -> Row {
     row
 }
 
-/// Pure: ports as docker prints them (`0.0.0.0:8080->80/tcp`).
-fn ports(ports: &[Port]) -> String {
-    let mut shown: Vec<(u16, String)> = ports
-        .iter()
-        .map(|port| {
-            let inside = format!("{}/{}", port.private_port, port.r#type);
-            let text = match port.public_port.filter(|public| *public > 0) {
-                Some(public) if port.ip.contains(':') => {
-                    format!("[{}]:{public}->{inside}", port.ip)
-                }
-                Some(public) => format!("{}:{public}->{inside}", port.ip),
-                None => inside,
-            };
-            (port.private_port, text)
-        })
-        .collect();
-    shown.sort();
-    shown.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use naru_api_types::container::Port;
 
     fn container() -> ContainerSummary {
         ContainerSummary {

@@ -1,12 +1,13 @@
 //! Pure (but for the reader of files it is given): the flags of `run` and `create` as the request that the API takes.
 
+use super::networking::{self, Networks};
 use crate::exit::Failed;
 use crate::flags::{Flags, go_int};
 use crate::opts::{self, OptError};
 use naru_api_types::container::{
     BindOptions, ContainerConfig, ContainerCreateRequest, DeviceMapping, Healthcheck, HostConfig,
-    ImageOptions, LogConfig, Mount, PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions,
-    Ulimit, VolumeDriver, VolumeOptions, WeightDevice,
+    ImageOptions, LogConfig, Mount, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit,
+    VolumeDriver, VolumeOptions, WeightDevice,
 };
 use naru_api_types::{Empty, Map, StrSlice};
 use naru_errdefs::Fault;
@@ -22,11 +23,11 @@ pub(crate) struct Surroundings<'a> {
 }
 
 /// A bad value that no single flag is to blame for.
-fn refuse(message: impl Into<String>) -> Failed {
+pub(super) fn refuse(message: impl Into<String>) -> Failed {
     Fault::invalid(message).into()
 }
 
-fn opt(error: OptError) -> Failed {
+pub(super) fn opt(error: OptError) -> Failed {
     let fault = Fault::invalid(error.message);
     match error.hint {
         Some(hint) => fault.with_hint(hint).into(),
@@ -39,11 +40,11 @@ fn some_list<'a>(items: impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn some_vec<T>(items: Vec<T>) -> Option<Vec<T>> {
+pub(super) fn some_vec<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn some_map<T>(items: Map<T>) -> Option<Map<T>> {
+pub(super) fn some_map<T>(items: Map<T>) -> Option<Map<T>> {
     (!items.is_empty()).then_some(items)
 }
 
@@ -59,9 +60,20 @@ pub(crate) fn build(
 ) -> Result<ContainerCreateRequest, Failed> {
     let mut volumes = Volumes::default();
     volumes.read(flags, around)?;
-    let config = config(flags, around, detach, std::mem::take(&mut volumes.anonymous))?;
-    let host_config = host_config(flags, around, volumes)?;
-    Ok(ContainerCreateRequest { config, host_config, ..ContainerCreateRequest::default() })
+    let Networks { mode, config: networking_config, links } = networking::networks(flags)?;
+    let ports = networking::ports(flags)?;
+    let config = ContainerConfig {
+        exposed_ports: some_map(ports.exposed),
+        ..config(flags, around, detach, std::mem::take(&mut volumes.anonymous))?
+    };
+    let host_config = HostConfig {
+        network_mode: mode,
+        links,
+        port_bindings: some_map(ports.bindings),
+        publish_all_ports: flags.switch("publish-all"),
+        ..host_config(flags, around, volumes)?
+    };
+    Ok(ContainerCreateRequest { config, host_config, networking_config })
 }
 
 /// Which of our streams go to the container: stdin, stdout, stderr.
@@ -109,15 +121,6 @@ fn config(
         env.extend(opts::env::parse_file(file, &bytes, around.lookup).map_err(opt)?);
     }
     env.extend(flags.parsed_list("env", |text| opts::env::parse(text, around.lookup))?);
-    let mut exposed = Map::new();
-    for ports in flags.parsed_list("expose", opts::publish::expose)? {
-        exposed.extend(ports.into_iter().map(|port| (port, Empty)));
-    }
-    for ports in flags.parsed_list("publish", opts::publish::parse)? {
-        exposed.extend(
-            ports.into_iter().map(|port| (format!("{}/{}", port.container, port.protocol), Empty)),
-        );
-    }
     let entrypoint = match flags.text("entrypoint") {
         None => StrSlice(None),
         // An empty one removes the image's.
@@ -131,7 +134,6 @@ fn config(
         attach_stdin,
         attach_stdout,
         attach_stderr,
-        exposed_ports: some_map(exposed),
         tty: flags.switch("tty"),
         open_stdin: interactive,
         stdin_once: interactive && attach_stdin,
@@ -253,17 +255,6 @@ fn swappiness(text: &str) -> Result<i64, OptError> {
     Err(OptError::new(format!("invalid value: {value}. Valid memory swappiness range is 0-100")))
 }
 
-fn network(flags: &Flags) -> Result<String, Failed> {
-    let mut names = flags.parsed_list("network", opts::network::network)?;
-    names.extend(flags.parsed_list("net", opts::network::network)?);
-    if names.len() > 1 {
-        return Err(Fault::unsupported("a container cannot join more than one network yet")
-            .with_hint("give `--network` once")
-            .into());
-    }
-    Ok(names.pop().unwrap_or_else(|| "default".to_owned()))
-}
-
 fn host_config(
     flags: &Flags,
     around: &Surroundings<'_>,
@@ -275,12 +266,6 @@ fn host_config(
         return Err(refuse("conflicting options: cannot specify both --restart and --rm"));
     }
     let (name, maximum_retry_count) = restart.unwrap_or_else(|| ("no".to_owned(), 0));
-    let mut port_bindings: Map<Option<Vec<PortBinding>>> = Map::new();
-    for port in flags.parsed_list("publish", opts::publish::parse)?.into_iter().flatten() {
-        let key = format!("{}/{}", port.container, port.protocol);
-        let binding = PortBinding { host_ip: port.address, host_port: port.host };
-        port_bindings.entry(key).or_default().get_or_insert_default().push(binding);
-    }
     let options: Vec<&str> = flags.list("security-opt").collect();
     let security = opts::security::parse(&options, around.read).map_err(opt)?;
     let no_paths = security.system_paths_unconfined.then(Vec::new);
@@ -298,8 +283,6 @@ fn host_config(
         binds: some_vec(volumes.binds),
         container_id_file: text(flags, "cidfile"),
         log_config: LogConfig { r#type: text(flags, "log-driver"), config: pairs("log-opt")? },
-        network_mode: network(flags)?,
-        port_bindings: some_map(port_bindings),
         restart_policy: RestartPolicy { name, maximum_retry_count },
         auto_remove,
         volume_driver: text(flags, "volume-driver"),
@@ -308,10 +291,12 @@ fn host_config(
         cap_add: some_list(flags.list("cap-add")),
         cap_drop: some_list(flags.list("cap-drop")),
         cgroupns_mode: text(flags, "cgroupns"),
-        dns: some_vec(flags.parsed_list("dns", opts::network::dns)?),
-        dns_options: some_list(flags.list("dns-option").chain(flags.list("dns-opt"))),
-        dns_search: some_list(flags.list("dns-search")),
-        extra_hosts: some_vec(flags.parsed_list("add-host", opts::network::extra_host)?),
+        dns: some_vec(flags.parsed_list("dns", opts::names::server)?),
+        dns_options: some_vec(
+            flags.parsed_among(&["dns-option", "dns-opt"], |option| Ok(option.to_owned()))?,
+        ),
+        dns_search: some_vec(flags.parsed_list("dns-search", opts::names::search)?),
+        extra_hosts: some_vec(flags.parsed_list("add-host", opts::names::extra_host)?),
         group_add: some_list(flags.list("group-add")),
         ipc_mode: text(flags, "ipc"),
         oom_score_adj: number("oom-score-adj")?,

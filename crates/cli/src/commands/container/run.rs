@@ -121,7 +121,7 @@ pub(super) fn detach_keys(flags: &Flags) -> Result<Vec<u8>, Failed> {
 
 pub(crate) fn create(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let made = || {
-        let request = request(flags, false)?;
+        let request = request(flags, false).map_err(Failed::before_run)?;
         let cid_file = CidFile::reserve(flags)?;
         app.talk(async |client| {
             let made = create_container(client, flags, &request).await?;

@@ -104,6 +104,11 @@ impl Source {
         Source(io::stdin().as_fd().try_clone_to_owned().ok().map(std::fs::File::from))
     }
 
+    /// An open file or pipe.
+    pub(crate) fn from_file(file: std::fs::File) -> Source {
+        Source(Some(file))
+    }
+
     /// A file, or a directory.
     pub(crate) fn open(path: &str) -> Result<Source, Fault> {
         let failed = |error| Fault::io(format!("open {path}: cannot read the archive"), error);

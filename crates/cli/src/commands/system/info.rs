@@ -39,9 +39,20 @@ fn show(info: &InfoResponse) -> String {
     );
     let mut line = |depth: usize, name: &str, value: &str| {
         if !value.is_empty() {
-            text.push_str(&format!("{:depth$}{name}: {value}\n", ""));
+            let blank = if value.starts_with('\n') { "" } else { " " };
+            text.push_str(&format!("{:depth$}{name}:{blank}{value}\n", ""));
         }
     };
+    let plugins = [
+        ("Volume", &info.plugins.volume),
+        ("Network", &info.plugins.network),
+        ("Log", &info.plugins.log),
+    ];
+    let plugins: Vec<String> = plugins
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| format!("\n  {kind}: {}", names.join(" ")))
+        .collect();
     line(1, "Containers", &info.containers.to_string());
     line(2, "Running", &info.containers_running.to_string());
     line(2, "Paused", &info.containers_paused.to_string());
@@ -55,6 +66,7 @@ fn show(info: &InfoResponse) -> String {
     line(1, "Logging Driver", &info.logging_driver);
     line(1, "Cgroup Driver", &info.cgroup_driver);
     line(1, "Cgroup Version", &info.cgroup_version);
+    line(1, "Plugins", &plugins.concat());
     line(1, "Runtimes", &info.runtimes.keys().cloned().collect::<Vec<_>>().join(" "));
     line(1, "Default Runtime", &info.default_runtime);
     line(1, "Security Options", &info.security_options.join(", "));
@@ -71,4 +83,26 @@ fn show(info: &InfoResponse) -> String {
     line(1, "Labels", &info.labels.join(", "));
     line(1, "Live Restore Enabled", if info.live_restore_enabled { "true" } else { "false" });
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naru_api_types::system::Plugins;
+
+    #[test]
+    fn plugins_are_listed_by_kind() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+        let plugins = Plugins {
+            volume: words("local"),
+            network: words("bridge host macvlan null"),
+            ..Plugins::default()
+        };
+        let info =
+            InfoResponse { plugins, cgroup_version: "1".to_owned(), ..InfoResponse::default() };
+        let expected =
+            " Cgroup Version: 1\n Plugins:\n  Volume: local\n  Network: bridge host macvlan null\n";
+        assert!(show(&info).contains(expected), "{}", show(&info));
+        assert!(!show(&InfoResponse::default()).contains("Plugins"));
+    }
 }

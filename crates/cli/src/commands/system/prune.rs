@@ -1,5 +1,6 @@
 //! Acts: `system prune`, and the question that all prunes ask.
 
+use crate::commands::network::prune::deleted;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
@@ -7,7 +8,7 @@ use crate::printer;
 use crate::render::units;
 use naru_api_types::Filters;
 use naru_api_types::volume::VolumePruneResponse;
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
 use std::io::BufRead;
 
 /// The filters of a prune.
@@ -34,7 +35,7 @@ pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
         return Ok(());
     }
     printer::out("\n")?;
-    Err(Fault::new(naru_errdefs::Kind::Cancelled, "the removal was not confirmed")
+    Err(Fault::new(Kind::Cancelled, "the removal was not confirmed")
         .with_hint("answer `y`, or use `--force`")
         .into())
 }
@@ -51,7 +52,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     confirm(
         flags,
         &format!(
-            "WARNING! This will remove:\n  - all stopped containers\n{}  - all {}\n",
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{}  - all {}\n",
             if with_volumes {
                 "  - all anonymous volumes not used by at least one container\n"
             } else {
@@ -66,14 +67,15 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     )?;
     let mut image_filters = filters.clone();
     image_filters.add("dangling", if all { "false" } else { "true" });
-    let (containers, volumes, images) = app.talk(async |client| {
+    let (containers, networks, volumes, images) = app.talk(async |client| {
         let containers = client.prune_containers(&filters).await?;
+        let networks = client.prune_networks(&filters).await?;
         let volumes = match with_volumes {
             true => client.prune_volumes(&filters).await?,
             false => VolumePruneResponse::default(),
         };
         let images = client.prune_images(&image_filters).await?;
-        Ok((containers, volumes, images))
+        Ok((containers, networks, volumes, images))
     })?;
     let mut text = String::new();
     let gone = containers.containers_deleted.unwrap_or_default();
@@ -82,6 +84,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         text.extend(gone.iter().map(|id| format!("{id}\n")));
         text.push('\n');
     }
+    text.push_str(&deleted(&networks.networks_deleted.unwrap_or_default()));
     let gone = volumes.volumes_deleted.unwrap_or_default();
     if !gone.is_empty() {
         text.push_str("Deleted Volumes:\n");

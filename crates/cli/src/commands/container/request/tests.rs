@@ -103,10 +103,156 @@ fn flags_become_fields() {
         ("--shm-size 1m img", "/HostConfig/ShmSize", json!(1 << 20)),
         ("--no-healthcheck img", "/Healthcheck/Test", json!(["NONE"])),
         ("--log-opt max-size=1m img", "/HostConfig/LogConfig/Config", json!({"max-size": "1m"})),
-        ("--add-host a:1.2.3.4 img", "/HostConfig/ExtraHosts", json!(["a:1.2.3.4"])),
+        (
+            "--add-host a:1.2.3.4 --add-host b=[::1] --add-host c=host-gateway img",
+            "/HostConfig/ExtraHosts",
+            json!(["a:1.2.3.4", "b:::1", "c:host-gateway"]),
+        ),
+        ("--dns 1.1.1.1 --dns ::1 img", "/HostConfig/Dns", json!(["1.1.1.1", "::1"])),
+        ("--dns-search x.y. --dns-search . img", "/HostConfig/DnsSearch", json!(["x.y", "."])),
+        (
+            "--dns-option ndots:1 --dns-opt use-vc img",
+            "/HostConfig/DnsOptions",
+            json!(["ndots:1", "use-vc"]),
+        ),
+        ("-h box.lan --domainname lan img", "/Domainname", json!("lan")),
         ("--oom-kill-disable img", "/HostConfig/OomKillDisable", json!(true)),
     ] {
         check(line, pointer, &expected);
+    }
+}
+
+/// What docker's client (28) sends in `EndpointsConfig`, without the fields that only the daemon sets.
+#[test]
+fn networks_become_endpoints() {
+    for (line, mode, expected) in [
+        ("img", "default", json!(null)),
+        ("--network a img", "a", json!(null)),
+        ("--network name=default img", "default", json!(null)),
+        ("--network none img", "none", json!(null)),
+        ("--network container:x img", "container:x", json!(null)),
+        ("--network a --network b img", "a", json!({"a": {}, "b": {}})),
+        (
+            "--network name=n1,alias=a,alias=b,ip=10.9.0.7,ip6=fd00:1::7,mac-address=02:42:ac:11:00:02,driver-opt=a=b,link-local-ip=169.254.1.2,gw-priority=2 --network n2 img",
+            "n1",
+            json!({"n1": {"IPAMConfig": {"IPv4Address": "10.9.0.7", "IPv6Address": "fd00:1::7",
+                "LinkLocalIPs": ["169.254.1.2"]}, "Aliases": ["a", "b"], "MacAddress": "02:42:ac:11:00:02",
+                "DriverOpts": {"a": "b"}, "GwPriority": 2}, "n2": {}}),
+        ),
+        (
+            "--network a --network-alias x --network-alias y img",
+            "a",
+            json!({"a": {"Aliases": ["x", "y"]}}),
+        ),
+        ("--net a --network b --net-alias c img", "a", json!({"a": {"Aliases": ["c"]}, "b": {}})),
+        (
+            "--network a --network name=b,ip=1.2.3.4 --ip 5.6.7.8 --ip6 ::2 img",
+            "a",
+            json!({"a": {"IPAMConfig": {"IPv4Address": "5.6.7.8", "IPv6Address": "::2"}},
+                "b": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}),
+        ),
+        (
+            "--mac-address 02:42:ac:11:00:03 img",
+            "default",
+            json!({"default": {"MacAddress": "02:42:ac:11:00:03"}}),
+        ),
+        (
+            "--ip 1.2.3.4 --link-local-ip 169.254.0.1 img",
+            "default",
+            json!({"default": {"IPAMConfig": {"IPv4Address": "1.2.3.4", "LinkLocalIPs": ["169.254.0.1"]}}}),
+        ),
+        (
+            "--network host --ip 1.2.3.4 img",
+            "host",
+            json!({"host": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}),
+        ),
+        ("--network a --link b --link c:d img", "a", json!({"a": {"Links": ["b", "c:d"]}})),
+        ("--link b:c img", "default", json!(null)),
+        ("--network bridge --link b:c img", "bridge", json!(null)),
+    ] {
+        let request = request(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert_eq!(request["HostConfig"]["NetworkMode"], mode, "{line}");
+        let mut endpoints = request["NetworkingConfig"]["EndpointsConfig"].clone();
+        for endpoint in endpoints.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
+            endpoint
+                .as_object_mut()
+                .unwrap()
+                .retain(|_, value| !value.is_null() && *value != json!("") && *value != json!(0));
+        }
+        assert_eq!(endpoints, expected, "{line}");
+    }
+    check("--network a --link b --link c:d img", "/HostConfig/Links", &json!(["b", "c:d"]));
+    check("--network bridge --link b:c img", "/HostConfig/Links", &json!(["b:c"]));
+}
+
+#[test]
+fn ports_are_exposed_and_bound() {
+    let line =
+        "-p 8000-8001:80-81/udp -p 127.0.0.1::90 -p [::1]:99:99 -P --expose 3000-3002 -p 9:90 img";
+    check(line, "/HostConfig/PublishAllPorts", &json!(true));
+    check(
+        line,
+        "/ExposedPorts",
+        &json!({"3000/tcp": {}, "3001/tcp": {}, "3002/tcp": {}, "80/udp": {}, "81/udp": {},
+            "90/tcp": {}, "99/tcp": {}}),
+    );
+    check(
+        line,
+        "/HostConfig/PortBindings",
+        &json!({
+            "80/udp": [{"HostIp": "", "HostPort": "8000"}],
+            "81/udp": [{"HostIp": "", "HostPort": "8001"}],
+            "90/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}, {"HostIp": "", "HostPort": "9"}],
+            "99/tcp": [{"HostIp": "::1", "HostPort": "99"}],
+        }),
+    );
+    check("img", "/ExposedPorts", &json!(null));
+}
+
+#[test]
+fn networks_that_cannot_be_had() {
+    let both = |flag: &str, what: &str| {
+        format!("conflicting options: cannot specify both --{flag} and per-network {what}")
+    };
+    let mixed =
+        "conflicting options: cannot attach both user-defined and non-user-defined network-modes";
+    let aliases = "network-scoped aliases are only supported for user-defined networks";
+    for (line, message) in [
+        ("--network a --network b --network a img", "network \"a\" is specified multiple times"),
+        ("--network host --network a img", mixed),
+        ("--network default --network a img", mixed),
+        ("--network container:x --network a img", mixed),
+        ("--network host --network-alias x img", aliases),
+        ("--network name=host,alias=x img", aliases),
+        ("--network-alias x img", aliases),
+        ("--network= img", "no name set for network"),
+        ("--mac-address xx img", "xx is not a valid mac address"),
+        ("--network name=a,alias=z --network-alias x img", &both("network-alias", "alias")),
+        ("--network name=a,ip=1.2.3.4 --ip 1.2.3.5 img", &both("ip", "IPv4 address")),
+        ("--network name=a,ip6=::1 --ip6 ::2 img", &both("ip6", "IPv6 address")),
+        (
+            "--network name=a,mac-address=02:42:ac:11:00:02 --mac-address 02:42:ac:11:00:02 img",
+            &both("mac-address", "MAC address"),
+        ),
+        (
+            "--network name=a,link-local-ip=169.254.0.1 --link-local-ip 169.254.0.2 img",
+            &both("link-local-ip", "link-local IP addresses"),
+        ),
+        (
+            "--network name=a,foo=1 img",
+            "invalid argument \"name=a,foo=1\" for \"--network\" flag: invalid field key foo",
+        ),
+        (
+            "--link a:b:c img",
+            "invalid argument \"a:b:c\" for \"--link\" flag: bad format for links: a:b:c",
+        ),
+        ("--dns x img", "for \"--dns\" flag: IP address is not correctly formatted: x"),
+        ("--dns-search 1.2 img", "for \"--dns-search\" flag: 1.2 is not a valid domain"),
+        ("--add-host a img", "for \"--add-host\" flag: bad format for add-host: \"a\""),
+        ("--expose 80:80 img", "invalid port format for --expose: 80:80"),
+    ] {
+        let error = request(line).unwrap_err();
+        assert!(error.ends_with(message), "{line}: {error}");
     }
 }
 
@@ -119,7 +265,6 @@ fn bad_values_are_named() {
         ),
         ("--memory-swappiness 101 img", "Valid memory swappiness range is 0-100"),
         ("--mount type=bind,target=/x img", "for \"--mount\" flag: source is required"),
-        ("--network a --network b img", "more than one network"),
         ("--security-opt seccomp=missing img", "opening seccomp profile (missing) failed"),
         ("-e =x img", "invalid environment variable: =x"),
         ("-l = img", "invalid label"),

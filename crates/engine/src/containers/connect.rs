@@ -1,0 +1,142 @@
+//! Acts: brings a container into a network, or takes it out of one, whether it runs or not.
+
+use super::Containers;
+use crate::lifecycle::State;
+use crate::model::EndpointRequest;
+use crate::networks::Wish;
+use crate::record::Record;
+use crate::supervisor::Supervisor;
+use naru_errdefs::{Fault, Kind, ResultExt};
+
+impl Containers {
+    /// Brings it into a network.
+    pub async fn connect(
+        &self,
+        network: &str,
+        name: &str,
+        request: EndpointRequest,
+    ) -> Result<(), Fault> {
+        let inner = &self.inner;
+        let network = inner.networks.name_of(network)?;
+        if matches!(network.as_str(), "host" | "none") {
+            return Err(Fault::new(
+                Kind::Forbidden,
+                "container cannot be disconnected from host network or connected to host network",
+            ));
+        }
+        super::create::check_endpoint(&network, &request)?;
+        let container = inner.find(name)?;
+        let _turn = container.turn.lock().await;
+        let record = {
+            let seat = container.seat();
+            let record = &seat.record;
+            if matches!(record.state, State::Removing { .. } | State::Dead { .. }) {
+                return Err(Fault::conflict(format!(
+                    "Container {} is marked for removal and cannot be connected or disconnected to the network",
+                    record.id
+                )));
+            }
+            if record.host.network_mode.starts_with("container:") {
+                return Err(Fault::invalid(
+                    "container sharing network namespace with another container or host cannot be connected to any other network",
+                ));
+            }
+            if record.networks.contains_key("host") || record.networks.contains_key("none") {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+                ));
+            }
+            if record.networks.contains_key(&network) {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    format!(
+                        "endpoint with name {} already exists in network {network}",
+                        record.name
+                    ),
+                ));
+            }
+            record.clone()
+        };
+        let wish = Wish { network: network.clone(), request };
+        if record.state.pid().is_some() {
+            let (record, wish) = (record.clone(), wish.clone());
+            let work = move |inner: &Supervisor| {
+                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))
+            };
+            inner.blocking(work).await?;
+        }
+        container.seat().record.networks.insert(network, wish.request);
+        inner.save(&container).await
+    }
+
+    /// Takes it out of a network. With `force` one that does not exist (any more) is fine.
+    pub async fn disconnect(&self, network: &str, name: &str, force: bool) -> Result<(), Fault> {
+        let inner = &self.inner;
+        let network = inner.networks.name_of(network)?;
+        let container = match inner.find(name) {
+            Err(fault) if force && fault.kind() == Kind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let _turn = container.turn.lock().await;
+        let record = {
+            let seat = container.seat();
+            if network == "host" {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    "container cannot be disconnected from host network or connected to host network",
+                ));
+            }
+            if !seat.record.networks.contains_key(&network) {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    format!(
+                        "container {} is not connected to the network {network}",
+                        seat.record.id
+                    ),
+                ));
+            }
+            seat.record.clone()
+        };
+        if let Some(pid) = record.state.pid() {
+            let gone = network.clone();
+            let work = move |inner: &Supervisor| {
+                changing_hosts(inner, &record, || inner.networks.disconnect(&record.id, pid, &gone))
+            };
+            inner.blocking(work).await?;
+        }
+        container.seat().record.networks.remove(&network);
+        inner.save(&container).await
+    }
+
+    /// Names of networks that containers belong to which do not run.
+    pub fn used_networks(&self) -> std::collections::BTreeSet<String> {
+        let containers = self.inner.table().all();
+        containers
+            .iter()
+            .flat_map(|container| {
+                container.seat().record.networks.keys().cloned().collect::<Vec<_>>()
+            })
+            .collect()
+    }
+}
+
+/// Does something that changes a container's addresses, and says so in its hosts file.
+fn changing_hosts(
+    inner: &Supervisor,
+    record: &Record,
+    work: impl FnOnce() -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let entries = || {
+        let addresses = inner.networks.addresses(&record.id);
+        let domain = &record.config.domainname;
+        crate::host_files::own_entries(&record.hostname(), domain, Some(&addresses))
+    };
+    let before = entries();
+    work()?;
+    let after = entries();
+    let path = inner.places.file(&record.id, "hosts");
+    naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &after))
+        .map(drop)
+        .during(|| format!("cannot change `{}`", path.display()))
+}

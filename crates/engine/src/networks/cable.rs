@@ -1,0 +1,444 @@
+//! Acts: what stands behind networks in the kernel: bridges, and the pairs of interfaces that lead from them to
+//! containers.
+
+use super::record::{Driver, Endpoint, NetworkRecord, Places};
+use super::request::{self, IPVLAN_MODE, MACVLAN_MODE, MTU, PARENT};
+use super::{Inner, manage};
+use crate::model::EndpointRequest;
+use ipnet::IpNet;
+use naru_errdefs::Fault;
+use naru_network::firewall::{Network as Rules, Outgoing, State};
+use naru_network::ipam::Mac;
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, SubnetLock};
+use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What marks interfaces of ours for administrators and for the sweep.
+const MARK: &str = "naru";
+/// How long another daemon of this host may take to choose a subnet.
+const SUBNET_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Inner {
+    /// Puts in place what stands behind a network, unless it is there.
+    pub(super) fn raise(&self, id: &str) -> Result<(), Fault> {
+        let _change = self.change();
+        let unnumbered = match self.book().networks.get(id) {
+            None => return Err(Fault::not_found(format!("network {id} not found"))),
+            Some(network) if network.link.is_some() => return Ok(()),
+            Some(network) => {
+                network.record.driver == Driver::Bridge && network.record.pools.is_empty()
+            }
+        };
+        if unnumbered {
+            return self.number_default(id);
+        }
+        self.raise_now(id)
+    }
+
+    /// The default network gets its subnet, its bridge and its record.
+    fn number_default(&self, id: &str) -> Result<(), Fault> {
+        let mut record = match self.book().networks.get(id) {
+            Some(network) => network.record.clone(),
+            None => return Err(Fault::not_found(format!("network {id} not found"))),
+        };
+        record.ipv6 = self.options.ipv6 && naru_network::link::ipv6_available();
+        let _lock = SubnetLock::take(SUBNET_PATIENCE)?;
+        let asked = match self.options.bridge_address {
+            Some(address) => vec![request::Subnet {
+                net: address.trunc(),
+                range: None,
+                gateway: Some(address.addr()),
+                auxiliary: Vec::new(),
+            }],
+            None => self.left_behind(&record)?,
+        };
+        record.pools = self.choose(&record, asked)?;
+        let pools = manage::pools(&record)?;
+        if let Some(network) = self.book().networks.get_mut(id) {
+            network.record = record.clone();
+            network.pools = pools;
+        }
+        self.raise_now(id)?;
+        Ok(self.records.put(id, &record)?)
+    }
+
+    /// The subnet of a default bridge that a daemon has left which could not record it any more. The bridge goes, so that
+    /// its subnet is free to be chosen.
+    fn left_behind(&self, record: &NetworkRecord) -> Result<Vec<request::Subnet>, Fault> {
+        let links = self.links()?;
+        match links.find(&record.bridge) {
+            Ok(link) if link.alias.as_deref() == Some(MARK) => {
+                links.remove(&record.bridge)?;
+                Ok(Vec::new())
+            }
+            Ok(_) => Err(Fault::conflict(format!(
+                "the host has an interface `{}` that is not ours",
+                record.bridge
+            ))
+            .with_hint("remove it, or name another one with `--bridge`")),
+            Err(error) if error.is_absent() => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Puts it in place; whoever calls holds the change.
+    pub(super) fn raise_now(&self, id: &str) -> Result<(), Fault> {
+        let record = match self.book().networks.get(id) {
+            Some(network) => network.record.clone(),
+            None => return Err(Fault::not_found(format!("network {id} not found"))),
+        };
+        let index = match record.driver {
+            Driver::Bridge => {
+                let index = self.bridge(&record)?;
+                self.with_firewall(|firewall| {
+                    Ok(firewall.add_network(&rules(&record, &self.gateways(id)))?)
+                })?;
+                index
+            }
+            Driver::Macvlan | Driver::Ipvlan => self.parent(&record)?,
+            Driver::Host | Driver::Null => 0,
+        };
+        if let Some(network) = self.book().networks.get_mut(id) {
+            network.link = Some(index);
+        }
+        if record.driver == Driver::Bridge {
+            self.watch();
+        }
+        Ok(())
+    }
+
+    fn bridge(&self, record: &NetworkRecord) -> Result<u32, Fault> {
+        let links = self.links()?;
+        match links.find(&record.bridge) {
+            Ok(link) if link.alias.as_deref() == Some(MARK) => return Ok(link.index),
+            Ok(_) => {
+                return Err(Fault::conflict(format!(
+                    "the host has an interface `{}` that is not ours",
+                    record.bridge
+                ))
+                .with_hint("remove it, or make the network anew under another bridge name"));
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.into()),
+        }
+        let random = random_bytes()?;
+        let spec = BridgeSpec {
+            name: record.bridge.clone(),
+            mac: Mac::local(random),
+            mtu: self.mtu(record),
+            addresses: self.gateways(&record.id),
+            alias: Some(MARK.to_owned()),
+        };
+        Ok(links.create_bridge(&spec)?)
+    }
+
+    /// The addresses of a network's gateways, with the lengths of their prefixes.
+    fn gateways(&self, id: &str) -> Vec<IpNet> {
+        let book = self.book();
+        let pools =
+            book.networks.get(id).map(|network| network.pools.as_slice()).unwrap_or_default();
+        pools.iter().filter_map(|pool| Some(pool.with_prefix(pool.gateway()?))).collect()
+    }
+
+    fn parent(&self, record: &NetworkRecord) -> Result<u32, Fault> {
+        let links = self.links()?;
+        match record.options.get(PARENT) {
+            Some(name) => links.parent(name, MARK).map_err(|error| {
+                if error.is_absent() {
+                    Fault::invalid(format!("-o parent interface was not found on the host: {name}"))
+                        .with_hint("`ip link` lists the interfaces there are")
+                } else {
+                    error.into()
+                }
+            }),
+            None => {
+                // Docker's own name for the parent of a network that is to stay on this host.
+                let name = format!("dm-{}", crate::record::short(&record.id));
+                match links.find(&name) {
+                    Ok(link) => Ok(link.index),
+                    Err(error) if error.is_absent() => Ok(links.create_isolated(&name, MARK)?),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Removes what stands behind a network. What fails is reported; a later start sweeps it.
+    pub(super) fn lower(&self, id: &str) {
+        let (record, ready) = {
+            let mut book = self.book();
+            let Some(network) = book.networks.get_mut(id) else { return };
+            network.link = None;
+            network.warm = false;
+            (network.record.clone(), std::mem::take(&mut network.ready))
+        };
+        drop(ready);
+        let done = match record.driver {
+            Driver::Bridge => self
+                .with_firewall(|firewall| Ok(firewall.remove_network(&record.bridge)?))
+                .and_then(|()| Ok(self.links()?.remove(&record.bridge)?)),
+            Driver::Macvlan | Driver::Ipvlan => self.remove_parent(&record),
+            Driver::Host | Driver::Null => Ok(()),
+        };
+        if let Err(fault) = done {
+            super::report(
+                &format!("cannot remove what stood behind network `{}`", record.name),
+                &fault,
+            );
+        }
+    }
+
+    fn remove_parent(&self, record: &NetworkRecord) -> Result<(), Fault> {
+        let links = self.links()?;
+        let own = format!("dm-{}", crate::record::short(&record.id));
+        let name = record.options.get(PARENT).unwrap_or(&own);
+        let shared = self.book().networks.values().any(|network| {
+            network.record.id != record.id && network.record.options.get(PARENT) == Some(name)
+        });
+        if !shared {
+            links.remove_marked(name, MARK)?;
+        }
+        Ok(())
+    }
+
+    fn mtu(&self, record: &NetworkRecord) -> Option<u32> {
+        let option = record.options.get(MTU).and_then(|text| request::mtu(text));
+        option.or(Some(self.options.mtu).filter(|mtu| *mtu > 0))
+    }
+
+    /// A namespace that is in no network yet.
+    pub(super) fn make_sandbox(
+        &self,
+        ipv6: bool,
+    ) -> Result<(Sandbox, Option<ResolverSockets>), Fault> {
+        let spec = SandboxSpec { ipv6, low_ports: true, resolver: true };
+        Ok(Sandbox::make(&spec)?)
+    }
+
+    /// Gives a namespace its place in a network: addresses, and an interface that is up. `way_out` says whether the
+    /// default route leads there.
+    pub(super) fn plug(
+        &self,
+        sandbox: &Sandbox,
+        id: &str,
+        request: &EndpointRequest,
+        (interface, way_out): (&str, bool),
+    ) -> Result<Endpoint, Fault> {
+        let mut endpoint = self.claim(id, request, interface)?;
+        let (record, index) = {
+            let book = self.book();
+            let network = book.networks.get(id);
+            let found = network.and_then(|network| Some((network.record.clone(), network.link?)));
+            found.ok_or_else(|| Fault::not_found(format!("network {id} not found")))?
+        };
+        let plugged = self.plug_into(sandbox, &record, index, (&mut endpoint, way_out));
+        if let Err(fault) = plugged {
+            if let Some(network) = self.book().networks.get_mut(id) {
+                network.release(&endpoint);
+            }
+            return Err(fault);
+        }
+        Ok(endpoint)
+    }
+
+    fn plug_into(
+        &self,
+        sandbox: &Sandbox,
+        record: &NetworkRecord,
+        index: u32,
+        (endpoint, way_out): (&mut Endpoint, bool),
+    ) -> Result<(), Fault> {
+        let links = self.links()?;
+        let mac = match endpoint.request.mac.as_str() {
+            "" => match endpoint.ipv4 {
+                Some((address, _)) => Mac::for_ip(address.into(), random_bytes()?),
+                None => Mac::local(random_bytes()?),
+            },
+            text => text
+                .parse::<Mac>()
+                .map_err(|_syntax| Fault::invalid(format!("invalid MAC address: {text}")))?,
+        };
+        let four = endpoint.ipv4.and_then(|(ip, length)| IpNet::new(ip.into(), length).ok());
+        let six = endpoint.ipv6.and_then(|(ip, length)| IpNet::new(ip.into(), length).ok());
+        let attachment = Attachment {
+            name: endpoint.interface.clone(),
+            mac: (record.driver != Driver::Ipvlan).then_some(mac),
+            mtu: self.mtu(record),
+            addresses: four.into_iter().chain(six).collect(),
+            gateway_v4: endpoint.gateway4.filter(|_| way_out),
+            gateway_v6: endpoint.gateway6.filter(|_| way_out),
+            routes: Vec::new(),
+        };
+        endpoint.mac = mac.to_string();
+        match record.driver {
+            Driver::Bridge => {
+                endpoint.host_interface = format!("veth{}", endpoint.id.get(..10).unwrap_or("0"));
+                sandbox.attach(links, &endpoint.host_interface, index, &attachment)?;
+            }
+            Driver::Macvlan | Driver::Ipvlan => {
+                let kind = layered(record);
+                sandbox.move_in(links, &MovedIn { kind, parent: index, attachment })?;
+            }
+            Driver::Host | Driver::Null => {
+                return Err(Fault::invalid(
+                    "container cannot be connected to network: the host's and the empty network take no further containers",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes addresses for a new place.
+    fn claim(
+        &self,
+        id: &str,
+        request: &EndpointRequest,
+        interface: &str,
+    ) -> Result<Endpoint, Fault> {
+        let endpoint_id = crate::containers::new_id()?;
+        let mut book = self.book();
+        let network = book
+            .networks
+            .get_mut(id)
+            .ok_or_else(|| Fault::not_found(format!("network {id} not found")))?;
+        for (asked, four) in [(request.ipv4.is_some(), true), (request.ipv6.is_some(), false)] {
+            if asked && network.pool(four).is_none() {
+                return Err(Fault::invalid(format!(
+                    "no configured subnet or ip-range contain the IP address: network {} has no IPv{}",
+                    network.record.name,
+                    if four { 4 } else { 6 }
+                )));
+            }
+        }
+        let mut endpoint = Endpoint {
+            network: id.to_owned(),
+            id: endpoint_id,
+            interface: interface.to_owned(),
+            request: request.clone(),
+            ..Endpoint::default()
+        };
+        for four in [true, false] {
+            let fixed =
+                if four { request.ipv4.map(IpAddr::V4) } else { request.ipv6.map(IpAddr::V6) };
+            let Some(pool) = network.pool(four) else { continue };
+            let taken = match fixed {
+                Some(address) => pool.claim(address).map(|()| address),
+                None => pool.allocate(),
+            };
+            let (length, gateway) = (pool.subnet().prefix_len(), pool.gateway());
+            match taken {
+                Ok(IpAddr::V4(address)) => {
+                    endpoint.ipv4 = Some((address, length));
+                    endpoint.gateway4 = gateway.and_then(|gateway| match gateway {
+                        IpAddr::V4(gateway) => Some(gateway),
+                        IpAddr::V6(_) => None,
+                    });
+                }
+                Ok(IpAddr::V6(address)) => {
+                    endpoint.ipv6 = Some((address, length));
+                    endpoint.gateway6 = gateway.and_then(|gateway| match gateway {
+                        IpAddr::V6(gateway) => Some(gateway),
+                        IpAddr::V4(_) => None,
+                    });
+                }
+                Err(error) => {
+                    network.release(&endpoint);
+                    return Err(error.into());
+                }
+            }
+        }
+        if network.record.internal {
+            // The bridge has the address for names and neighbours, but it leads nowhere.
+            endpoint.gateway4 = None;
+            endpoint.gateway6 = None;
+        }
+        Ok(endpoint)
+    }
+
+    /// Takes an interface out of a running container's namespace. `left` are the places that remain: if the default route
+    /// went with the interface, one of them takes it over.
+    pub(super) fn unplug(
+        &self,
+        sandbox: &Sandbox,
+        endpoint: &Endpoint,
+        left: &Places,
+    ) -> Result<(), Fault> {
+        sandbox.detach(&endpoint.interface)?;
+        let next = {
+            let book = self.book();
+            let open = |place: &&Endpoint| {
+                book.networks.get(&place.network).is_some_and(|network| !network.record.internal)
+            };
+            left.endpoints.iter().find(open).cloned()
+        };
+        if let Some(next) = next {
+            sandbox.set_gateways(&next.interface, next.gateway4, next.gateway6)?;
+        }
+        Ok(())
+    }
+
+    /// All that the table of packet rules is to say.
+    pub(super) fn rules(&self) -> State {
+        let (networks, running, publishing): (Vec<_>, Vec<_>, Vec<_>) = {
+            let book = self.book();
+            let networks = book
+                .bridges()
+                .filter(|network| !network.pools.is_empty())
+                .map(|network| {
+                    let gateways: Vec<IpNet> = network
+                        .pools
+                        .iter()
+                        .filter_map(|pool| Some(pool.with_prefix(pool.gateway()?)))
+                        .collect();
+                    rules(&network.record, &gateways)
+                })
+                .collect();
+            let running = book.running.values().map(|running| running.places.clone()).collect();
+            (networks, running, book.publishing.values().flatten().copied().collect())
+        };
+        let published =
+            running.iter().flat_map(|places| self.rules_of(places)).chain(publishing).collect();
+        State { networks, published, links: Vec::new() }
+    }
+}
+
+fn layered(record: &NetworkRecord) -> Layered {
+    if record.driver == Driver::Ipvlan {
+        return Layered::Ipvlan(match record.options.get(IPVLAN_MODE).map(String::as_str) {
+            Some("l3") => IpvlanMode::L3,
+            Some("l3s") => IpvlanMode::L3S,
+            _ => IpvlanMode::L2,
+        });
+    }
+    Layered::Macvlan(match record.options.get(MACVLAN_MODE).map(String::as_str) {
+        Some("private") => MacvlanMode::Private,
+        Some("vepa") => MacvlanMode::Vepa,
+        Some("passthru") => MacvlanMode::Passthru,
+        _ => MacvlanMode::Bridge,
+    })
+}
+
+/// A bridge network in the words of the packet rules.
+fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
+    let is = |option: &str, default: bool| {
+        record.options.get(option).and_then(|text| request::boolean(text)).unwrap_or(default)
+    };
+    let subnets = record.pools.iter().filter_map(|pool| pool.subnet.parse().ok()).collect();
+    let mut rules = Rules::new(&record.bridge, subnets, gateways.iter().map(IpNet::addr).collect());
+    rules.internal = record.internal;
+    rules.icc = is(request::ICC, true);
+    if !is(request::MASQUERADE, true) {
+        rules.outgoing4 = Outgoing::Routed;
+        rules.outgoing6 = Outgoing::Routed;
+    } else if let Some(text) = record.options.get(request::HOST_IPV4)
+        && let Ok(address) = text.parse()
+    {
+        rules.outgoing4 = Outgoing::From(address);
+    }
+    rules
+}
+
+fn random_bytes() -> Result<[u8; 6], Fault> {
+    naru_kernel::random::bytes::<6>().map_err(|error| Fault::io("cannot get random bytes", error))
+}

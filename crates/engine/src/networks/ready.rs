@@ -1,0 +1,103 @@
+//! Acts: namespaces that are made ready before a container needs them, so that `run` does not wait for the kernel.
+
+use super::record::{Driver, Endpoint};
+use super::{Inner, Wish};
+use crate::model::EndpointRequest;
+use naru_errdefs::Fault;
+use naru_network::sandbox::{ResolverSockets, Sandbox};
+use std::sync::Arc;
+
+/// How many wait for each network that is in use.
+const WAITING: usize = 2;
+/// For how many networks.
+const NETWORKS: usize = 8;
+
+/// A namespace with its place in one network.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) sockets: Option<ResolverSockets>,
+    pub(super) endpoint: Endpoint,
+}
+
+impl Inner {
+    /// One that waits for this network, if the container asks for nothing special. Another is made ready in its place.
+    pub(super) fn take_ready(&self, wish: &Wish) -> Result<Option<Ready>, Fault> {
+        let plain = EndpointRequest {
+            aliases: wish.request.aliases.clone(),
+            links: wish.request.links.clone(),
+            gw_priority: wish.request.gw_priority,
+            ..EndpointRequest::default()
+        } == wish.request;
+        let (id, ready) = {
+            let mut book = self.book();
+            let id = book.find(&wish.network)?.record.id.clone();
+            let Some(network) = book.networks.get_mut(&id) else { return Ok(None) };
+            network.warm = true;
+            (id, if plain { network.ready.pop_front() } else { None })
+        };
+        self.later(move |inner| inner.fill(&id));
+        Ok(ready.map(|mut ready| {
+            ready.endpoint.request = wish.request.clone();
+            ready
+        }))
+    }
+
+    /// Makes namespaces ready for a network that is in use.
+    pub(super) fn fill(&self, id: &str) {
+        loop {
+            let ipv6 = {
+                let book = self.book();
+                let busy =
+                    book.networks.values().filter(|network| !network.ready.is_empty()).count();
+                match book.networks.get(id) {
+                    Some(network)
+                        if network.warm
+                            && network.link.is_some()
+                            && network.record.driver == Driver::Bridge
+                            && network.ready.len() < WAITING
+                            && (busy < NETWORKS || !network.ready.is_empty()) =>
+                    {
+                        network.record.ipv6
+                    }
+                    _ => return,
+                }
+            };
+            match self.make_ready(id, ipv6) {
+                Ok(ready) => {
+                    let mut book = self.book();
+                    match book.networks.get_mut(id) {
+                        Some(network) if network.warm && network.ready.len() < WAITING => {
+                            network.ready.push_back(ready);
+                        }
+                        Some(network) => {
+                            network.release(&ready.endpoint);
+                            return;
+                        }
+                        None => return,
+                    }
+                }
+                Err(fault) => {
+                    // Whoever needs one makes it, and is told.
+                    tracing::debug!(
+                        "cannot make a namespace ready: {}",
+                        naru_errdefs::one_line(&fault)
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn make_ready(&self, id: &str, ipv6: bool) -> Result<Ready, Fault> {
+        let (sandbox, sockets) = self.make_sandbox(ipv6)?;
+        let interface = self.interface(id, &[])?;
+        let internal = {
+            let book = self.book();
+            book.networks.get(id).is_some_and(|network| network.record.internal)
+        };
+        let endpoint =
+            self.plug(&sandbox, id, &EndpointRequest::default(), (&interface, !internal))?;
+        Ok(Ready { sandbox: Arc::new(sandbox), sockets, endpoint })
+    }
+}

@@ -4,9 +4,10 @@
 //! Of a running container it is the root of its mount namespace. Of a stopped one it is put together in a mount
 //! namespace of its own, which goes when the view does.
 
-use crate::model::{MountKind, MountPoint};
+use crate::model::MountPoint;
 use crate::record::Record;
 use crate::supervisor::Supervisor;
+use crate::volumes::Stand;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::mount::{self, Change, NewFileSystem, attribute};
 use naru_kernel::node::{self, NodeKind};
@@ -28,12 +29,35 @@ pub(crate) struct View {
 /// Something of the host's that is seen at a place in the container.
 #[derive(Debug)]
 struct Bind {
-    source: PathBuf,
-    /// A detached mount to be put there instead of a copy of the source's.
-    ready: Option<OwnedFd>,
+    source: Source,
     place: PathBuf,
     recursive: bool,
     read_only: bool,
+}
+
+/// Where it comes from.
+#[derive(Debug)]
+enum Source {
+    /// A path of the host.
+    Path(PathBuf),
+    /// A mount that is attached nowhere.
+    Mount(OwnedFd),
+}
+
+impl Source {
+    fn exists(&self) -> bool {
+        match self {
+            Source::Path(path) => path.exists(),
+            Source::Mount(_) => true,
+        }
+    }
+
+    fn tree(&self, recursive: bool) -> io::Result<OwnedFd> {
+        match self {
+            Source::Path(path) => mount::clone_path(path, recursive),
+            Source::Mount(mount) => mount.try_clone(),
+        }
+    }
 }
 
 impl Supervisor {
@@ -72,7 +96,7 @@ impl Supervisor {
             .filter(|bind| bind.source.exists())
             .map(|bind| Bind { read_only: true, ..bind })
             .collect();
-        let view = assemble(root, binds, false);
+        let view = assemble(root, &binds, false);
         match view {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             view => view.map(Some).during(|| assembling(record)),
@@ -93,12 +117,11 @@ impl Supervisor {
         let overlay =
             NewFileSystem { kind: "overlay", source: "naru", options: &options, attributes: 0 };
         let root = mount::new_file_system(&overlay).during(|| assembling(record))?;
-        assemble(root, self.binds(record)?, true).during(|| assembling(record))
+        assemble(root, &self.binds(record)?, true).during(|| assembling(record))
     }
 
-    /// What is seen in a container beside its root, outer places first. A tmpfs has nothing to show while nothing runs.
+    /// What of the host is seen in a container, outer places first. A tmpfs has nothing to show while nothing runs.
     fn binds(&self, record: &Record) -> Result<Vec<Bind>, Fault> {
-        let mut ready = self.make_ready_now(record)?;
         let covered = |inside: &str| {
             record.mounts.iter().any(|point| Path::new(&point.destination) == Path::new(inside))
         };
@@ -107,18 +130,25 @@ impl Supervisor {
             .into_iter()
             .filter(|(inside, outside)| !covered(inside) && outside.exists())
             .map(|(inside, outside)| Bind {
-                source: outside,
-                ready: None,
+                source: Source::Path(outside),
                 place: inside.into(),
                 recursive: false,
                 read_only: record.host.readonly_rootfs,
             });
-        let points = record.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs);
-        let points = points.map(|point| {
-            let source = ready.found.get(&point.destination).map(|found| found.source.clone());
-            of_point(point, source, ready.take(&point.destination))
-        });
-        Ok(files.chain(points).collect())
+        let mut binds: Vec<Bind> = files.collect();
+        for point in &record.mounts {
+            binds.extend(match self.stand_for(point)? {
+                Stand::Nothing => None,
+                Stand::Source => Some(of_point(point, Source::Path(PathBuf::from(&point.source)))),
+                Stand::Mount(mount) => Some(of_point(point, Source::Mount(mount))),
+                Stand::Path(prepared) => {
+                    let bind = of_point(point, Source::Path(prepared.source));
+                    let read_only = bind.read_only || prepared.options.iter().any(|o| o == "ro");
+                    Some(Bind { recursive: prepared.recursive, read_only, ..bind })
+                }
+            });
+        }
+        Ok(binds)
     }
 }
 
@@ -126,10 +156,9 @@ fn assembling(record: &Record) -> String {
     format!("cannot put the root of container {} together", record.short_id())
 }
 
-fn of_point(point: &MountPoint, source: Option<PathBuf>, ready: Option<OwnedFd>) -> Bind {
+fn of_point(point: &MountPoint, source: Source) -> Bind {
     Bind {
-        source: source.unwrap_or_else(|| PathBuf::from(&point.source)),
-        ready,
+        source,
         place: PathBuf::from(&point.destination),
         recursive: !point.non_recursive,
         read_only: !point.writable,
@@ -137,7 +166,7 @@ fn of_point(point: &MountPoint, source: Option<PathBuf>, ready: Option<OwnedFd>)
 }
 
 /// Puts a root and what is mounted on it together where nobody else sees it.
-fn assemble(root: OwnedFd, binds: Vec<Bind>, make_places: bool) -> io::Result<View> {
+fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View> {
     if binds.is_empty() {
         return Ok(View { root, _mounts: None });
     }
@@ -145,15 +174,12 @@ fn assemble(root: OwnedFd, binds: Vec<Bind>, make_places: bool) -> io::Result<Vi
         let mounts = namespace::own_mounts()?;
         // Before the host's own tree is let go of.
         let trees = binds
-            .into_iter()
-            .map(|mut bind| match bind.ready.take() {
-                Some(tree) => Ok((bind, tree)),
-                None => mount::clone_path(&bind.source, bind.recursive).map(|tree| (bind, tree)),
-            })
-            .collect::<io::Result<Vec<(Bind, OwnedFd)>>>()?;
+            .iter()
+            .map(|bind| bind.source.tree(bind.recursive))
+            .collect::<io::Result<Vec<OwnedFd>>>()?;
         mount::attach(&root, namespace::open_root()?)?;
         mount::pivot_into(&root)?;
-        for (bind, tree) in &trees {
+        for (bind, tree) in binds.iter().zip(&trees) {
             let is_directory = node::status(tree)?.kind == NodeKind::Directory;
             let place = match path::open_in_root(&root, &bind.place, OFlags::PATH) {
                 Err(error) if make_places && error.kind() == io::ErrorKind::NotFound => {

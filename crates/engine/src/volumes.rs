@@ -7,7 +7,7 @@ mod ready;
 
 pub use archive::VolumeArchive;
 pub(crate) use book::Book;
-pub(crate) use ready::Ready;
+pub(crate) use ready::{Ready, Stand};
 
 use crate::events::Event;
 use crate::model::{

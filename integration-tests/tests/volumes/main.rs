@@ -405,3 +405,60 @@ fn read_only_is_so_with_all_that_is_mounted_below() {
         done.stderr
     );
 }
+
+#[test]
+fn copies_see_what_is_mounted_whether_it_runs_or_not() {
+    let daemon = daemon();
+    daemon
+        .naru(&on_box(&["-v", "vol:/v", "box", "sh", "-c", "mkdir /v/in; echo in > /v/in/f"]))
+        .ok();
+    let options = ["-o", "type=tmpfs", "-o", "device=tmpfs"];
+    daemon.naru(&[&["volume", "create"], &options[..], &["mem"]].concat()).ok();
+    let script = "echo mem > /mem/f; until test -e /v/stop; do usleep 10000; done";
+    let words = [
+        "create",
+        "--network",
+        "none",
+        "--name",
+        "look",
+        "-v",
+        "mem:/mem",
+        "--mount",
+        "type=volume,src=vol,dst=/v,volume-subpath=in",
+        "--mount",
+        "type=image,src=box,dst=/i",
+        "box",
+        "sh",
+        "-c",
+        script,
+    ];
+    daemon.naru(&words).ok();
+    let out = daemon.dir().join("out");
+    let read = |from: &str| {
+        std::fs::remove_file(&out).ok();
+        daemon.naru(&["cp", from, &out.to_string_lossy()]).ok();
+        std::fs::read_to_string(&out).unwrap()
+    };
+    let before = mounts();
+    let both = || {
+        assert_eq!(read("look:/v/f"), "in\n");
+        assert!(read("look:/i/etc/group").starts_with("root:x:0:"));
+    };
+    both();
+    daemon.naru(&["start", "look"]).ok();
+    both();
+    let there = || {
+        let done = daemon.naru(&["cp", "look:/mem/f", &out.to_string_lossy()]);
+        (done.code == 0).then_some(())
+    };
+    assert!(until(Duration::from_secs(20), there).is_some());
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "mem\n");
+    let stop = daemon.dir().join("stop");
+    std::fs::write(&stop, "").unwrap();
+    daemon.naru(&["cp", &stop.to_string_lossy(), "look:/v/stop"]).ok();
+    daemon.naru(&["wait", "look"]).ok();
+    both();
+    assert!(daemon.data_root().join("volumes/vol/_data/in/stop").exists());
+    daemon.naru(&["cp", "look:/mem/f", "-"]).fails(1, "");
+    assert_eq!(mounts(), before);
+}

@@ -7,7 +7,7 @@
 
 use crate::model::{ANONYMOUS_LABEL, Timestamp, VolumeRecord};
 use crate::places::{self, Places};
-use naru_errdefs::{Fault, ResultExt};
+use naru_errdefs::{Fault, ResultExt, one_line};
 use naru_store::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -106,7 +106,10 @@ impl Book {
             if !entry.path().is_dir() || name.starts_with('.') {
                 continue;
             }
-            self.settle_one(&name, used.contains(&name))?;
+            // One that cannot be settled must not keep the others, and the daemon, from going on.
+            if let Err(fault) = self.settle_one(&name, used.contains(&name)) {
+                tracing::error!(volume = name, "cannot settle it: {}", one_line(&fault));
+            }
             found.insert(name);
         }
         // Somebody took the directory of a volume away; the volume is there, and empty.
@@ -129,6 +132,13 @@ impl Book {
         if marked && !used {
             return places::remove_tree(&self.places.volume_place(name));
         }
+        let data = self.places.volume(name);
+        if !data.is_dir() && !used {
+            // Made when the daemon was killed, before there was a mark; what is not empty is no volume.
+            return match fs::remove_dir(self.places.volume_place(name)) {
+                Ok(()) | Err(_) => Ok(()),
+            };
+        }
         let anonymous = is_random(name);
         let created = fs::metadata(self.places.volume(name))
             .and_then(|found| found.modified())
@@ -142,6 +152,9 @@ impl Book {
         };
         // What is marked and used belongs to a container that goes when it ends, or to one that was recorded last.
         self.entries().insert(name.to_owned(), Entry::new(record, false));
+        if !data.is_dir() {
+            self.make_directory(name, |_empty| Ok(()))?;
+        }
         if marked && anonymous { Ok(()) } else { self.keep(name) }
     }
 

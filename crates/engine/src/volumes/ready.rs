@@ -26,8 +26,21 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Ready {
     /// Where it is found, by its place in the container.
     pub(crate) found: BTreeMap<String, Prepared>,
-    mounts: BTreeMap<String, OwnedFd>,
+    mounts: Vec<OwnedFd>,
     turns: Vec<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// What stands for a mount point on the host.
+#[derive(Debug)]
+pub(crate) enum Stand {
+    /// Its source, as it is.
+    Source,
+    /// Another path.
+    Path(Prepared),
+    /// A detached mount.
+    Mount(OwnedFd),
+    /// Nothing while no container runs with it.
+    Nothing,
 }
 
 impl Ready {
@@ -36,12 +49,7 @@ impl Ready {
             PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), mount.as_raw_fd()));
         let prepared = Prepared { source, recursive: true, options: Vec::new() };
         self.found.insert(point.destination.clone(), prepared);
-        self.mounts.insert(point.destination.clone(), mount);
-    }
-
-    /// The detached mount for a place, if one was made.
-    pub(crate) fn take(&mut self, place: &str) -> Option<OwnedFd> {
-        self.mounts.remove(place)
+        self.mounts.push(mount);
     }
 }
 
@@ -85,56 +93,65 @@ impl Supervisor {
         .await
     }
 
-    /// The same for a container that does not run, to look into it or to write into it. May block.
-    pub(crate) fn make_ready_now(&self, record: &Record) -> Result<Ready, Fault> {
-        let mut ready = Ready::default();
-        for point in &record.mounts {
-            self.make_one_ready(record, point, &mut ready)?;
-        }
-        Ok(ready)
-    }
-
     fn make_one_ready(
         &self,
         record: &Record,
         point: &MountPoint,
         ready: &mut Ready,
     ) -> Result<(), Fault> {
-        match point.kind {
-            MountKind::Bind | MountKind::Tmpfs => Ok(()),
-            MountKind::Image => {
-                ready.add(point, self.image_mount(point)?);
-                Ok(())
+        match self.stand(&record.id, point)? {
+            Stand::Source | Stand::Nothing => {}
+            Stand::Path(prepared) => {
+                ready.found.insert(point.destination.clone(), prepared);
             }
-            MountKind::Volume => {
-                let name = point.name.as_deref().unwrap_or_default();
-                let volume = self.volumes.get(name).ok_or_else(|| super::missing(name))?;
-                let shown = self.volumes.directory(name);
-                match (super::backing(&volume)?, &point.subpath) {
-                    (Backing::Directory, None) => {}
-                    (Backing::Bind { source, recursive, options }, None) => {
-                        check_source(&shown, &source)?;
-                        let prepared = Prepared { source, recursive, options };
-                        ready.found.insert(point.destination.clone(), prepared);
-                    }
-                    (Backing::FileSystem(new), None) => {
-                        ready.add(point, self.shared_mount(&volume, &new, &record.id)?);
-                    }
-                    (Backing::Directory, Some(subpath)) => {
-                        ready.add(point, inside(&shown, None, subpath, &shown)?);
-                    }
-                    (Backing::Bind { source, .. }, Some(subpath)) => {
-                        check_source(&shown, &source)?;
-                        ready.add(point, inside(&source, None, subpath, &shown)?);
-                    }
-                    (Backing::FileSystem(new), Some(subpath)) => {
-                        let whole = self.shared_mount(&volume, &new, &record.id)?;
-                        ready.add(point, inside(&shown, Some(whole), subpath, &shown)?);
-                    }
-                }
-                Ok(())
-            }
+            Stand::Mount(mount) => ready.add(point, mount),
         }
+        Ok(())
+    }
+
+    /// What stands for a mount point of a container that does not run, for whoever looks at it.
+    pub(crate) fn stand_for(&self, point: &MountPoint) -> Result<Stand, Fault> {
+        self.stand("", point)
+    }
+
+    /// What stands for a mount point; `owner` is the container that is about to run with it, or nobody.
+    fn stand(&self, owner: &str, point: &MountPoint) -> Result<Stand, Fault> {
+        match point.kind {
+            MountKind::Bind => Ok(Stand::Source),
+            MountKind::Tmpfs => Ok(Stand::Nothing),
+            MountKind::Image => Ok(Stand::Mount(self.image_mount(point)?)),
+            MountKind::Volume => self.stand_of_volume(owner, point),
+        }
+    }
+
+    fn stand_of_volume(&self, owner: &str, point: &MountPoint) -> Result<Stand, Fault> {
+        let name = point.name.as_deref().unwrap_or_default();
+        let volume = self.volumes.get(name).ok_or_else(|| super::missing(name))?;
+        let shown = self.volumes.directory(name);
+        Ok(match (super::backing(&volume)?, &point.subpath) {
+            (Backing::Directory, None) => Stand::Source,
+            (Backing::Directory, Some(subpath)) => {
+                Stand::Mount(inside(&shown, None, subpath, &shown)?)
+            }
+            (Backing::Bind { source, recursive, options }, None) => {
+                check_source(&shown, &source)?;
+                Stand::Path(Prepared { source, recursive, options })
+            }
+            (Backing::Bind { source, .. }, Some(subpath)) => {
+                check_source(&shown, &source)?;
+                Stand::Mount(inside(&source, None, subpath, &shown)?)
+            }
+            (Backing::FileSystem(new), subpath) => {
+                if owner.is_empty() && new.volatile && self.running_users(name, "").is_empty() {
+                    return Ok(Stand::Nothing);
+                }
+                let whole = self.shared_mount(&volume, &new, owner)?;
+                match subpath {
+                    None => Stand::Mount(whole),
+                    Some(subpath) => Stand::Mount(inside(&shown, Some(whole), subpath, &shown)?),
+                }
+            }
+        })
     }
 
     /// The root of what stands behind a volume, open: what the volume's content is to whoever looks at it now.

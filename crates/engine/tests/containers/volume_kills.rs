@@ -2,7 +2,7 @@
 //! acknowledged holds, and nothing is half there.
 
 use crate::house::{House, with};
-use naru_engine::{Engine, EngineConfig, VolumeFilter, VolumeRequest};
+use naru_engine::{Engine, EngineConfig, NetworkOptions, VolumeFilter, VolumeRequest};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
     let tag = arguments.next().unwrap().into_string().unwrap();
     let config = EngineConfig {
         data_root,
-        networks: naru_engine::NetworkOptions::for_exec_root(&exec_root),
+        networks: NetworkOptions::for_exec_root(&exec_root),
         exec_root,
         exe: std::env::current_exe().unwrap(),
         debug: false,

@@ -592,9 +592,10 @@ pub(crate) fn many_at_once_never_lose_a_volume_under_a_container() {
                         ..bind(&format!("{name}:/data"))
                     };
                     let request = naru_engine::CreateRequest {
+                        name: None,
                         config: sh("true"),
                         host,
-                        ..naru_engine::CreateRequest::default()
+                        networks: Default::default(),
                     };
                     match engine.containers.create(request).await {
                         Err(fault) if fault.kind() != Kind::Conflict => panic!("{fault:?}"),

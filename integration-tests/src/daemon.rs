@@ -17,6 +17,7 @@ pub struct Daemon {
     dir: tempfile::TempDir,
     child: Option<Child>,
     binary: PathBuf,
+    before: Vec<String>,
     extra: Vec<String>,
 }
 
@@ -30,13 +31,20 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
+        Daemon::start_under(&[], extra)
+    }
+
+    /// Starts a daemon by other words, which become it in the end (`nsenter --net=... --`).
+    #[track_caller]
+    pub fn start_under(before: &[String], extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), extra };
+        let before = before.to_vec();
+        let mut daemon = Daemon { dir, child: None, binary: binary(), before, extra };
         daemon.launch();
         daemon
     }
@@ -97,7 +105,16 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(&self.binary)
+        let mut words = self.before.iter().map(std::ffi::OsString::from);
+        let mut command = match words.next() {
+            Some(first) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.binary);
+                command
+            }
+            None => Command::new(&self.binary),
+        };
+        let child = command
             .arg("daemon")
             .arg("--data-root")
             .arg(self.data_root())

@@ -4,8 +4,10 @@
 
 pub mod daemon;
 pub mod debian;
+pub mod dns;
 pub mod image;
 pub mod leftovers;
+pub mod machines;
 pub mod pty;
 pub mod run;
 

@@ -7,9 +7,9 @@ use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
 use naru_errdefs::{Fault, Kind};
-use naru_network::firewall::{Network as Rules, Outgoing, State};
+use naru_network::firewall::{Network as Rules, Outgoing, State, bridged_packets_pass_rules};
 use naru_network::ipam::{Mac, Pool};
-use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, SubnetLock};
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, Port, SubnetLock};
 use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -336,7 +336,8 @@ impl Inner {
         match record.driver {
             Driver::Bridge => {
                 endpoint.host_interface = format!("veth{}", endpoint.id.get(..10).unwrap_or("0"));
-                sandbox.attach(links, &endpoint.host_interface, index, &attachment)?;
+                let port = port(record, index);
+                sandbox.attach(links, &endpoint.host_interface, port, &attachment)?;
             }
             Driver::Macvlan | Driver::Ipvlan => {
                 let kind = layered(record);
@@ -497,6 +498,14 @@ fn layered(record: &NetworkRecord) -> Layered {
         Some("passthru") => MacvlanMode::Passthru,
         _ => MacvlanMode::Bridge,
     })
+}
+
+/// How a container's interface is a port of a network's bridge. Where frames between ports pass the packet rules, what is
+/// translated goes back to its sender only by a hairpin; where they do not, the bridge itself keeps containers apart.
+pub(super) fn port(record: &NetworkRecord, bridge: u32) -> Port {
+    let pass = bridged_packets_pass_rules();
+    let icc = record.options.get(request::ICC).and_then(|text| request::boolean(text));
+    Port { bridge, hairpin: pass, isolated: !pass && icc == Some(false) }
 }
 
 /// A bridge network in the words of the packet rules.

@@ -24,6 +24,11 @@ impl Networks {
         self.inner.disconnect(id, pid, network)
     }
 
+    /// Whether a running container has interfaces of its own.
+    pub(crate) fn has_places(&self, id: &str) -> bool {
+        self.inner.book().running.contains_key(id)
+    }
+
     /// The addresses of a running container.
     pub(crate) fn addresses(&self, id: &str) -> Vec<IpAddr> {
         let book = self.inner.book();

@@ -91,6 +91,10 @@ impl Inner {
         let (sandbox, sockets, endpoints) = match prepared {
             Some(ready) => (ready.sandbox, ready.sockets, vec![ready.endpoint]),
             None => {
+                // The default network knows its families when it is up.
+                for wish in &wishes {
+                    self.find_up(&wish.network)?;
+                }
                 let (sandbox, sockets) = self.make_sandbox(self.wants_ipv6(&wishes))?;
                 let sandbox = Arc::new(sandbox);
                 let endpoints = self.plug_all(&sandbox, &wishes)?;
@@ -103,6 +107,7 @@ impl Inner {
             endpoints,
             published: Vec::new(),
             dns: record.host.dns.clone(),
+            dns_options: record.host.dns_options.clone(),
         };
         let path = sandbox.path();
         let published = match self.publish(&record.id, &places, &wanted) {

@@ -1,6 +1,5 @@
 //! A daemon with its own roots and socket, ended with everything it started when the test ends. Acts.
 
-use crate::machine::Machine;
 use crate::run::{Done, binary, run, run_with_input, until};
 pub use rustix::process::Signal;
 use std::io::BufRead;
@@ -18,8 +17,8 @@ pub struct Daemon {
     dir: tempfile::TempDir,
     child: Option<Child>,
     binary: PathBuf,
+    before: Vec<String>,
     extra: Vec<String>,
-    prefix: Vec<String>,
     failpoint: Option<String>,
 }
 
@@ -33,25 +32,21 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
-        Daemon::start_behind(Vec::new(), extra)
+        Daemon::start_under(&[], extra)
     }
 
-    /// Starts a daemon on a machine that is played by a network namespace.
+    /// Starts a daemon by other words, which become it in the end (`nsenter --net=... --`).
     #[track_caller]
-    pub fn start_on(machine: &Machine, extra: &[&str]) -> Daemon {
-        Daemon::start_behind(machine.prefix(), extra)
-    }
-
-    #[track_caller]
-    fn start_behind(prefix: Vec<String>, extra: &[&str]) -> Daemon {
+    pub fn start_under(before: &[String], extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
+        let before = before.to_vec();
         let mut daemon =
-            Daemon { dir, child: None, binary: binary(), extra, prefix, failpoint: None };
+            Daemon { dir, child: None, binary: binary(), before, extra, failpoint: None };
         daemon.launch();
         daemon
     }
@@ -112,10 +107,11 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let mut command = match self.prefix.split_first() {
-            Some((first, rest)) => {
+        let mut words = self.before.iter().map(std::ffi::OsString::from);
+        let mut command = match words.next() {
+            Some(first) => {
                 let mut command = Command::new(first);
-                command.args(rest).arg(&self.binary);
+                command.args(words).arg(&self.binary);
                 command
             }
             None => Command::new(&self.binary),

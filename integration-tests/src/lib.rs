@@ -4,14 +4,14 @@
 
 pub mod daemon;
 pub mod debian;
+pub mod dns;
 pub mod image;
 pub mod leftovers;
-pub mod machine;
+pub mod machines;
 pub mod pty;
 pub mod run;
 pub mod scene;
 
 pub use daemon::Daemon;
-pub use machine::Machine;
 pub use run::{Done, binary, naru, run, run_with_input, until};
 pub use scene::Scene;

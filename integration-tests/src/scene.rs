@@ -1,6 +1,6 @@
 //! A daemon on a machine of its own, and another machine that sees it from outside. Acts: as root.
 
-use crate::machine::Machine;
+use crate::machines::{HOST, Machine, OTHER};
 use crate::run::until;
 use crate::{Daemon, leftovers};
 use std::time::Duration;
@@ -22,9 +22,16 @@ impl Scene {
     /// Sets it up; `extra` are options of the daemon.
     #[track_caller]
     pub fn new(extra: &[&str]) -> Scene {
-        let (host, other) = (Machine::new(), Machine::new());
-        host.cable(&other);
-        let daemon = Daemon::start_on(&host, extra).with_busybox("box");
+        let (host, other) = (Machine::start(), Machine::start());
+        host.ip(&format!("link add wire type veth peer name wire netns {}", other.pid()));
+        for (machine, address) in [(&host, HOST[0]), (&other, OTHER[0])] {
+            // Addresses that the kernel makes up would come a moment later.
+            machine.ip("link set wire addrgenmode none");
+            machine.ip(&format!("address add {address}/24 dev wire"));
+            machine.ip("link set wire up");
+        }
+        other.ip(&format!("route add default via {}", HOST[0]));
+        let daemon = Daemon::start_under(&host.before(), extra).with_busybox("box");
         Scene { daemon, host, other }
     }
 
@@ -87,7 +94,7 @@ impl Scene {
     /// The page at a published port, asked for by the other machine.
     pub fn fetched(&self, port: u16) -> Option<String> {
         let url = format!("http://192.0.2.1:{port}/");
-        let done = self.other.run("timeout", &["3", "busybox", "wget", "-q", "-O", "-", &url]);
+        let done = self.other.run(&["timeout", "3", "busybox", "wget", "-q", "-O", "-", &url]);
         (done.code == 0).then(|| done.text().to_owned())
     }
 

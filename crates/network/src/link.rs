@@ -14,7 +14,9 @@ mod taken;
 mod watch;
 mod wire;
 
-pub use create::{BridgeSpec, End, IpvlanMode, Layered, LayeredSpec, MacvlanMode, Pair, VethSpec};
+pub use create::{
+    BridgeSpec, End, IpvlanMode, Layered, LayeredSpec, MacvlanMode, Pair, Port, VethSpec,
+};
 pub use error::LinkError;
 pub use lock::SubnetLock;
 pub use read::{Counters, Link};

@@ -11,13 +11,13 @@ impl Listener {
     fn on(scene: &Scene, port: &str) -> Listener {
         let child = scene
             .host
-            .command("busybox", &["nc", "-ll", "-p", port, "-e", "cat"])
+            .command(&["busybox", "nc", "-ll", "-p", port, "-e", "cat"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .expect("busybox is installed");
         let listens = || {
-            let list = scene.host.run("ss", &["-Hltn"]).ok().stdout;
+            let list = scene.host.run(&["ss", "-Hltn"]).ok().stdout;
             list.contains(&format!(":{port} ")).then_some(())
         };
         assert!(until(super::LIMIT, listens).is_some());

@@ -154,7 +154,8 @@ fn what_somebody_removed_while_the_daemon_was_away_comes_back() {
 fn daemons_side_by_side_leave_each_other_alone() {
     let scene = scene();
     let before = scene.host.shown();
-    let mut second = integration_tests::Daemon::start_on(&scene.host, &[]).with_busybox("box");
+    let mut second =
+        integration_tests::Daemon::start_under(&scene.host.before(), &[]).with_busybox("box");
     second.naru(&["network", "create", "lan"]).ok();
     second.naru(&["run", "-d", "--name", "web", "--network", "lan", "box", "sleep", "100000"]).ok();
     for _ in 0..3 {

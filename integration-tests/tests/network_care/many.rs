@@ -55,7 +55,7 @@ table ip nat {
 
 #[track_caller]
 fn own_rules(scene: &Scene) -> String {
-    let legacy = |table: &str| scene.host.run("iptables-legacy", &["-t", table, "-S"]).ok().stdout;
+    let legacy = |table: &str| scene.host.run(&["iptables-legacy", "-t", table, "-S"]).ok().stdout;
     [
         scene.host.nft("list table inet mine"),
         scene.host.nft("list table ip nat"),
@@ -70,10 +70,10 @@ fn with_own_rules() -> (Scene, String) {
     let scene = Scene::new(&["--default-address-pool", "base=10.64.0.0/10,size=24"]);
     scene.host.nft(OWN);
     for rule in [
-        ["-A", "FORWARD", "-s", "203.0.113.0/24", "-j", "DROP"],
-        ["-A", "INPUT", "-s", "203.0.113.0/24", "-j", "DROP"],
+        ["iptables-legacy", "-A", "FORWARD", "-s", "203.0.113.0/24", "-j", "DROP"],
+        ["iptables-legacy", "-A", "INPUT", "-s", "203.0.113.0/24", "-j", "DROP"],
     ] {
-        scene.host.run("iptables-legacy", &rule).ok();
+        scene.host.run(&rule).ok();
     }
     let own = own_rules(&scene);
     (scene, own)

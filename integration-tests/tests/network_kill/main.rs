@@ -4,7 +4,8 @@
 mod halves;
 
 use integration_tests::daemon::{Signal, signal};
-use integration_tests::{Daemon, Machine, Scene, binary, until};
+use integration_tests::machines::Machine;
+use integration_tests::{Daemon, Scene, binary, until};
 use std::io::Read;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -48,9 +49,9 @@ impl Load {
         let script = daemon.dir().join("pause.lua");
         std::fs::write(&script, "function delay() return 10 end\n").expect("a script");
         let script = script.to_string_lossy();
-        let args = ["-t1", "-c4", "-d600", "--timeout", "10s", "-s", &script, url];
+        let args = ["wrk", "-t1", "-c4", "-d600", "--timeout", "10s", "-s", &script, url];
         let child = machine
-            .command("wrk", &args)
+            .command(&args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -100,7 +101,7 @@ struct Line {
 impl Line {
     fn open(machine: &Machine, address: &str, port: &str) -> Line {
         let mut child = machine
-            .command("busybox", &["nc", address, port])
+            .command(&["busybox", "nc", address, port])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

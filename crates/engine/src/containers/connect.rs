@@ -3,7 +3,7 @@
 use super::Containers;
 use crate::lifecycle::State;
 use crate::model::EndpointRequest;
-use crate::networks::Wish;
+use crate::networks::{Entered, Wish};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -62,7 +62,8 @@ impl Containers {
         if record.state.pid().is_some() {
             let (record, wish) = (record.clone(), wish.clone());
             let work = move |inner: &Supervisor| {
-                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))
+                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))?;
+                asking_us(inner, &record)
             };
             inner.blocking(work).await?;
         }
@@ -119,6 +120,25 @@ impl Containers {
             })
             .collect()
     }
+}
+
+/// A container that began on the default network asks the host's servers, which do not know the names of the network that it
+/// is in now: it is to ask our resolver. One that has written its own `resolv.conf` keeps it.
+fn asking_us(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+    if !inner.networks.is_served(&record.id) {
+        return Ok(());
+    }
+    let entered = Entered { resolver: true, ..Entered::default() };
+    let path = inner.places.file(&record.id, "resolv.conf");
+    naru_network::in_place::change(&path, |text| {
+        if naru_network::resolv_conf::is_ours(text) {
+            inner.resolv_conf(record, Some(&entered))
+        } else {
+            text.to_owned()
+        }
+    })
+    .map(drop)
+    .during(|| format!("cannot change `{}`", path.display()))
 }
 
 /// Does something that changes a container's addresses, and says so in its hosts file.

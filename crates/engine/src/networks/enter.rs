@@ -1,7 +1,7 @@
 //! Acts: a container's way into its networks, and out.
 
 use super::book::{Running, dns_names};
-use super::record::{Driver, Endpoint, Places};
+use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
 use crate::model::EndpointRequest;
 use crate::record::Record;
@@ -92,6 +92,10 @@ impl Inner {
         let (sandbox, sockets, endpoints) = match prepared {
             Some(ready) => (ready.sandbox, ready.sockets, vec![ready.endpoint]),
             None => {
+                // The default network knows its families when it is up.
+                for wish in &wishes {
+                    self.find_up(&wish.network)?;
+                }
                 let (sandbox, sockets) = self.make_sandbox(self.wants_ipv6(&wishes))?;
                 let sandbox = Arc::new(sandbox);
                 let endpoints = self.plug_all(&sandbox, &wishes)?;
@@ -104,6 +108,7 @@ impl Inner {
             endpoints,
             published: Vec::new(),
             dns: record.host.dns.clone(),
+            dns_options: record.host.dns_options.clone(),
         };
         let path = sandbox.path();
         failpoint::hit("enter.before-ports");
@@ -130,8 +135,13 @@ impl Inner {
             served: resolver,
             pid: None,
         };
-        self.book().add(&record.id, running);
-        if let Err(fault) = noted {
+        let stays = {
+            let mut book = self.book();
+            let stays = book.stays(running.places.endpoints.iter());
+            book.add(&record.id, running);
+            stays
+        };
+        if let Err(fault) = noted.and(stays) {
             self.leave(&record.id);
             return Err(fault);
         }
@@ -183,7 +193,8 @@ impl Inner {
 
     /// Puts a namespace into all of its networks, or into none.
     fn plug_all(&self, sandbox: &Arc<Sandbox>, wishes: &[Wish]) -> Result<Vec<Endpoint>, Fault> {
-        let exit = self.way_out(wishes)?;
+        let [four, six] = self.way_out(wishes)?;
+        let exit = four.or(six);
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (place, wish) in wishes.iter().enumerate() {
             let plugged = self.find_up(&wish.network).and_then(|id| {
@@ -201,24 +212,25 @@ impl Inner {
                 }
             }
         }
+        // IPv6 may lead out elsewhere than IPv4.
+        let elsewhere = six.filter(|_| six != exit).and_then(|place| endpoints.get(place));
+        if let Some(place) = elsewhere
+            && let Err(error) = sandbox.set_gateways(&place.interface, None, place.gateway6)
+        {
+            self.give_back(&endpoints);
+            return Err(error.into());
+        }
         Ok(endpoints)
     }
 
-    /// Which network gives the default route: the highest priority; then those with a way out, in the order of names.
-    fn way_out(&self, wishes: &[Wish]) -> Result<Option<usize>, Fault> {
+    /// Which networks give the default routes of IPv4 and of IPv6.
+    fn way_out(&self, wishes: &[Wish]) -> Result<[Option<usize>; 2], Fault> {
         let book = self.book();
-        let mut best: Option<(i64, bool, &str, usize)> = None;
-        for (place, wish) in wishes.iter().enumerate() {
-            let record = &book.find(&wish.network)?.record;
-            if record.driver == Driver::Null {
-                continue;
-            }
-            let key = (-wish.request.gw_priority, record.internal, wish.network.as_str(), place);
-            if best.is_none_or(|best| key < best) {
-                best = Some(key);
-            }
-        }
-        Ok(best.filter(|(_, internal, _, _)| !internal).map(|(.., place)| place))
+        let records = wishes
+            .iter()
+            .map(|wish| Ok((&book.find(&wish.network)?.record, wish.request.gw_priority)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        Ok(super::book::exits(records.into_iter()))
     }
 
     /// A network by name, with what stands behind it in place.
@@ -296,6 +308,9 @@ impl Inner {
             resolver.leave(id);
         }
         self.withdraw(&running.places);
+        // Only now, or whoever is given one of them at once would find it in use.
+        drop(running.reserved);
+        self.book().ports.free(&running.places.published, id);
         // The interfaces go with the namespace, which the kernel takes apart when nobody holds it any more.
         for endpoint in &running.places.endpoints {
             self.tell(&endpoint.network, "disconnect", id);

@@ -135,20 +135,23 @@ impl Inner {
 
     /// Makes the interfaces of running containers ports of the new bridge.
     fn plug_in_again(&self, id: &str) -> Result<(), Fault> {
-        let (index, members) = {
+        let (port, members) = {
             let book = self.book();
-            let index = book.networks.get(id).and_then(|network| network.link);
+            let network = book.networks.get(id);
+            let port = network
+                .and_then(|network| Some(super::cable::port(&network.record, network.link?)));
             let member = |(container, _, endpoint): (&String, &Running, &Endpoint)| {
                 (container.clone(), endpoint.host_interface.clone())
             };
             let members: Vec<(String, String)> = book.members(id).map(member).collect();
-            (index, members)
+            (port, members)
         };
+        let Some(port) = port else { return Ok(()) };
         let links = self.links()?;
         for (container, interface) in members.iter().filter(|(_, name)| !name.is_empty()) {
             match links.find(interface) {
                 Ok(link) => {
-                    links.set_master(link.index, index)?;
+                    links.set_port(link.index, port)?;
                     links.set_up(link.index)?;
                 }
                 Err(error) if error.is_absent() => self.mend_place(container, id),
@@ -172,22 +175,24 @@ impl Inner {
                 let endpoints = &running.places.endpoints;
                 let endpoint = endpoints.iter().find(|endpoint| endpoint.network == network)?;
                 let network = book.networks.get(network)?;
-                Some((endpoint.clone(), network.record.clone(), network.link?, running.pid?))
+                let places = endpoints.clone();
+                let port = super::cable::port(&network.record, network.link?);
+                Some((endpoint.clone(), places, network.record.clone(), port, running.pid?))
             })
         };
         // It has ended or was disconnected, and that is what the kernel told of.
-        let Some((mut endpoint, record, bridge, pid)) = found else { return Ok(()) };
+        let Some((mut endpoint, places, record, port, pid)) = found else { return Ok(()) };
         let links = self.links()?;
         let said = |what: &str| {
             tracing::warn!(container, network = record.name, "somebody {what}; putting it right");
         };
         match links.find(&endpoint.host_interface) {
-            Ok(link) if link.master == Some(bridge) && link.up => return Ok(()),
+            Ok(link) if link.master == Some(port.bridge) && link.up => return Ok(()),
             // They came off with the bridge, which is the next to be put right.
-            Ok(_) if links.at(bridge).is_err() => return Ok(()),
+            Ok(_) if links.at(port.bridge).is_err() => return Ok(()),
             Ok(link) => {
                 said("took the container's interface down or off the bridge");
-                links.set_master(link.index, Some(bridge))?;
+                links.set_port(link.index, port)?;
                 return Ok(links.set_up(link.index)?);
             }
             Err(error) if error.is_absent() => {}
@@ -205,9 +210,8 @@ impl Inner {
         said("removed the container's interface");
         // The inner end is there yet when the outer one only went to another namespace.
         sandbox.detach(&endpoint.interface)?;
-        let routes = sandbox.links().routes()?;
-        let leads_out = routes.iter().any(|route| route.destination.prefix_len() == 0);
-        self.plug_into(&sandbox, &record, bridge, (&mut endpoint, !leads_out))
+        self.plug_into(&sandbox, &record, port.bridge, (&mut endpoint, false))?;
+        self.lead_out(&sandbox, &[], &places)
     }
 
     /// Looks whether the table of rules still says what it should, and says it anew if not.

@@ -153,27 +153,38 @@ impl Inner {
             addresses: places.addresses(),
             resolver,
             host_gateway: host_gateway.unwrap_or_default(),
-            links: self.legacy_links(&record.host.links),
+            links: self.legacy_links(&record.host.links, places),
         }
     }
 
-    /// Links of the default network: names in the hosts file of who links, as docker has them.
-    fn legacy_links(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+    /// Links of the default network: names in the hosts file of who links, as docker has them, at addresses in a network that
+    /// both are in.
+    fn legacy_links(&self, links: &[String], own: &Places) -> Vec<(IpAddr, Vec<String>)> {
         let book = self.book();
-        links
-            .iter()
-            .filter_map(|link| {
-                let (target, alias) = link.split_once(':').unwrap_or((link, link));
-                let target = target.trim_start_matches('/');
-                let alias = alias.rsplit('/').next().unwrap_or(alias);
-                let (id, running) = book.running.iter().find(|(id, running)| {
-                    running.places.name == target || id.starts_with(target)
-                })?;
-                let address = running.places.endpoints.iter().find_map(|place| place.ipv4)?.0;
-                let names = dns_names(alias, id, &running.places.name, &[]);
-                Some((IpAddr::V4(address), names))
-            })
-            .collect()
+        let entry = |target: &str, alias: &str| {
+            let (id, running) = book
+                .running
+                .iter()
+                .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
+            let is_near =
+                |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
+            let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
+            Some((address, dns_names(alias, id, &running.places.name, &[])))
+        };
+        let mut list = Vec::new();
+        for link in links {
+            let (target, alias) = link.split_once(':').unwrap_or((link, link));
+            let target = target.trim_start_matches('/');
+            let alias = alias.rsplit('/').next().unwrap_or(alias);
+            match entry(target, alias) {
+                Some(found) => list.push(found),
+                None => tracing::warn!(
+                    container = own.name,
+                    "its link `{alias}` leads nowhere: container `{target}` does not run in a network that both are in"
+                ),
+            }
+        }
+        list
     }
 
     fn wants_ipv6(&self, wishes: &[Wish]) -> bool {

@@ -117,6 +117,7 @@ fn docker_s_library_for_python() {
         "connect_and_disconnect",
         "ports",
         "links",
+        "volumes",
     ];
     // Debian's own interpreter has Debian's package python3-docker.
     run(Command::new("/usr/bin/python3").arg(script).arg(daemon.socket()).args(checks)).ok();

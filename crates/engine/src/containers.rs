@@ -21,6 +21,7 @@ mod top;
 mod update;
 mod volumes;
 mod wait;
+mod warnings;
 
 pub use changes::{ChangeKind, PathChange};
 pub use copy::{CopyIn, PathStat};

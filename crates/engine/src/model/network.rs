@@ -108,7 +108,7 @@ pub struct EndpointView {
     pub gateway4: Option<Ipv4Addr>,
     /// The way out.
     pub gateway6: Option<Ipv6Addr>,
-    /// The hardware address; empty when it is not running.
+    /// The hardware address; that which was asked for when it is not running.
     pub mac: String,
     /// The names by which others find it.
     pub dns_names: Vec<String>,

@@ -70,7 +70,7 @@ impl Inner {
         let pid = record.state.pid().ok_or_else(|| gone(record))?;
         let sandbox = Sandbox::of_process(pid)?;
         let internal = self.book().find(&wish.network)?.record.internal;
-        let interface = self.interface(&id, &endpoints)?;
+        let interface = self.interface(&id, &wish.request, &endpoints)?;
         let endpoint =
             self.plug(&sandbox, &id, &wish.request, (&interface, !has_exit && !internal))?;
         let places = {

@@ -85,6 +85,8 @@ impl Networks {
             };
             let none = Endpoint::default();
             let place = place.unwrap_or(&none);
+            let mac = if place.mac.is_empty() { &request.mac } else { &place.mac };
+            let mac = mac.clone();
             views.insert(
                 name,
                 EndpointView {
@@ -95,7 +97,7 @@ impl Networks {
                     ipv6: place.ipv6,
                     gateway4: place.gateway4,
                     gateway6: place.gateway6,
-                    mac: place.mac.clone(),
+                    mac,
                     dns_names,
                 },
             );

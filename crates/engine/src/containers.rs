@@ -18,6 +18,7 @@ mod start;
 mod stats;
 mod stop;
 mod top;
+mod unlink;
 mod update;
 mod volumes;
 mod wait;

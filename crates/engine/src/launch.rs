@@ -214,6 +214,7 @@ impl Supervisor {
         };
         Ok(Facts {
             hostname,
+            linked: self.linked(record),
             joined: Joined {
                 network: namespace(&joined_network, "net").or(entered.map(|entered| entered.path)),
                 ipc: namespace(&ipc, "ipc"),

@@ -164,7 +164,8 @@ impl Containers {
         let capabilities = spec::capabilities::resolve(&host.cap_add, &host.cap_drop, privileged)?;
         let security = spec::security::parse(&host.security_opt)?;
         let hostname = record.hostname();
-        let mut below = merge::process_environment(&record.config, &hostname);
+        let mut below =
+            merge::process_environment(&record.config, &hostname, &inner.linked(record));
         if request.tty && !below.iter().any(|variable| variable.starts_with("TERM=")) {
             below.push("TERM=xterm".to_owned());
         }

@@ -4,6 +4,7 @@ use super::book::{Running, dns_names};
 use super::endpoint::IFNAME;
 use super::record::{Driver, Endpoint, Places};
 use super::{Inner, Networks, ports};
+use crate::links::Link;
 use crate::model::EndpointRequest;
 use crate::record::Record;
 use crate::spec::modes::Network as Mode;
@@ -76,6 +77,11 @@ impl Networks {
             }
             _ => true,
         }
+    }
+
+    /// What the hosts file says of links of the default network.
+    pub(crate) fn linked_addresses(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+        self.inner.legacy_links(links)
     }
 
     /// Takes them back. Short: the kernel takes the namespace itself apart later.
@@ -164,9 +170,7 @@ impl Inner {
         links
             .iter()
             .filter_map(|link| {
-                let (target, alias) = link.split_once(':').unwrap_or((link, link));
-                let target = target.trim_start_matches('/');
-                let alias = alias.rsplit('/').next().unwrap_or(alias);
+                let Link { target, alias } = Link::parse(link);
                 let (id, running) = book.running.iter().find(|(id, running)| {
                     running.places.name == target || id.starts_with(target)
                 })?;

@@ -358,6 +358,9 @@ pub(crate) fn stats(
         failcnt: Some(now.memory_failures).filter(|count| *count != 0),
         limit: Some(now.memory_limit),
     };
+    stats.networks = now.networks.as_ref().map(|networks| {
+        networks.iter().map(|(name, traffic)| (name.clone(), network::traffic(traffic))).collect()
+    });
     stats
 }
 

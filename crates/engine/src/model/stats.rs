@@ -43,6 +43,30 @@ pub struct Stats {
     pub io_bytes: Vec<BlockCount>,
     /// Operations on block devices.
     pub io_operations: Vec<BlockCount>,
+    /// Traffic by the names of its interfaces; absent when it has no network of its own.
+    pub networks: Option<std::collections::BTreeMap<String, Traffic>>,
+}
+
+/// What went through an interface, as the container sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Received.
+    pub received: Flow,
+    /// Sent.
+    pub sent: Flow,
+}
+
+/// What went one way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets with errors.
+    pub errors: u64,
+    /// Packets that were dropped.
+    pub dropped: u64,
 }
 
 /// A count of one block device.

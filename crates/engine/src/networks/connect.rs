@@ -29,6 +29,19 @@ impl Networks {
         book.running.get(id).map(|running| running.places.addresses()).unwrap_or_default()
     }
 
+    /// Whether the resolver listens in a running container's namespace.
+    pub(crate) fn is_served(&self, id: &str) -> bool {
+        let book = self.inner.book();
+        book.running.get(id).is_some_and(|running| running.served)
+    }
+
+    /// The names of a running container's interfaces.
+    pub(crate) fn interfaces(&self, id: &str) -> Vec<String> {
+        let book = self.inner.book();
+        let places = book.running.get(id).map(|running| running.places.endpoints.as_slice());
+        places.unwrap_or_default().iter().map(|place| place.interface.clone()).collect()
+    }
+
     /// A container has another name now.
     pub(crate) fn rename(&self, id: &str, name: &str) {
         let mut book = self.inner.book();

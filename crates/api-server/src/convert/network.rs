@@ -121,6 +121,7 @@ pub(crate) fn filter(filters: &Filters) -> Result<engine::NetworkFilter, Fault> 
         name: all("name"),
         id: all("id"),
         driver: all("driver"),
+        scope: all("scope"),
         label: all("label"),
         label_not: all("label!"),
         dangling: filters.flag("dangling")?,
@@ -186,7 +187,6 @@ pub(crate) fn place(view: engine::EndpointView) -> api::EndpointSettings {
     }
 }
 
-/// The ports of a container that is up: those that are published, and those that are only exposed.
 /// What went through an interface.
 pub(crate) fn traffic(traffic: &engine::Traffic) -> api::NetworkStats {
     let (received, sent) = (&traffic.received, &traffic.sent);
@@ -202,6 +202,7 @@ pub(crate) fn traffic(traffic: &engine::Traffic) -> api::NetworkStats {
     }
 }
 
+/// The ports of a container that is up: those that are published, and those that are only exposed.
 pub(crate) fn ports<'a>(
     exposed: impl Iterator<Item = &'a String>,
     published: &[engine::PublishedPort],

@@ -169,6 +169,8 @@ pub struct NetworkFilter {
     pub id: Vec<String>,
     /// Drivers.
     pub driver: Vec<String>,
+    /// How far they reach; all of ours are `local`.
+    pub scope: Vec<String>,
     /// `key` or `key=value`; all must match.
     pub label: Vec<String>,
     /// `key` or `key=value`; none may match.

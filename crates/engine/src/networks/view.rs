@@ -52,6 +52,7 @@ pub(super) fn admits(book: &Book, network: &Network, filter: &NetworkFilter) -> 
     any(&filter.name, |name| record.name.contains(name.as_str()))
         && any(&filter.id, |id| record.id.starts_with(id.as_str()))
         && any(&filter.driver, |driver| record.driver.as_str() == driver)
+        && any(&filter.scope, |scope| scope == "local")
         && filter.label.iter().all(|label| label_matches(label, &record.labels))
         && !filter.label_not.iter().any(|label| label_matches(label, &record.labels))
         && filter.builtin.is_none_or(|wanted| wanted == builtin)

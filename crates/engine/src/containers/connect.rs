@@ -77,7 +77,12 @@ impl Containers {
         if record.state.pid().is_some() {
             let (record, wish) = (record.clone(), wish.clone());
             let work = move |inner: &Supervisor| {
-                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))
+                let asked = inner.networks.is_served(&record.id);
+                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))?;
+                if !asked && inner.networks.is_served(&record.id) {
+                    inner.ask_resolver(&record)?;
+                }
+                Ok(())
             };
             inner.blocking(work).await?;
         }

@@ -102,7 +102,8 @@ impl Inner {
             self.give_back(&[endpoint]);
             return Err(gone(record));
         };
-        if self.uses_resolver(&places) && !self.is_served(&record.id) {
+        let served = self.book().running.get(&record.id).is_some_and(|running| running.served);
+        if self.uses_resolver(&places) && !served {
             self.serve_again(&record.id, &sandbox)?;
         }
         self.note(&record.id, &places)?;
@@ -135,12 +136,6 @@ impl Inner {
         self.note(id, &places)?;
         self.tell(network, "disconnect", id);
         Ok(())
-    }
-
-    /// Whether the resolver knows the container.
-    fn is_served(&self, id: &str) -> bool {
-        let book = self.book();
-        book.running.get(id).is_some_and(|running| running.served)
     }
 }
 

@@ -100,6 +100,11 @@ impl Containers {
                 stderr: request.attach_stderr,
                 sender: output,
             });
+        } else if wants(request.attach_stdin) {
+            let mut over = exec.over.subscribe();
+            inner.runtime.spawn(attach::hold(output, async move {
+                over.wait_for(|over| *over).await.ok();
+            }));
         } else {
             drop(output);
         }

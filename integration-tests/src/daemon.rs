@@ -1,5 +1,6 @@
 //! A daemon with its own roots and socket, ended with everything it started when the test ends. Acts.
 
+use crate::machine::Machine;
 use crate::run::{Done, binary, run, run_with_input, until};
 pub use rustix::process::Signal;
 use std::io::BufRead;
@@ -18,6 +19,7 @@ pub struct Daemon {
     child: Option<Child>,
     binary: PathBuf,
     extra: Vec<String>,
+    machine: Option<Machine>,
 }
 
 impl Daemon {
@@ -30,13 +32,25 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
+        Daemon::start_on(None, extra)
+    }
+
+    /// Starts a daemon on a network of its own, as if it were on another machine: whatever subnets and ports a test names
+    /// are free there.
+    #[track_caller]
+    pub fn start_apart(extra: &[&str]) -> Daemon {
+        Daemon::start_on(Some(Machine::start()), extra)
+    }
+
+    #[track_caller]
+    fn start_on(machine: Option<Machine>, extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), extra };
+        let mut daemon = Daemon { dir, child: None, binary: binary(), extra, machine };
         daemon.launch();
         daemon
     }
@@ -97,7 +111,11 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(&self.binary)
+        let mut command = match &self.machine {
+            Some(machine) => machine.command(&self.binary),
+            None => Command::new(&self.binary),
+        };
+        let child = command
             .arg("daemon")
             .arg("--data-root")
             .arg(self.data_root())
@@ -126,6 +144,15 @@ impl Daemon {
             Some(Ok(())) => {}
             Some(Err(status)) => panic!("the daemon ended at once ({status}):\n{}", self.log()),
             None => panic!("the daemon did not answer within {READY_LIMIT:?}:\n{}", self.log()),
+        }
+    }
+
+    /// Does something where the daemon's network is.
+    #[track_caller]
+    pub fn nearby<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.machine {
+            Some(machine) => machine.on(work),
+            None => work(),
         }
     }
 

@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod debian;
 pub mod image;
 pub mod leftovers;
+pub mod machine;
 pub mod pty;
 pub mod run;
 

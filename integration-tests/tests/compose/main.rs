@@ -20,7 +20,7 @@ struct Project {
 impl Project {
     #[track_caller]
     fn start(name: &str) -> Project {
-        let daemon = Daemon::start();
+        let daemon = Daemon::start_apart(&[]);
         let import = ["import", "-c", "CMD [\"sh\"]", "-", "box"];
         run_with_input(&mut daemon.command(&import), &integration_tests::image::busybox_tar()).ok();
         let dir = daemon.dir().join(name);
@@ -54,6 +54,23 @@ impl Project {
         assert_eq!(networks.stdout.lines().collect::<Vec<_>>(), ["bridge", "host", "none"]);
         let volumes = self.daemon.docker(&["volume", "ls", "-q"]).ok();
         assert_eq!(volumes.text(), "");
+        let links = self.daemon.nearby(|| run(Command::new("ip").args(["-o", "link"]))).ok();
+        let left: Vec<&str> = links
+            .stdout
+            .lines()
+            .filter(|line| line.contains(" veth") || line.contains(" br-"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// The body that a server of HTTP answers with, if it answers.
+    fn get(&self, place: &str, path: &str) -> Option<String> {
+        self.daemon.nearby(|| get(place, path))
+    }
+
+    /// Everything that a service on a port says.
+    fn told(&self, place: &str) -> Option<String> {
+        self.daemon.nearby(|| told(place))
     }
 
     fn compose(&self, args: &[&str]) -> Done {
@@ -157,26 +174,40 @@ fn a_shop_of_nginx_redis_and_a_worker() {
     project.compose(&["up", "-d"]).ok();
     assert_eq!(project.running(), ["shop_cache_1", "shop_web_1", "shop_worker_1"]);
     let place = project.published("web", "8080");
-    let rounds = || get(&place, "/rounds")?.parse::<u64>().ok();
+    let rounds = || project.get(&place, "/rounds")?.parse::<u64>().ok();
     let first = until(DEADLINE, rounds).expect("the worker's page");
     assert!(until(DEADLINE, || rounds().filter(|now| *now > first)).is_some(), "it counts on");
     // The server sees the client, not a gateway that took its place: from the host that is the bridge's own address.
     assert!(
-        get(&place, "/whoami").is_some_and(|client| client.parse::<std::net::IpAddr>().is_ok())
+        project
+            .get(&place, "/whoami")
+            .is_some_and(|client| client.parse::<std::net::IpAddr>().is_ok())
     );
     // By service, by alias, by container; never across.
     for name in ["cache", "store", "shop_cache_1", "worker"] {
         project.compose(&["exec", "-T", "web", "getent", "hosts", name]).ok();
     }
+    let listed = project.compose(&["ps"]).ok();
+    assert_eq!(listed.stdout.matches("Up").count(), 3, "{}", listed.stdout);
+    assert!(listed.stdout.contains("->8080/tcp"), "{}", listed.stdout);
+    let logs = project.compose(&["logs", "--no-color", "web"]).ok();
+    assert!(logs.stdout.contains("GET /rounds HTTP/1.0"), "{}", logs.stdout);
     let networks = ["inspect", "-f", "{{len .NetworkSettings.Networks}}", "shop_web_1"];
     assert_eq!(project.daemon.naru(&networks).ok().text(), "2");
     project.compose(&["up", "-d", "--scale", "worker=3"]).ok();
     assert_eq!(project.running().len(), 5);
     project.compose(&["restart", "-t", "5"]).ok();
     let place = project.published("web", "8080");
-    let last = until(DEADLINE, || get(&place, "/rounds")?.parse::<u64>().ok());
+    let last = until(DEADLINE, || project.get(&place, "/rounds")?.parse::<u64>().ok());
     // Redis wrote down what it counted, so the numbers go on.
     assert!(last.is_some_and(|last| last > first), "{last:?} after {first}");
+    project.compose(&["stop", "-t", "5"]).ok();
+    assert!(project.running().is_empty());
+    project.compose(&["start"]).ok();
+    assert_eq!(project.running().len(), 5);
+    let place = project.published("web", "8080");
+    let after = until(DEADLINE, || project.get(&place, "/rounds")?.parse::<u64>().ok());
+    assert!(after >= last, "{after:?} after {last:?}");
     project.down();
 }
 
@@ -220,7 +251,7 @@ fn what_is_fixed_stays_fixed() {
         assert_eq!(shown("fixed-front", lan), "172.30.77.16 fd30:77::16");
         let link = ["exec", "-T", "front", "cat", "/sys/class/net/eth0/address"];
         assert_eq!(project.compose(&link).ok().text(), "02:42:ac:1e:00:10");
-        assert_eq!(told("127.0.0.1:17000").as_deref(), Some("front"));
+        assert_eq!(project.told("127.0.0.1:17000").as_deref(), Some("front"));
         let place = project.compose(&["port", "--protocol=udp", "front", "7010"]).ok();
         assert!(place.text().starts_with("127.0.0.1:"), "{}", place.text());
         for name in ["gate", "gate.fixed.example", "entry", "fixed-front", "front"] {

@@ -12,6 +12,7 @@
 mod book;
 mod cable;
 mod connect;
+pub(crate) mod endpoint;
 mod enter;
 mod manage;
 mod names;
@@ -37,9 +38,9 @@ use naru_network::firewall::{Firewall, FirewallOptions, enable_forwarding, host_
 use naru_network::host_dns::HostFiles;
 use naru_network::ipam::DefaultPool;
 use naru_network::link::Links;
-use naru_network::resolv_conf::Nameserver;
+use naru_network::resolv_conf::{Nameserver, Wishes};
 use naru_store::Table;
-use record::NetworkRecord;
+use record::{NetworkRecord, Places};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -256,28 +257,24 @@ impl Inner {
 
     /// Who is asked about names that are not ours.
     fn upstreams(&self, asker: &str) -> Arc<Upstreams> {
-        let (own, inside_only) = {
+        let (mut wishes, inside_only) = {
             let book = self.book();
             let Some(running) = book.running.get(asker) else { return Arc::default() };
             let inside_only = running.places.endpoints.iter().all(|endpoint| {
                 book.networks.get(&endpoint.network).is_none_or(|network| network.record.internal)
             });
-            (running.places.dns.clone(), inside_only)
+            let Places { dns, dns_options, .. } = &running.places;
+            let servers = dns.iter().filter_map(|text| text.parse().ok()).collect();
+            let wishes = Wishes { servers, options: dns_options.clone(), ..Wishes::default() };
+            (wishes, inside_only)
         };
         if inside_only {
             return Arc::default();
         }
-        let mut servers: Vec<Nameserver> =
-            own.iter().filter_map(|text| text.parse().ok()).collect();
-        if servers.is_empty() {
-            servers = self.daemon_servers();
+        if wishes.servers.is_empty() {
+            wishes.servers = self.daemon_servers();
         }
-        let view = self.host_files.view();
-        if servers.is_empty() {
-            return Arc::clone(&view.upstreams);
-        }
-        let servers = naru_network::host_dns::socket_addresses(&servers);
-        Arc::new(Upstreams { servers, options: view.upstreams.options.clone() })
+        self.host_files.view().upstreams_for(&wishes)
     }
 
     /// What the daemon was told to ask instead of the host's servers.

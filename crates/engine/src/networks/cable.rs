@@ -7,9 +7,9 @@ use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
 use naru_errdefs::{Fault, Kind};
-use naru_network::firewall::{Network as Rules, Outgoing, State};
+use naru_network::firewall::{Network as Rules, Outgoing, State, bridged_packets_pass_rules};
 use naru_network::ipam::{Mac, Pool};
-use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, SubnetLock};
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, Port, SubnetLock};
 use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -327,7 +327,7 @@ impl Inner {
             name: endpoint.interface.clone(),
             mac: (record.driver != Driver::Ipvlan).then_some(mac),
             mtu: self.mtu(record),
-            addresses: four.into_iter().chain(six).collect(),
+            addresses: four.into_iter().chain(six).chain(link_local(&endpoint.request)).collect(),
             gateway_v4: endpoint.gateway4.filter(|_| way_out),
             gateway_v6: endpoint.gateway6.filter(|_| way_out),
             routes: Vec::new(),
@@ -336,7 +336,8 @@ impl Inner {
         match record.driver {
             Driver::Bridge => {
                 endpoint.host_interface = format!("veth{}", endpoint.id.get(..10).unwrap_or("0"));
-                sandbox.attach(links, &endpoint.host_interface, index, &attachment)?;
+                let port = port(record, index);
+                sandbox.attach(links, &endpoint.host_interface, port, &attachment)?;
             }
             Driver::Macvlan | Driver::Ipvlan => {
                 let kind = layered(record);
@@ -499,6 +500,14 @@ fn layered(record: &NetworkRecord) -> Layered {
     })
 }
 
+/// How a container's interface is a port of a network's bridge. Where frames between ports pass the packet rules, what is
+/// translated goes back to its sender only by a hairpin; where they do not, the bridge itself keeps containers apart.
+pub(super) fn port(record: &NetworkRecord, bridge: u32) -> Port {
+    let pass = bridged_packets_pass_rules();
+    let icc = record.options.get(request::ICC).and_then(|text| request::boolean(text));
+    Port { bridge, hairpin: pass, isolated: !pass && icc == Some(false) }
+}
+
 /// A bridge network in the words of the packet rules.
 fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
     let is = |option: &str, default: bool| {
@@ -517,6 +526,14 @@ fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
         rules.outgoing4 = Outgoing::From(address);
     }
     rules
+}
+
+/// Link-local addresses of one's choice, with the prefixes that the standards give them.
+fn link_local(request: &EndpointRequest) -> impl Iterator<Item = IpNet> {
+    request.link_local.iter().filter_map(|ip| {
+        let length = if ip.is_ipv4() { 16 } else { 64 };
+        IpNet::new(*ip, length).ok()
+    })
 }
 
 fn random_bytes() -> Result<[u8; 6], Fault> {

@@ -24,6 +24,11 @@ impl Networks {
         self.inner.disconnect(id, pid, network)
     }
 
+    /// Whether a running container has interfaces of its own.
+    pub(crate) fn has_places(&self, id: &str) -> bool {
+        self.inner.book().running.contains_key(id)
+    }
+
     /// The addresses of a running container.
     pub(crate) fn addresses(&self, id: &str) -> Vec<IpAddr> {
         let book = self.inner.book();
@@ -53,6 +58,12 @@ impl Networks {
 }
 
 impl Inner {
+    /// Whether the resolver listens in a running container's namespace.
+    pub(super) fn is_served(&self, id: &str) -> bool {
+        let book = self.book();
+        book.running.get(id).is_some_and(|running| running.served)
+    }
+
     fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
         let id = self.find_up(&wish.network)?;
         let endpoints = {
@@ -72,7 +83,7 @@ impl Inner {
         };
         let pid = record.state.pid().ok_or_else(|| gone(record))?;
         let sandbox = Sandbox::of_process(pid)?;
-        let interface = self.interface(&id, &endpoints)?;
+        let interface = self.interface(&id, &wish.request, &endpoints)?;
         let endpoint = self.plug(&sandbox, &id, &wish.request, (&interface, false))?;
         let places = {
             let mut book = self.book();
@@ -152,12 +163,6 @@ impl Inner {
         self.note(id, &places)?;
         self.tell(network, "disconnect", id);
         Ok(())
-    }
-
-    /// Whether the resolver knows the container.
-    fn is_served(&self, id: &str) -> bool {
-        let book = self.book();
-        book.running.get(id).is_some_and(|running| running.served)
     }
 }
 

@@ -146,7 +146,7 @@ impl Inner {
 
     fn make_ready(&self, id: &str, ipv6: bool) -> Result<Ready, Fault> {
         let (sandbox, sockets) = self.make_sandbox(ipv6)?;
-        let interface = self.interface(id, &[])?;
+        let interface = self.interface(id, &EndpointRequest::default(), &[])?;
         let internal = {
             let book = self.book();
             book.networks.get(id).is_some_and(|network| network.record.internal)

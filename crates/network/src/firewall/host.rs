@@ -153,7 +153,9 @@ fn listeners_to_routers() -> Vec<String> {
     for entry in std::fs::read_dir(format!("{SETTINGS}/ipv6/conf")).into_iter().flatten().flatten()
     {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let listens = read(&name, "accept_ra") == "1" && read(&name, "forwarding") == "0";
+        let listens = read(&name, "accept_ra") == "1"
+            && read(&name, "forwarding") == "0"
+            && read(&name, "disable_ipv6") == "0";
         if listens && !["all", "default", "lo"].contains(&name.as_str()) {
             names.push(name);
         }

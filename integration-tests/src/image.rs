@@ -16,7 +16,7 @@ pub fn busybox_tar() -> Vec<u8> {
         "chmod", "hostname", "nc", "yes", "dd", "date", "trap", "test", "readlink", "stat",
         "printf", "usleep", "find", "awk", "sed", "sync", "ip", "free", "df", "nproc", "uname",
         "whoami", "du", "mv", "cp", "sort", "tr", "ulimit", "umount", "mknod", "timeout", "setsid",
-        "wget", "httpd", "top", "time", "xargs", "chown",
+        "wget", "httpd", "top", "time", "xargs", "chown", "ping", "nslookup",
     ] {
         link(&mut tar, &format!("bin/{applet}"), "busybox");
     }

@@ -7,6 +7,7 @@ pub mod debian;
 pub mod dns;
 pub mod image;
 pub mod leftovers;
+pub mod machine;
 pub mod machines;
 pub mod pty;
 pub mod run;

@@ -215,6 +215,7 @@ impl Supervisor {
         };
         Ok(Facts {
             hostname,
+            linked: self.linked(record),
             joined: Joined {
                 network: namespace(&joined_network, "net").or(entered.map(|entered| entered.path)),
                 ipc: namespace(&ipc, "ipc"),
@@ -301,10 +302,7 @@ impl Supervisor {
         }
         Ok(())
     }
-}
 
-impl Supervisor {
-    /// The text of a container's `resolv.conf`.
     pub(crate) fn resolv_conf(&self, record: &Record, entered: Option<&Entered>) -> String {
         let view = self.networks.inner.host_files().view();
         let mut wishes = host_files::wishes(&record.host);

@@ -12,6 +12,7 @@
 mod book;
 mod cable;
 mod connect;
+pub(crate) mod endpoint;
 mod enter;
 mod manage;
 mod names;

@@ -45,7 +45,7 @@ fn ten_containers_on_two_networks_find_each_other_within_and_not_across() {
                 assert_eq!(town.addresses_of("both", spelling), place, "both: {spelling}");
             }
             let pointer = town.ask(asker, &dns::reverse(&place[0]), PTR).unwrap();
-            assert_eq!(pointer.names, [full.clone()]);
+            assert_eq!(pointer.names, std::slice::from_ref(&full));
             // Known, without an address of IPv6: nobody else is asked.
             let six = town.ask(asker, name, AAAA).unwrap();
             assert_eq!(six, Answer { code: 0, addresses: vec![], names: vec![] });

@@ -115,7 +115,7 @@ fn config(config: engine::ContainerConfig) -> api::ContainerConfig {
         working_dir: config.working_dir,
         entrypoint: StrSlice(config.entrypoint),
         network_disabled: config.network_disabled,
-        mac_address: String::new(),
+        mac_address: config.mac_address,
         on_build: None,
         labels: Some(config.labels),
         stop_signal: config.stop_signal,

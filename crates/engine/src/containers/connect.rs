@@ -3,7 +3,7 @@
 use super::Containers;
 use crate::lifecycle::State;
 use crate::model::EndpointRequest;
-use crate::networks::{Entered, Wish};
+use crate::networks::{Entered, Wish, endpoint};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -24,7 +24,14 @@ impl Containers {
                 "container cannot be disconnected from host network or connected to host network",
             ));
         }
-        super::create::check_endpoint(&network, &request)?;
+        endpoint::check(&network, &request)?;
+        for option in endpoint::meaningless(&request) {
+            tracing::warn!(
+                network,
+                option,
+                "an option of an endpoint has no meaning here: it is kept, and does nothing"
+            );
+        }
         let container = inner.find(name)?;
         let _turn = container.turn.lock().await;
         let record = {
@@ -47,6 +54,16 @@ impl Containers {
                     "container cannot be connected to multiple networks with one of the networks in private (none) mode",
                 ));
             }
+            if matches!(record.host.network_mode.as_str(), "host" | "none") {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    format!(
+                        "container {} was made without networks of its own, and cannot be connected to one",
+                        record.id
+                    ),
+                )
+                .with_hint("make it anew with `--network`"));
+            }
             if record.networks.contains_key(&network) {
                 return Err(Fault::new(
                     Kind::Forbidden,
@@ -58,7 +75,15 @@ impl Containers {
             }
             record.clone()
         };
-        let wish = Wish { network: network.clone(), request };
+        let mut wish = Wish { network: network.clone(), request };
+        let is_primary = || match record.host.network_mode.as_str() {
+            "" | "default" => network == "bridge",
+            mode => inner.networks.name_of(mode).is_ok_and(|name| name == network),
+        };
+        // The container's own address belongs to the network of its mode, however often it leaves that and comes back.
+        if wish.request.mac.is_empty() && is_primary() {
+            wish.request.mac.clone_from(&record.config.mac_address);
+        }
         if record.state.pid().is_some() {
             let (record, wish) = (record.clone(), wish.clone());
             let work = move |inner: &Supervisor| {

@@ -4,6 +4,7 @@ use super::Containers;
 use crate::lifecycle::{Exit, State};
 use crate::merge;
 use crate::model::{ContainerView, MountKind, MountPoint, StateView, Status};
+use crate::networks::{Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::Fault;
 use std::collections::BTreeSet;
@@ -35,6 +36,11 @@ impl Containers {
         host.readonly_paths = Some(read_only);
         let mut config = record.config.clone();
         config.hostname = record.hostname();
+        if config.mac_address.is_empty()
+            && let Some(Wish { request, .. }) = Networks::wishes(&record).first()
+        {
+            config.mac_address.clone_from(&request.mac);
+        }
         Ok(ContainerView {
             id: record.id.clone(),
             name: record.name.clone(),

@@ -2,6 +2,7 @@
 
 use super::Containers;
 use crate::model::{BlockCount, Stats, Timestamp, Traffic};
+use crate::spec::modes::{self, Network};
 use naru_errdefs::Fault;
 use naru_network::sandbox::Sandbox;
 use naru_runtime::cgroup;
@@ -15,16 +16,21 @@ impl Containers {
     /// What it uses; `None` when it does not run.
     pub async fn stats(&self, name: &str) -> Result<Option<Stats>, Fault> {
         let container = self.inner.find(name)?;
-        let (parent, pid) = {
+        let (parent, pid, mode) = {
             let seat = container.seat();
             let Some(pid) = seat.record.state.pid() else { return Ok(None) };
-            (seat.record.host.resources.cgroup_parent.clone(), pid)
+            let host = &seat.record.host;
+            (host.resources.cgroup_parent.clone(), pid, host.network_mode.clone())
         };
         let used = self.inner.launcher.usage(&container.id, &parent)?;
-        let traffic = if self.inner.networks.has_places(&container.id) {
-            traffic(pid)
-        } else {
-            BTreeMap::new()
+        let owner = match modes::network(&mode)? {
+            Network::Container(name) => self.inner.find(&name).map(|other| other.id.clone()).ok(),
+            Network::Networks(_) => Some(container.id.clone()),
+            Network::Host | Network::None => None,
+        };
+        let traffic = match owner.filter(|id| self.inner.networks.has_places(id)) {
+            Some(_) => traffic(pid),
+            None => BTreeMap::new(),
         };
         Ok(Some(Stats { traffic, ..stats(used, self.inner.processors) }))
     }
@@ -100,10 +106,12 @@ fn system_cpu(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_hosts_time_is_the_sum_of_its_parts() {
         let text = "cpu  1 2 3 4 5 6 7 8 100 100\ncpu0 9 9\n";
-        assert_eq!(super::system_cpu(text), 360_000_000);
-        assert_eq!(super::system_cpu(""), 0);
+        assert_eq!(system_cpu(text), 360_000_000);
+        assert_eq!(system_cpu(""), 0);
     }
 }

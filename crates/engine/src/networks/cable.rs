@@ -347,7 +347,7 @@ impl Inner {
             name: endpoint.interface.clone(),
             mac: (record.driver != Driver::Ipvlan).then_some(mac),
             mtu: self.mtu(record),
-            addresses: four.into_iter().chain(six).collect(),
+            addresses: four.into_iter().chain(six).chain(link_local(&endpoint.request)).collect(),
             gateway_v4: endpoint.gateway4.filter(|_| way_out),
             gateway_v6: endpoint.gateway6.filter(|_| way_out),
             routes: Vec::new(),
@@ -546,6 +546,14 @@ fn rules(record: &NetworkRecord, gateways: &[IpNet]) -> Rules {
         rules.outgoing4 = Outgoing::From(address);
     }
     rules
+}
+
+/// Link-local addresses of one's choice, with the prefixes that the standards give them.
+fn link_local(request: &EndpointRequest) -> impl Iterator<Item = IpNet> {
+    request.link_local.iter().filter_map(|ip| {
+        let length = if ip.is_ipv4() { 16 } else { 64 };
+        IpNet::new(*ip, length).ok()
+    })
 }
 
 fn random_bytes() -> Result<[u8; 6], Fault> {

@@ -59,6 +59,12 @@ impl Networks {
 }
 
 impl Inner {
+    /// Whether the resolver listens in a running container's namespace.
+    pub(super) fn is_served(&self, id: &str) -> bool {
+        let book = self.book();
+        book.running.get(id).is_some_and(|running| running.served)
+    }
+
     pub(super) fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
         let id = self.find_up(&wish.network)?;
         let endpoints = {
@@ -78,7 +84,7 @@ impl Inner {
         };
         let pid = record.state.pid().ok_or_else(|| gone(record))?;
         let sandbox = Sandbox::of_process(pid)?;
-        let interface = self.interface(&id, &endpoints)?;
+        let interface = self.interface(&id, &wish.request, &endpoints)?;
         let endpoint = self.plug(&sandbox, &id, &wish.request, (&interface, false))?;
         let places = {
             let mut book = self.book();
@@ -164,12 +170,6 @@ impl Inner {
         failpoint::hit("disconnect.after-note");
         self.tell(network, "disconnect", id);
         Ok(())
-    }
-
-    /// Whether the resolver knows the container.
-    fn is_served(&self, id: &str) -> bool {
-        let book = self.book();
-        book.running.get(id).is_some_and(|running| running.served)
     }
 }
 

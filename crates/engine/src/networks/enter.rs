@@ -1,14 +1,17 @@
 //! Acts: a container's way into its networks, and out.
 
 use super::book::{Running, dns_names};
+use super::endpoint::IFNAME;
 use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
+use crate::links::Link;
 use crate::model::EndpointRequest;
 use crate::record::Record;
 use crate::spec::modes::Network as Mode;
 use naru_errdefs::{Fault, ResultExt};
 use naru_kernel::failpoint;
 use naru_network::sandbox::Sandbox;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,12 +43,16 @@ pub(crate) struct Entered {
 impl Networks {
     /// The networks that a record asks for, the one of its network mode first.
     pub(crate) fn wishes(record: &Record) -> Vec<Wish> {
-        let primary = match record.host.network_mode.as_str() {
+        Networks::in_order(&record.host.network_mode, &record.networks)
+    }
+
+    /// The same of what is asked: with the network of this network mode first.
+    pub(super) fn in_order(mode: &str, asked: &BTreeMap<String, EndpointRequest>) -> Vec<Wish> {
+        let primary = match mode {
             "" | "default" => "bridge",
             mode => mode,
         };
-        let mut list: Vec<Wish> = record
-            .networks
+        let mut list: Vec<Wish> = asked
             .iter()
             .map(|(network, request)| Wish { network: network.clone(), request: request.clone() })
             .collect();
@@ -71,6 +78,16 @@ impl Networks {
             }
             _ => true,
         }
+    }
+
+    /// What the hosts file of a running container says of links of the default network.
+    pub(crate) fn linked_addresses(
+        &self,
+        id: &str,
+        links: &[String],
+    ) -> Vec<(IpAddr, Vec<String>)> {
+        let places = self.inner.book().running.get(id).map(|running| running.places.clone());
+        places.map(|places| self.inner.legacy_links(links, &places)).unwrap_or_default()
     }
 
     /// Takes them back. Short: the kernel takes the namespace itself apart later.
@@ -163,32 +180,44 @@ impl Inner {
             addresses: places.addresses(),
             resolver,
             host_gateway: host_gateway.unwrap_or_default(),
-            links: self.legacy_links(&record.host.links),
+            links: self.legacy_links(&record.host.links, places),
         }
     }
 
-    /// Links of the default network: names in the hosts file of who links, as docker has them.
-    fn legacy_links(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+    /// Links of the default network: names in the hosts file of who links, as docker has them, at addresses in a network that
+    /// both are in.
+    fn legacy_links(&self, links: &[String], own: &Places) -> Vec<(IpAddr, Vec<String>)> {
         let book = self.book();
-        links
-            .iter()
-            .filter_map(|link| {
-                let (target, alias) = link.split_once(':').unwrap_or((link, link));
-                let target = target.trim_start_matches('/');
-                let alias = alias.rsplit('/').next().unwrap_or(alias);
-                let (id, running) = book.running.iter().find(|(id, running)| {
-                    running.places.name == target || id.starts_with(target)
-                })?;
-                let address = running.places.endpoints.iter().find_map(|place| place.ipv4)?.0;
-                let names = dns_names(alias, id, &running.places.name, &[]);
-                Some((IpAddr::V4(address), names))
-            })
-            .collect()
+        let entry = |target: &str, alias: &str| {
+            let (id, running) = book
+                .running
+                .iter()
+                .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
+            let is_near =
+                |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
+            let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
+            Some((address, dns_names(alias, id, &running.places.name, &[])))
+        };
+        let mut list = Vec::new();
+        for link in links {
+            let Link { target, alias } = Link::parse(link);
+            match entry(target, alias) {
+                Some(found) => list.push(found),
+                None => tracing::warn!(
+                    container = own.name,
+                    "its link `{alias}` leads nowhere: container `{target}` does not run in a network that both are in"
+                ),
+            }
+        }
+        list
     }
 
     fn wants_ipv6(&self, wishes: &[Wish]) -> bool {
         let book = self.book();
-        wishes.iter().any(|wish| book.find(&wish.network).is_ok_and(|network| network.record.ipv6))
+        wishes.iter().any(|wish| {
+            wish.request.link_local.iter().any(IpAddr::is_ipv6)
+                || book.find(&wish.network).is_ok_and(|network| network.record.ipv6)
+        })
     }
 
     /// Puts a namespace into all of its networks, or into none.
@@ -198,7 +227,7 @@ impl Inner {
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (place, wish) in wishes.iter().enumerate() {
             let plugged = self.find_up(&wish.network).and_then(|id| {
-                let interface = self.interface(&id, &endpoints)?;
+                let interface = self.interface(&id, &wish.request, &endpoints)?;
                 self.plug(sandbox, &id, &wish.request, (&interface, exit == Some(place)))
             });
             match plugged {
@@ -246,8 +275,20 @@ impl Inner {
         Ok(id)
     }
 
-    /// The first name of an interface that is free inside.
-    pub(super) fn interface(&self, id: &str, endpoints: &[Endpoint]) -> Result<String, Fault> {
+    /// The name that was asked for, or the first one that is free inside.
+    pub(super) fn interface(
+        &self,
+        id: &str,
+        request: &EndpointRequest,
+        endpoints: &[Endpoint],
+    ) -> Result<String, Fault> {
+        let is_free = |name: &String| endpoints.iter().all(|endpoint| endpoint.interface != *name);
+        if let Some(name) = request.driver_opts.get(IFNAME) {
+            return Some(name.clone()).filter(is_free).ok_or_else(|| {
+                Fault::conflict(format!("the container has an interface `{name}` already"))
+                    .with_hint(format!("choose another name in the option `{IFNAME}`"))
+            });
+        }
         let prefix = {
             let book = self.book();
             let option = book
@@ -256,15 +297,12 @@ impl Inner {
                 .and_then(|network| network.record.options.get(super::request::PREFIX).cloned());
             option.unwrap_or_else(|| "eth".to_owned())
         };
-        (0..1000)
-            .map(|number| format!("{prefix}{number}"))
-            .find(|name| endpoints.iter().all(|endpoint| endpoint.interface != *name))
-            .ok_or_else(|| {
-                Fault::new(
-                    naru_errdefs::Kind::ResourceExhausted,
-                    "a container can be in at most 1000 networks",
-                )
-            })
+        (0..1000).map(|number| format!("{prefix}{number}")).find(is_free).ok_or_else(|| {
+            Fault::new(
+                naru_errdefs::Kind::ResourceExhausted,
+                "a container can be in at most 1000 networks",
+            )
+        })
     }
 
     /// Gives addresses back of places that nobody came to.

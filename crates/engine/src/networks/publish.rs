@@ -1,12 +1,13 @@
 //! Acts: ports of the host that lead to containers.
 
-use super::Inner;
 use super::ports::{Wanted, addresses};
-use super::record::{Driver, Endpoint, Places};
+use super::record::{Driver, Endpoint, NetworkRecord, Places};
 use super::request::HOST_BINDING;
-use crate::model::PublishedPort;
+use super::{Inner, Networks};
+use crate::model::{EndpointRequest, PublishedPort};
 use naru_errdefs::{Fault, Kind};
 use naru_network::firewall::{self, Proto, Published};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -17,6 +18,39 @@ pub(super) struct Got {
     pub(super) ports: Vec<PublishedPort>,
     /// Sockets that keep others away from them.
     pub(super) reserved: Vec<OwnedFd>,
+}
+
+impl Networks {
+    /// Those of the ports that a container wants which everybody who reaches the host will reach.
+    pub(crate) fn open_to_all<'a>(
+        &self,
+        mode: &str,
+        asked: &BTreeMap<String, EndpointRequest>,
+        wanted: &'a [Wanted],
+    ) -> Vec<&'a Wanted> {
+        if self.inner.options.allowed_sources.is_some() {
+            return Vec::new();
+        }
+        let target = {
+            let book = self.inner.book();
+            Networks::in_order(mode, asked).iter().find_map(|wish| {
+                let record = &book.find(&wish.network).ok()?.record;
+                is_open(record).then(|| record.id.clone())
+            })
+        };
+        let Some(target) = target else { return Vec::new() };
+        let binding = self.inner.binding_of(&target);
+        let is_world = |port: &&Wanted| match port.address {
+            Some(address) => address.is_unspecified(),
+            None => binding.is_none(),
+        };
+        wanted.iter().filter(is_world).collect()
+    }
+}
+
+/// Whether published ports can lead to containers of a network: on a bridge with a way out.
+fn is_open(record: &NetworkRecord) -> bool {
+    record.driver == Driver::Bridge && !record.internal
 }
 
 impl Inner {
@@ -79,9 +113,7 @@ impl Inner {
     fn target(&self, places: &Places) -> Option<Endpoint> {
         let book = self.book();
         let open = |endpoint: &&Endpoint| {
-            book.networks.get(&endpoint.network).is_some_and(|network| {
-                network.record.driver == Driver::Bridge && !network.record.internal
-            })
+            book.networks.get(&endpoint.network).is_some_and(|network| is_open(&network.record))
         };
         let exits = book.exits(&places.endpoints);
         exits.into_iter().flatten().chain(&places.endpoints).find(open).cloned()

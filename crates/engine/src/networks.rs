@@ -9,6 +9,7 @@
 //!
 //! What forwards packets is the kernel: while no daemon is there, everything but new names goes on.
 
+mod bare;
 mod book;
 mod cable;
 mod connect;
@@ -43,6 +44,7 @@ use record::NetworkRecord;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// What the daemon was told of networks.
@@ -99,6 +101,9 @@ impl NetworkOptions {
     }
 }
 
+/// How long what is made ready in advance waits for the start that took the last one: longer than a start takes.
+const REFILL_AFTER: Duration = Duration::from_millis(25);
+
 /// The exec root of the daemon that a client means when it names none.
 const USUAL_EXEC_ROOT: &str = "/run/naru";
 
@@ -126,6 +131,7 @@ pub(crate) struct Inner {
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
     watching: Mutex<bool>,
+    bare: bare::Bare,
 }
 
 impl Networks {
@@ -145,6 +151,7 @@ impl Networks {
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),
             watching: Mutex::new(false),
+            bare: bare::Bare::default(),
         });
         inner.read_records()?;
         Ok(Networks { inner })
@@ -296,6 +303,20 @@ impl Inner {
         if let Some(me) = self.me.upgrade() {
             self.runtime.spawn_blocking(move || work(&me));
         }
+    }
+
+    /// Makes something ready again of which `left` still wait. While some do, a container that is being started right now
+    /// has the processors and the kernel's locks for itself.
+    fn refill(&self, left: usize, work: impl FnOnce(&Inner) + Send + 'static) {
+        if left == 0 {
+            return self.later(work);
+        }
+        let Some(me) = self.me.upgrade() else { return };
+        let runtime = self.runtime.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(REFILL_AFTER).await;
+            runtime.spawn_blocking(move || work(&me));
+        });
     }
 
     /// Runs what may block on a thread that may be blocked.

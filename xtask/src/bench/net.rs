@@ -56,8 +56,10 @@ pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
     let (ours, theirs, podmans) = (Machine::own()?, Machine::new()?, Machine::new()?);
     let mut daemon = Daemon::start().with_busybox(IMAGE);
     daemon.terminate();
+    machine::keep_in_memory(&daemon.exec_root())?;
     daemon.use_binary(binary);
     daemon.launch();
+    machine::keep_in_memory(&dir.path().join("docker/exec"))?;
     let docker = Docker::start_on(&theirs, dir.path(), &tar)?;
     let podman = Podman::start_on(&podmans, dir.path(), &tar)?;
     let mut rows = Vec::new();

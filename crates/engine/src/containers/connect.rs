@@ -135,7 +135,7 @@ fn changing_hosts(
     let before = entries();
     work()?;
     let after = entries();
-    let path = inner.places.file(&record.id, "hosts");
+    let path = inner.places.file(record, "hosts");
     naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &after))
         .map(drop)
         .during(|| format!("cannot change `{}`", path.display()))

@@ -34,6 +34,7 @@ impl Containers {
         host.readonly_paths = Some(read_only);
         let mut config = record.config.clone();
         config.hostname = record.hostname();
+        let file = |name: &str| inner.places.file(&record, name);
         Ok(ContainerView {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -46,9 +47,9 @@ impl Containers {
             host,
             restart_count: record.restart_count,
             log_path: if logs { inner.places.log(&record.id) } else { PathBuf::new() },
-            hostname_path: inner.places.file(&record.id, "hostname"),
-            hosts_path: inner.places.file(&record.id, "hosts"),
-            resolv_conf_path: inner.places.file(&record.id, "resolv.conf"),
+            hostname_path: file("hostname"),
+            hosts_path: file("hosts"),
+            resolv_conf_path: file("resolv.conf"),
             mounts: record.mounts.clone(),
             networks,
             published,

@@ -37,11 +37,21 @@ pub fn leave_the_host() -> Result<(), String> {
     // Sockets, locks and names of namespaces of the peers, that are not to meet those of the host.
     for dir in ["/run", "/var/lib/cni"] {
         if Path::new(dir).is_dir() {
-            mount("tmpfs", dir, "tmpfs", MountFlags::NOSUID, c"mode=755")
-                .map_err(step("mount a directory for state"))?;
+            keep_in_memory(Path::new(dir))?;
         }
     }
     Ok(())
+}
+
+/// Puts a directory of state into memory, where `/run` is on any host. After [`leave_the_host`], so that nobody else sees it.
+pub fn keep_in_memory(dir: &Path) -> Result<(), String> {
+    std::fs::create_dir_all(dir)
+        .map_err(|error| error.to_string())
+        .and_then(|()| {
+            mount("tmpfs", dir, "tmpfs", MountFlags::NOSUID, c"mode=755")
+                .map_err(|error| error.to_string())
+        })
+        .map_err(|error| format!("cannot keep `{}` in memory: {error}", dir.display()))
 }
 
 impl Machine {

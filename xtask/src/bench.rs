@@ -24,7 +24,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
         }
         Some("net") => {
             let binary = binary()?;
-            let rows = net::run(&binary, if quick { 5 } else { 15 })?;
+            let rows = net::run(&binary, if quick { 5 } else { 12 })?;
             report::publish("net", &rows, !quick)
         }
         _ => Err("usage: cargo xtask bench run|net [--quick]".to_owned()),

@@ -266,7 +266,9 @@ impl Snapshots {
 
     fn discard(&self, row: &ActiveRow) -> Result<(), StoreError> {
         failpoint::hit("snapshot.before-discard");
-        self.core.trash.discard(&self.core.layout.snapshot(row.number))
+        self.core.trash.discard(&self.core.layout.snapshot(row.number))?;
+        self.core.spares.refill(&self.core.trash);
+        Ok(())
     }
 
     fn prepare_batch(

@@ -33,12 +33,23 @@ impl Spares {
         Spares { stock: Arc::new(stock) }
     }
 
-    /// One that waits, if any does. Others are made in its place.
+    /// One that waits, if any does. Others are made when none is left: whoever took this one is about to start a container,
+    /// and is not to be disturbed for less.
     pub(crate) fn take(&self, trash: &Trash) -> Option<Number> {
-        let taken = self.stock.ready().pop();
+        let (taken, left) = {
+            let mut ready = self.stock.ready();
+            (ready.pop(), ready.len())
+        };
+        if left == 0 {
+            self.refill(trash);
+        }
+        taken
+    }
+
+    /// Makes those that are missing, after what was discarded before.
+    pub(crate) fn refill(&self, trash: &Trash) {
         let stock = Arc::clone(&self.stock);
         trash.later(Box::new(move || stock.fill()));
-        taken
     }
 }
 

@@ -31,7 +31,7 @@ struct Measure {
 const THROUGHPUT: Measure = Measure {
     role: "send",
     what: "throughput",
-    seconds: "0.8",
+    seconds: "0.6",
     scale: 8e-9,
     unit: "Gbit/s",
     more_is_better: true,
@@ -39,7 +39,7 @@ const THROUGHPUT: Measure = Measure {
 const LATENCY: Measure = Measure {
     role: "echo",
     what: "there and back",
-    seconds: "0.4",
+    seconds: "0.3",
     scale: 1.0,
     unit: "µs",
     more_is_better: false,
@@ -47,7 +47,7 @@ const LATENCY: Measure = Measure {
 const CONNECTIONS: Measure = Measure {
     role: "connect",
     what: "connections",
-    seconds: "0.8",
+    seconds: "0.6",
     scale: 1.0,
     unit: "a second",
     more_is_better: true,
@@ -55,7 +55,7 @@ const CONNECTIONS: Measure = Measure {
 const NAMES: Measure = Measure {
     role: "dns",
     what: "answers",
-    seconds: "0.8",
+    seconds: "0.6",
     scale: 1.0,
     unit: "a second",
     more_is_better: true,

@@ -1,5 +1,6 @@
 //! A daemon with its own roots and socket, ended with everything it started when the test ends. Acts.
 
+use crate::machine::Machine;
 use crate::run::{Done, binary, run, run_with_input, until};
 pub use rustix::process::Signal;
 use std::io::BufRead;
@@ -17,7 +18,9 @@ pub struct Daemon {
     dir: tempfile::TempDir,
     child: Option<Child>,
     binary: PathBuf,
+    before: Vec<String>,
     extra: Vec<String>,
+    machine: Option<Machine>,
 }
 
 impl Daemon {
@@ -30,13 +33,32 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
+        Daemon::start_whole(None, &[], extra)
+    }
+
+    /// Starts a daemon by other words, which become it in the end (`nsenter --net=... --`).
+    #[track_caller]
+    pub fn start_under(before: &[String], extra: &[&str]) -> Daemon {
+        Daemon::start_whole(None, before, extra)
+    }
+
+    /// Starts a daemon on a network of its own, as if it were on another machine: whatever subnets and ports a test names
+    /// are free there.
+    #[track_caller]
+    pub fn start_apart(extra: &[&str]) -> Daemon {
+        Daemon::start_whole(Some(Machine::start()), &[], extra)
+    }
+
+    #[track_caller]
+    fn start_whole(machine: Option<Machine>, before: &[String], extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), extra };
+        let before = before.to_vec();
+        let mut daemon = Daemon { dir, child: None, binary: binary(), before, extra, machine };
         daemon.launch();
         daemon
     }
@@ -97,7 +119,17 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let child = Command::new(&self.binary)
+        let mut words = self.before.iter().map(std::ffi::OsString::from);
+        let mut command = match (words.next(), &self.machine) {
+            (Some(first), _) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.binary);
+                command
+            }
+            (None, Some(machine)) => machine.command(&self.binary),
+            (None, None) => Command::new(&self.binary),
+        };
+        let child = command
             .arg("daemon")
             .arg("--data-root")
             .arg(self.data_root())
@@ -126,6 +158,15 @@ impl Daemon {
             Some(Ok(())) => {}
             Some(Err(status)) => panic!("the daemon ended at once ({status}):\n{}", self.log()),
             None => panic!("the daemon did not answer within {READY_LIMIT:?}:\n{}", self.log()),
+        }
+    }
+
+    /// Does something where the daemon's network is.
+    #[track_caller]
+    pub fn nearby<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        match &self.machine {
+            Some(machine) => machine.on(work),
+            None => work(),
         }
     }
 

@@ -16,7 +16,7 @@ pub fn busybox_tar() -> Vec<u8> {
         "chmod", "hostname", "nc", "yes", "dd", "date", "trap", "test", "readlink", "stat",
         "printf", "usleep", "find", "awk", "sed", "sync", "ip", "free", "df", "nproc", "uname",
         "whoami", "du", "mv", "cp", "sort", "tr", "ulimit", "umount", "mknod", "timeout", "setsid",
-        "wget", "httpd", "top", "time", "xargs", "chown",
+        "wget", "httpd", "top", "time", "xargs", "chown", "ping", "nslookup",
     ] {
         link(&mut tar, &format!("bin/{applet}"), "busybox");
     }
@@ -105,4 +105,11 @@ pub fn busybox_tar_with(links: &[(&str, &str)], files: &[(&str, u32, &[u8])]) ->
         append(&mut tar, name, tar::EntryType::Regular, *mode, content);
     }
     tar.into_inner().expect("a tar in memory")
+}
+
+/// The busybox root with a page for its `httpd` that tells who asks.
+pub fn who_tar() -> Vec<u8> {
+    let who = b"#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n%s\\n' \"$REMOTE_ADDR\"\n";
+    let links = [("bin/nslookup", "busybox"), ("bin/ping", "busybox"), ("bin/ping6", "busybox")];
+    busybox_tar_with(&links, &[("www/cgi-bin/who", 0o755, who)])
 }

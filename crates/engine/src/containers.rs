@@ -18,9 +18,11 @@ mod start;
 mod stats;
 mod stop;
 mod top;
+mod unlink;
 mod update;
 mod volumes;
 mod wait;
+mod warnings;
 
 pub use changes::{ChangeKind, PathChange};
 pub use copy::{CopyIn, PathStat};

@@ -220,6 +220,7 @@ impl Supervisor {
         };
         Ok(Facts {
             hostname,
+            linked: self.linked(record),
             joined: Joined {
                 network: namespace(&joined_network, "net")
                     .or(entered.map(|entered| entered.path))
@@ -298,12 +299,7 @@ impl Supervisor {
             .then(|| fs::read_to_string("/etc/hosts").unwrap_or_default());
         let names = (hostname, record.config.domainname.as_str());
         let hosts = host_files::hosts(names, &record.host, entered, own.as_deref())?;
-        let view = self.networks.inner.host_files().view();
-        let mut wishes = host_files::wishes(&record.host);
-        if wishes.servers.is_empty() && own.is_none() {
-            wishes.servers = self.networks.inner.daemon_servers();
-        }
-        let resolv = host_files::resolv_conf(&wishes, entered, &view.own, &view.dns);
+        let resolv = self.resolv_conf(record, entered);
         for (name, text) in
             [("hostname", format!("{hostname}\n")), ("hosts", hosts), ("resolv.conf", resolv)]
         {
@@ -312,6 +308,15 @@ impl Supervisor {
                 .during(|| format!("cannot write `{}`", path.display()))?;
         }
         Ok(())
+    }
+
+    pub(crate) fn resolv_conf(&self, record: &Record, entered: Option<&Entered>) -> String {
+        let view = self.networks.inner.host_files().view();
+        let mut wishes = host_files::wishes(&record.host);
+        if wishes.servers.is_empty() && record.host.network_mode != "host" {
+            wishes.servers = self.networks.inner.daemon_servers();
+        }
+        host_files::resolv_conf(&wishes, entered, &view.own, &view.dns)
     }
 }
 

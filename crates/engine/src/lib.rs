@@ -12,6 +12,7 @@ pub mod images;
 mod launch;
 mod launcher;
 mod lifecycle;
+mod links;
 mod merge;
 mod model;
 mod names;

@@ -125,12 +125,17 @@ pub(crate) fn environment(below: &[String], above: &[String], unset: Unset) -> V
     list
 }
 
-/// The environment of a container's first process.
-pub(crate) fn process_environment(config: &ContainerConfig, hostname: &str) -> Vec<String> {
+/// The environment of a container's first process. `linked` is what links add.
+pub(crate) fn process_environment(
+    config: &ContainerConfig,
+    hostname: &str,
+    linked: &[String],
+) -> Vec<String> {
     let mut base = vec![DEFAULT_PATH.to_owned(), format!("HOSTNAME={hostname}")];
     if config.tty {
         base.push("TERM=xterm".to_owned());
     }
+    base.extend_from_slice(linked);
     environment(&base, &config.env, Unset::Apply)
 }
 
@@ -192,7 +197,10 @@ mod tests {
         };
         let merged = config(request, &image).unwrap();
         assert_eq!(merged.env, ["PATH=/x", "B=2", "C", "D=", "HOSTNAME"]);
-        assert_eq!(process_environment(&merged, "box"), ["PATH=/x", "TERM=xterm", "B=2", "D="]);
+        assert_eq!(
+            process_environment(&merged, "box", &[]),
+            ["PATH=/x", "TERM=xterm", "B=2", "D="]
+        );
     }
 
     #[test]

@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Facts {
     /// The host name that the container sees.
     pub(crate) hostname: String,
+    /// Variables that tell of the containers it is linked to.
+    pub(crate) linked: Vec<String>,
     /// Namespaces of others that it joins.
     pub(crate) joined: Joined,
     /// Devices of the host that it gets.
@@ -125,7 +127,7 @@ fn process(config: &ContainerConfig, host: &HostConfig, facts: &Facts) -> Result
         .set_console_size(console(config.tty.then_some(host.console_size)))
         .set_user(User::default())
         .set_args(Some(merge::command(config)))
-        .set_env(Some(merge::process_environment(config, &facts.hostname)))
+        .set_env(Some(merge::process_environment(config, &facts.hostname, &facts.linked)))
         .set_cwd(working_dir(config))
         .set_capabilities(Some(capabilities::sets(&capabilities)))
         .set_rlimits(Some(resources::rlimits(&host.resources)?))

@@ -1,11 +1,11 @@
-//! Networks through the front door: docker's client, ours and docker's library for Python. Acts: as root, with the built
+//! Networks through the front door: docker's client and ours. Acts: as root, with the built
 //! binary.
 
-use integration_tests::{Daemon, run, run_with_input, until};
+mod flags;
+
+use integration_tests::{Daemon, run_with_input, until};
 use std::io::Read;
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// How long a test waits for what must happen.
@@ -105,19 +105,4 @@ fn a_published_port_answers_and_is_shown() {
     assert_eq!(daemon.naru(&["ps", "--format", "{{.Ports}}"]).ok().text(), column.text());
     let taken = ["run", "--rm", "-p", &format!("{place}:7000"), "box", "true"];
     daemon.docker(&taken).fails(125, "port is already allocated");
-}
-
-#[test]
-fn docker_s_library_for_python() {
-    let daemon = daemon();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/networks/docker_py.py");
-    let checks = [
-        "create_list_inspect_remove",
-        "pools_and_options",
-        "connect_and_disconnect",
-        "ports",
-        "links",
-    ];
-    // Debian's own interpreter has Debian's package python3-docker.
-    run(Command::new("/usr/bin/python3").arg(script).arg(daemon.socket()).args(checks)).ok();
 }

@@ -110,9 +110,8 @@ pub(crate) async fn remove(
     call: Call,
 ) -> Result<Reply, Refusal> {
     if call.query.flag("link") {
-        return Err(Fault::unsupported("`link` is not supported")
-            .with_hint("there are no links between containers")
-            .into());
+        containers.unlink(name).await?;
+        return Ok(reply::no_content());
     }
     let options = RemoveOptions { force: call.query.flag("force"), volumes: call.query.flag("v") };
     containers.remove(name, options).await?;

@@ -1,6 +1,6 @@
 //! Acts: further processes.
 
-use super::{attach, control};
+use super::control;
 use crate::body::Presence;
 use crate::convert::{container as view, create as convert};
 use crate::detach_keys::{DetachKeys, ExecKeys};
@@ -34,13 +34,18 @@ pub(crate) async fn start(
     id: &str,
     call: Call,
 ) -> Result<Reply, Refusal> {
-    let (version, plain) = (call.version, call.plain_refusals());
+    let (named, plain) = (call.version >= ApiVersion::v1(42), call.plain_refusals());
     let body: ExecStartRequest = call.json(Presence::Optional).await?;
     let start =
         ExecStart { detach: body.detach, console_size: convert::console(body.console_size)? };
     let keys = keys.take(id)?;
     match containers.exec_start(id, start).await {
-        Ok(Some(attachment)) => Ok(attach::hijack(attachment, keys, version)),
+        Ok(Some(attachment)) => {
+            // Whether there are frames is what the client says now, not what it said when it made the exec.
+            let mut carried = Hijack::new(attachment, keys, named);
+            carried.framed = !body.tty;
+            Ok(Reply::Hijack(carried))
+        }
         Ok(None) => Ok(reply::empty(StatusCode::OK)),
         Err(fault) if plain || body.detach || !is_about_the_command(fault.kind()) => {
             Err(fault.into())
@@ -48,9 +53,7 @@ pub(crate) async fn start(
         Err(fault) => {
             // The reference daemon starts the process after the upgrade and tells of a failure there: clients print
             // it and take the exit code from an inspection. A status would be all they show of a refusal.
-            let tty = containers.exec_inspect(id).await?.request.tty;
-            let named = version >= ApiVersion::v1(42);
-            Ok(Reply::Hijack(Hijack::failed(&one_line(&fault), tty, named)))
+            Ok(Reply::Hijack(Hijack::failed(&one_line(&fault), body.tty, named)))
         }
     }
 }

@@ -11,25 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A whole create request.
 pub(crate) fn request(
     name: Option<&str>,
-    mut body: api::ContainerCreateRequest,
+    body: api::ContainerCreateRequest,
 ) -> Result<engine::CreateRequest, Fault> {
-    let mac = std::mem::take(&mut body.config.mac_address);
     let host = host(body.host_config)?;
     let mut networks = BTreeMap::new();
     for (name, settings) in body.networking_config.endpoints_config.unwrap_or_default() {
         networks.insert(name, super::network::endpoint(settings.unwrap_or_default())?);
-    }
-    if !mac.is_empty() {
-        // Clients before API 1.44 name it here; it means the network of the network mode.
-        let primary = match host.network_mode.as_str() {
-            "" => "default",
-            mode => mode,
-        };
-        let endpoint: &mut engine::EndpointRequest =
-            networks.entry(primary.to_owned()).or_default();
-        if endpoint.mac.is_empty() {
-            endpoint.mac = mac;
-        }
     }
     Ok(engine::CreateRequest {
         name: name.map(str::to_owned),
@@ -70,6 +57,7 @@ fn config(config: api::ContainerConfig) -> engine::ContainerConfig {
         volumes: keys(config.volumes),
         working_dir: config.working_dir,
         network_disabled: config.network_disabled,
+        mac_address: config.mac_address,
         labels: config.labels.unwrap_or_default(),
         stop_signal: config.stop_signal,
         stop_timeout: config.stop_timeout,

@@ -121,6 +121,7 @@ pub(crate) fn filter(filters: &Filters) -> Result<engine::NetworkFilter, Fault> 
         name: all("name"),
         id: all("id"),
         driver: all("driver"),
+        scope: all("scope"),
         label: all("label"),
         label_not: all("label!"),
         dangling: filters.flag("dangling")?,

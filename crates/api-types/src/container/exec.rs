@@ -23,7 +23,8 @@ wire! {
         pub attach_stdout: bool,
         /// Whether nobody will attach.
         pub detach: bool,
-        /// Keys that end an attachment.
+        /// Keys that end an attachment. Docker's own libraries write it in two ways, and its daemon reads both.
+        #[serde(alias = "detachKeys")]
         pub detach_keys: String,
         /// Environment on top of the container's.
         pub env: Option<Vec<String>>,

@@ -35,6 +35,7 @@ impl Containers {
             None
         };
         let (sender, receiver) = mpsc::channel(WAITING);
+        let only_writes = (!options.stdout && !options.stderr).then(|| sender.clone());
         let (tty, run) = {
             let mut seat = container.seat();
             let tty = seat.record.config.tty;
@@ -63,6 +64,13 @@ impl Containers {
             };
             let (sender, receiver) = mpsc::channel(WAITING);
             let pump = Pump { inner: inner.shared()?, key: container.key(), once, receiver };
+            if let Some(output) = only_writes {
+                let mut phase = container.phase.subscribe();
+                inner.runtime.spawn(hold(output, async move {
+                    phase.wait_for(|phase| phase.gone || phase.run >= run).await.ok();
+                    phase.wait_for(|phase| phase.gone || phase.run != run || !phase.up).await.ok();
+                }));
+            }
             inner.runtime.spawn(pump.container(container.phase.subscribe(), run));
             Some(Stdin { sender })
         } else {
@@ -96,6 +104,18 @@ fn after_logs(
         }
     });
     receiver
+}
+
+/// Keeps the connection of a client that only writes, until it goes or the process has ended: nothing comes back, but that
+/// is not the end.
+pub(super) async fn hold(
+    output: mpsc::Sender<(StreamKind, Bytes)>,
+    ended: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = ended => {}
+        () = output.closed() => {}
+    }
 }
 
 /// Carries a client's input to a process.

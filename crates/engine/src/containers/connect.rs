@@ -3,7 +3,7 @@
 use super::Containers;
 use crate::lifecycle::State;
 use crate::model::EndpointRequest;
-use crate::networks::Wish;
+use crate::networks::{Entered, Wish, endpoint};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -24,7 +24,14 @@ impl Containers {
                 "container cannot be disconnected from host network or connected to host network",
             ));
         }
-        super::create::check_endpoint(&network, &request)?;
+        endpoint::check(&network, &request)?;
+        for option in endpoint::meaningless(&request) {
+            tracing::warn!(
+                network,
+                option,
+                "an option of an endpoint has no meaning here: it is kept, and does nothing"
+            );
+        }
         let container = inner.find(name)?;
         let _turn = container.turn.lock().await;
         let record = {
@@ -58,11 +65,20 @@ impl Containers {
             }
             record.clone()
         };
-        let wish = Wish { network: network.clone(), request };
+        let mut wish = Wish { network: network.clone(), request };
+        let is_primary = || match record.host.network_mode.as_str() {
+            "" | "default" => network == "bridge",
+            mode => inner.networks.name_of(mode).is_ok_and(|name| name == network),
+        };
+        // The container's own address belongs to the network of its mode, however often it leaves that and comes back.
+        if wish.request.mac.is_empty() && is_primary() {
+            wish.request.mac.clone_from(&record.config.mac_address);
+        }
         if record.state.pid().is_some() {
             let (record, wish) = (record.clone(), wish.clone());
             let work = move |inner: &Supervisor| {
-                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))
+                changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))?;
+                asking_us(inner, &record)
             };
             inner.blocking(work).await?;
         }
@@ -119,6 +135,25 @@ impl Containers {
             })
             .collect()
     }
+}
+
+/// A container that began on the default network asks the host's servers, which do not know the names of the network that it
+/// is in now: it is to ask our resolver. One that has written its own `resolv.conf` keeps it.
+fn asking_us(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+    if !inner.networks.is_served(&record.id) {
+        return Ok(());
+    }
+    let entered = Entered { resolver: true, ..Entered::default() };
+    let path = inner.places.file(record, "resolv.conf");
+    naru_network::in_place::change(&path, |text| {
+        if naru_network::resolv_conf::is_ours(text) {
+            inner.resolv_conf(record, Some(&entered))
+        } else {
+            text.to_owned()
+        }
+    })
+    .map(drop)
+    .during(|| format!("cannot change `{}`", path.display()))
 }
 
 /// Does something that changes a container's addresses, and says so in its hosts file.

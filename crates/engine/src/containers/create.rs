@@ -1,10 +1,10 @@
 //! Acts: makes a container: checks, name, snapshot, directories, record; undone as a whole when a part fails.
 
-use super::{Containers, volumes};
+use super::{Containers, volumes, warnings};
 use crate::container::Container;
 use crate::lifecycle::State;
 use crate::model::{CreateRequest, Created, EndpointRequest, HostConfig, MountKind, Timestamp};
-use crate::networks::is_predefined;
+use crate::networks::endpoint;
 use crate::record::Record;
 use crate::spec::modes::{self, Network};
 use crate::supervisor::Supervisor;
@@ -25,7 +25,7 @@ impl Containers {
         spec::resources::normalise(&mut host);
         spec::validate(&config, &host, inner.processors)?;
         let networks = networks(inner, &config, &host, request.networks)?;
-        let warnings = warnings(&config, &host)?;
+        let warnings = warnings::of(inner, &config, &host, &networks)?;
         let inherited = volumes::inherited(inner, &host.volumes_from)?;
         let mut mounts = spec::mounts::points(&config, &host, inherited)?;
         // The old way of binding makes its source when the container starts; the new way must find it now.
@@ -152,47 +152,6 @@ fn make_all(inner: &Supervisor, record: &mut Record, holds: &[Hold]) -> Result<(
     volumes::finish(inner, record, holds)
 }
 
-fn warnings(
-    config: &crate::model::ContainerConfig,
-    host: &HostConfig,
-) -> Result<Vec<String>, Fault> {
-    let mut list = Vec::new();
-    let published = host.publish_all_ports || !host.port_bindings.is_empty();
-    match modes::network(&host.network_mode)? {
-        Network::Host if published => {
-            list.push("Published ports are discarded when using host network mode".to_owned());
-        }
-        Network::None if published => {
-            list.push("Published ports are discarded when the container has no network".to_owned());
-        }
-        Network::Host | Network::None | Network::Container(_) | Network::Networks(_) => {}
-    }
-    let world = |binding: &crate::model::PortBinding| {
-        matches!(binding.host_ip.as_str(), "" | "0.0.0.0" | "::" | "[::]")
-    };
-    if host.port_bindings.values().flatten().any(world) {
-        tracing::info!(
-            "a port is published on every address of the host: whoever reaches the host reaches the container"
-        );
-    }
-    if config.healthcheck.as_ref().is_some_and(|check| {
-        !check.test.is_empty() && check.test.first().is_some_and(|first| first != "NONE")
-    }) {
-        list.push("Health checks are not run yet: the container has no health status.".to_owned());
-    }
-    if modes::ipc(&host.ipc_mode)? == modes::Sharing::Shareable {
-        list.push(
-            "The size of shared memory is not limited in the IPC mode `shareable`.".to_owned(),
-        );
-    }
-    if host.resources.oom_kill_disable == Some(true) && host.resources.memory == 0 {
-        list.push(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned(),
-        );
-    }
-    Ok(list)
-}
-
 /// What a container asks of networks, by their names.
 fn networks(
     inner: &Supervisor,
@@ -203,6 +162,7 @@ fn networks(
     let mode = modes::network(&host.network_mode)?;
     let mut list = BTreeMap::new();
     crate::networks::ports::wanted(config, host)?;
+    crate::host_files::check(config, host)?;
     let primary = match &mode {
         Network::Networks(name) if !config.network_disabled => name.clone(),
         Network::Networks(_) | Network::None => "none".to_owned(),
@@ -219,16 +179,22 @@ fn networks(
             if !host.links.is_empty() {
                 return Err(given("links"));
             }
+            if !config.mac_address.is_empty() {
+                return Err(Fault::invalid(
+                    "conflicting options: mac-address and the network mode",
+                ));
+            }
             return Ok(list);
         }
     };
     for (name, request) in asked {
         let name = if name == "default" { primary.clone() } else { name };
         let name = inner.networks.name_of(&name)?;
-        check_endpoint(&name, &request)?;
+        endpoint::check(&name, &request)?;
         list.insert(name, request);
     }
-    list.entry(inner.networks.name_of(&primary)?).or_default();
+    let place = list.entry(inner.networks.name_of(&primary)?).or_default();
+    endpoint::fix_mac(place, &config.mac_address)?;
     if matches!(mode, Network::Host | Network::None) && list.len() > 1 {
         return Err(Fault::invalid(format!(
             "conflicting options: cannot attach both user-defined and non-user-defined network-modes: the network mode is `{primary}`"
@@ -241,38 +207,6 @@ fn networks(
             .map_err(|fault| fault.context(format!("could not get container for {target}")))?;
     }
     Ok(list)
-}
-
-/// What the networks that come with the daemon do not offer.
-pub(super) fn check_endpoint(name: &str, request: &EndpointRequest) -> Result<(), Fault> {
-    if !request.link_local.is_empty() {
-        return Err(Fault::unsupported("link-local addresses of one's choice are not supported")
-            .with_hint("leave out `--link-local-ip`"));
-    }
-    if let Some(option) = request.driver_opts.keys().next() {
-        return Err(Fault::unsupported(format!("the endpoint option `{option}` is not supported"))
-            .with_hint("leave out `driver-opt`"));
-    }
-    if !request.mac.is_empty() {
-        request
-            .mac
-            .parse::<naru_network::ipam::Mac>()
-            .map_err(|_syntax| Fault::invalid(format!("invalid MAC address: {}", request.mac)))?;
-    }
-    if !is_predefined(name) {
-        return Ok(());
-    }
-    if !request.aliases.is_empty() {
-        return Err(Fault::invalid(
-            "network-scoped aliases are only supported for user-defined networks",
-        ));
-    }
-    if request.ipv4.is_some() || request.ipv6.is_some() {
-        return Err(Fault::invalid(
-            "user specified IP address is supported on user defined networks only",
-        ));
-    }
-    Ok(())
 }
 
 /// 64 random hexadecimal digits that are not all decimal in the first twelve, so that no short ID looks like a number.

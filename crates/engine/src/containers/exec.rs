@@ -100,6 +100,11 @@ impl Containers {
                 stderr: request.attach_stderr,
                 sender: output,
             });
+        } else if wants(request.attach_stdin) {
+            let mut over = exec.over.subscribe();
+            inner.runtime.spawn(attach::hold(output, async move {
+                over.wait_for(|over| *over).await.ok();
+            }));
         } else {
             drop(output);
         }
@@ -164,7 +169,8 @@ impl Containers {
         let capabilities = spec::capabilities::resolve(&host.cap_add, &host.cap_drop, privileged)?;
         let security = spec::security::parse(&host.security_opt)?;
         let hostname = record.hostname();
-        let mut below = merge::process_environment(&record.config, &hostname);
+        let mut below =
+            merge::process_environment(&record.config, &hostname, &inner.linked(record));
         if request.tty && !below.iter().any(|variable| variable.starts_with("TERM=")) {
             below.push("TERM=xterm".to_owned());
         }

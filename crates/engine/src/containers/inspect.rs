@@ -3,9 +3,11 @@
 use super::Containers;
 use crate::lifecycle::{Exit, State};
 use crate::merge;
-use crate::model::{ContainerView, StateView, Status};
+use crate::model::{ContainerView, MountKind, MountPoint, StateView, Status};
+use crate::networks::{Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::Fault;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 impl Containers {
@@ -35,6 +37,11 @@ impl Containers {
         let mut config = record.config.clone();
         config.hostname = record.hostname();
         let file = |name: &str| inner.places.file(&record, name);
+        if config.mac_address.is_empty()
+            && let Some(Wish { request, .. }) = Networks::wishes(&record).first()
+        {
+            config.mac_address.clone_from(&request.mac);
+        }
         Ok(ContainerView {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -50,7 +57,7 @@ impl Containers {
             hostname_path: file("hostname"),
             hosts_path: file("hosts"),
             resolv_conf_path: file("resolv.conf"),
-            mounts: record.mounts.clone(),
+            mounts: shown_mounts(&record),
             networks,
             published,
             exec_ids,
@@ -62,6 +69,16 @@ impl Containers {
             os: record.os,
         })
     }
+}
+
+/// The mounts as Docker lists them: those of `--tmpfs` are in the host's configuration only.
+pub(super) fn shown_mounts(record: &Record) -> Vec<MountPoint> {
+    let hidden: BTreeSet<String> =
+        record.host.tmpfs.keys().map(|target| crate::spec::mounts::clean(target)).collect();
+    let shown = |point: &&MountPoint| {
+        point.kind != MountKind::Tmpfs || !hidden.contains(&point.destination)
+    };
+    record.mounts.iter().filter(shown).cloned().collect()
 }
 
 /// A record's state in Docker's words.

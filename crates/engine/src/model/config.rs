@@ -66,6 +66,8 @@ pub struct ContainerConfig {
     pub working_dir: String,
     /// Whether the container has no network at all, whatever the network mode says.
     pub network_disabled: bool,
+    /// The hardware address in the network of the network mode; empty: made.
+    pub mac_address: String,
     /// Free key/value pairs.
     pub labels: BTreeMap<String, String>,
     /// The signal that asks the program to stop; empty: `SIGTERM`.

@@ -108,7 +108,7 @@ pub struct EndpointView {
     pub gateway4: Option<Ipv4Addr>,
     /// The way out.
     pub gateway6: Option<Ipv6Addr>,
-    /// The hardware address; empty when it is not running.
+    /// The hardware address; that which was asked for when it is not running.
     pub mac: String,
     /// The names by which others find it.
     pub dns_names: Vec<String>,
@@ -169,6 +169,8 @@ pub struct NetworkFilter {
     pub id: Vec<String>,
     /// Drivers.
     pub driver: Vec<String>,
+    /// How far they reach; all of ours are `local`.
+    pub scope: Vec<String>,
     /// `key` or `key=value`; all must match.
     pub label: Vec<String>,
     /// `key` or `key=value`; none may match.

@@ -1,13 +1,16 @@
 //! Acts: a container's way into its networks, and out.
 
 use super::book::{Network, Running, dns_names};
-use super::record::{Driver, Endpoint, Places};
+use super::endpoint::IFNAME;
+use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
+use crate::links::Link;
 use crate::model::EndpointRequest;
 use crate::record::Record;
 use crate::spec::modes::Network as Mode;
 use naru_errdefs::{Fault, ResultExt};
 use naru_network::sandbox::Sandbox;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,12 +42,16 @@ pub(crate) struct Entered {
 impl Networks {
     /// The networks that a record asks for, the one of its network mode first.
     pub(crate) fn wishes(record: &Record) -> Vec<Wish> {
-        let primary = match record.host.network_mode.as_str() {
+        Networks::in_order(&record.host.network_mode, &record.networks)
+    }
+
+    /// The same of what is asked: with the network of this network mode first.
+    pub(super) fn in_order(mode: &str, asked: &BTreeMap<String, EndpointRequest>) -> Vec<Wish> {
+        let primary = match mode {
             "" | "default" => "bridge",
             mode => mode,
         };
-        let mut list: Vec<Wish> = record
-            .networks
+        let mut list: Vec<Wish> = asked
             .iter()
             .map(|(network, request)| Wish { network: network.clone(), request: request.clone() })
             .collect();
@@ -73,6 +80,11 @@ impl Networks {
         }
     }
 
+    /// What the hosts file says of links of the default network.
+    pub(crate) fn linked_addresses(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+        self.inner.legacy_links(links)
+    }
+
     /// Takes them back. Short: the kernel takes the namespace itself apart later.
     pub(crate) fn leave(&self, id: &str) {
         self.inner.leave(id);
@@ -92,6 +104,10 @@ impl Inner {
         let (sandbox, sockets, endpoints) = match prepared {
             Some(ready) => (ready.sandbox, ready.sockets, vec![ready.endpoint]),
             None => {
+                // The default network knows its families when it is up.
+                for wish in &wishes {
+                    self.find_up(&wish.network)?;
+                }
                 let (sandbox, sockets) = self.make_sandbox(self.wants(&wishes))?;
                 let sandbox = Arc::new(sandbox);
                 let endpoints = self.plug_all(&sandbox, &wishes)?;
@@ -104,6 +120,7 @@ impl Inner {
             endpoints,
             published: Vec::new(),
             dns: record.host.dns.clone(),
+            dns_options: record.host.dns_options.clone(),
         };
         let path = sandbox.path();
         let published = match self.publish(&record.id, &places, &wanted) {
@@ -126,8 +143,13 @@ impl Inner {
             reserved: published.reserved,
             served: resolver,
         };
-        self.book().add(&record.id, running);
-        if let Err(fault) = noted {
+        let stays = {
+            let mut book = self.book();
+            let stays = book.stays(running.places.endpoints.iter());
+            book.add(&record.id, running);
+            stays
+        };
+        if let Err(fault) = noted.and(stays) {
             self.leave(&record.id);
             return Err(fault);
         }
@@ -159,9 +181,7 @@ impl Inner {
         links
             .iter()
             .filter_map(|link| {
-                let (target, alias) = link.split_once(':').unwrap_or((link, link));
-                let target = target.trim_start_matches('/');
-                let alias = alias.rsplit('/').next().unwrap_or(alias);
+                let Link { target, alias } = Link::parse(link);
                 let (id, running) = book.running.iter().find(|(id, running)| {
                     running.places.name == target || id.starts_with(target)
                 })?;
@@ -176,16 +196,19 @@ impl Inner {
     fn wants(&self, wishes: &[Wish]) -> (bool, bool) {
         let book = self.book();
         let networks = || wishes.iter().filter_map(|wish| book.find(&wish.network).ok());
-        (networks().any(|network| network.record.ipv6), networks().any(Network::has_names))
+        let ipv6 = networks().any(|network| network.record.ipv6)
+            || wishes.iter().any(|wish| wish.request.link_local.iter().any(IpAddr::is_ipv6));
+        (ipv6, networks().any(Network::has_names))
     }
 
     /// Puts a namespace into all of its networks, or into none.
     fn plug_all(&self, sandbox: &Arc<Sandbox>, wishes: &[Wish]) -> Result<Vec<Endpoint>, Fault> {
-        let exit = self.way_out(wishes)?;
+        let [four, six] = self.way_out(wishes)?;
+        let exit = four.or(six);
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (place, wish) in wishes.iter().enumerate() {
             let plugged = self.find_up(&wish.network).and_then(|id| {
-                let interface = self.interface(&id, &endpoints)?;
+                let interface = self.interface(&id, &wish.request, &endpoints)?;
                 self.plug(sandbox, &id, &wish.request, (&interface, exit == Some(place)))
             });
             match plugged {
@@ -199,24 +222,25 @@ impl Inner {
                 }
             }
         }
+        // IPv6 may lead out elsewhere than IPv4.
+        let elsewhere = six.filter(|_| six != exit).and_then(|place| endpoints.get(place));
+        if let Some(place) = elsewhere
+            && let Err(error) = sandbox.set_gateways(&place.interface, None, place.gateway6)
+        {
+            self.give_back(&endpoints);
+            return Err(error.into());
+        }
         Ok(endpoints)
     }
 
-    /// Which network gives the default route: the highest priority; then those with a way out, in the order of names.
-    fn way_out(&self, wishes: &[Wish]) -> Result<Option<usize>, Fault> {
+    /// Which networks give the default routes of IPv4 and of IPv6.
+    fn way_out(&self, wishes: &[Wish]) -> Result<[Option<usize>; 2], Fault> {
         let book = self.book();
-        let mut best: Option<(i64, bool, &str, usize)> = None;
-        for (place, wish) in wishes.iter().enumerate() {
-            let record = &book.find(&wish.network)?.record;
-            if record.driver == Driver::Null {
-                continue;
-            }
-            let key = (-wish.request.gw_priority, record.internal, wish.network.as_str(), place);
-            if best.is_none_or(|best| key < best) {
-                best = Some(key);
-            }
-        }
-        Ok(best.filter(|(_, internal, _, _)| !internal).map(|(.., place)| place))
+        let records = wishes
+            .iter()
+            .map(|wish| Ok((&book.find(&wish.network)?.record, wish.request.gw_priority)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        Ok(super::book::exits(records.into_iter()))
     }
 
     /// A network by name, with what stands behind it in place.
@@ -232,8 +256,20 @@ impl Inner {
         Ok(id)
     }
 
-    /// The first name of an interface that is free inside.
-    pub(super) fn interface(&self, id: &str, endpoints: &[Endpoint]) -> Result<String, Fault> {
+    /// The name that was asked for, or the first one that is free inside.
+    pub(super) fn interface(
+        &self,
+        id: &str,
+        request: &EndpointRequest,
+        endpoints: &[Endpoint],
+    ) -> Result<String, Fault> {
+        let is_free = |name: &String| endpoints.iter().all(|endpoint| endpoint.interface != *name);
+        if let Some(name) = request.driver_opts.get(IFNAME) {
+            return Some(name.clone()).filter(is_free).ok_or_else(|| {
+                Fault::conflict(format!("the container has an interface `{name}` already"))
+                    .with_hint(format!("choose another name in the option `{IFNAME}`"))
+            });
+        }
         let prefix = {
             let book = self.book();
             let option = book
@@ -242,15 +278,12 @@ impl Inner {
                 .and_then(|network| network.record.options.get(super::request::PREFIX).cloned());
             option.unwrap_or_else(|| "eth".to_owned())
         };
-        (0..1000)
-            .map(|number| format!("{prefix}{number}"))
-            .find(|name| endpoints.iter().all(|endpoint| endpoint.interface != *name))
-            .ok_or_else(|| {
-                Fault::new(
-                    naru_errdefs::Kind::ResourceExhausted,
-                    "a container can be in at most 1000 networks",
-                )
-            })
+        (0..1000).map(|number| format!("{prefix}{number}")).find(is_free).ok_or_else(|| {
+            Fault::new(
+                naru_errdefs::Kind::ResourceExhausted,
+                "a container can be in at most 1000 networks",
+            )
+        })
     }
 
     /// Gives addresses back of places that nobody came to.
@@ -295,6 +328,9 @@ impl Inner {
             resolver.leave(id);
         }
         self.withdraw(&running.places);
+        // Only now, or whoever is given one of them at once would find it in use.
+        drop(running.reserved);
+        self.book().ports.free(&running.places.published, id);
         // The interfaces go with the namespace, which the kernel takes apart when nobody holds it any more.
         for endpoint in &running.places.endpoints {
             self.tell(&endpoint.network, "disconnect", id);

@@ -1,12 +1,13 @@
 //! Acts: ports of the host that lead to containers.
 
-use super::Inner;
 use super::ports::{Wanted, addresses};
-use super::record::{Driver, Endpoint, Places};
+use super::record::{Driver, Endpoint, NetworkRecord, Places};
 use super::request::HOST_BINDING;
-use crate::model::PublishedPort;
+use super::{Inner, Networks};
+use crate::model::{EndpointRequest, PublishedPort};
 use naru_errdefs::{Fault, Kind};
 use naru_network::firewall::{self, Proto, Published};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 
@@ -17,6 +18,39 @@ pub(super) struct Got {
     pub(super) ports: Vec<PublishedPort>,
     /// Sockets that keep others away from them.
     pub(super) reserved: Vec<OwnedFd>,
+}
+
+impl Networks {
+    /// Those of the ports that a container wants which everybody who reaches the host will reach.
+    pub(crate) fn open_to_all<'a>(
+        &self,
+        mode: &str,
+        asked: &BTreeMap<String, EndpointRequest>,
+        wanted: &'a [Wanted],
+    ) -> Vec<&'a Wanted> {
+        if self.inner.options.allowed_sources.is_some() {
+            return Vec::new();
+        }
+        let target = {
+            let book = self.inner.book();
+            Networks::in_order(mode, asked).iter().find_map(|wish| {
+                let record = &book.find(&wish.network).ok()?.record;
+                is_open(record).then(|| record.id.clone())
+            })
+        };
+        let Some(target) = target else { return Vec::new() };
+        let binding = self.inner.binding_of(&target);
+        let is_world = |port: &&Wanted| match port.address {
+            Some(address) => address.is_unspecified(),
+            None => binding.is_none(),
+        };
+        wanted.iter().filter(is_world).collect()
+    }
+}
+
+/// Whether published ports can lead to containers of a network: on a bridge with a way out.
+fn is_open(record: &NetworkRecord) -> bool {
+    record.driver == Driver::Bridge && !record.internal
 }
 
 impl Inner {
@@ -48,18 +82,41 @@ impl Inner {
                 places.name, target.id
             ))
         })?;
+        self.forget_ways(got.ports.iter().filter(|port| port.protocol == "udp").map(|port| {
+            let host = Some(port.host_ip).filter(|address| !address.is_unspecified());
+            (host, port.host_port)
+        }));
         Ok(got)
     }
 
-    /// The place that published ports lead to: the first on a bridge with a way out.
+    /// Packets of UDP go on the way of those before them, past a port that is published only now, or to a container that is
+    /// gone, for as long as they come. Lets the kernel forget the ways to these addresses and ports; off everybody's path.
+    fn forget_ways(&self, to: impl Iterator<Item = (Option<IpAddr>, u16)>) {
+        let to: Vec<(Option<IpAddr>, u16)> = to.collect();
+        if to.is_empty() {
+            return;
+        }
+        self.later(move |_inner| {
+            for (address, port) in to {
+                if let Err(error) = firewall::forget_connections(Proto::Udp, address, port) {
+                    tracing::warn!(
+                        port,
+                        "what is sent to a UDP port may go on to where it went before: {error}"
+                    );
+                }
+            }
+        });
+    }
+
+    /// The place that published ports lead to, on a bridge with a way out: the one that the default route leads through, or
+    /// answers would take another way than questions.
     fn target(&self, places: &Places) -> Option<Endpoint> {
         let book = self.book();
         let open = |endpoint: &&Endpoint| {
-            book.networks.get(&endpoint.network).is_some_and(|network| {
-                network.record.driver == Driver::Bridge && !network.record.internal
-            })
+            book.networks.get(&endpoint.network).is_some_and(|network| is_open(&network.record))
         };
-        places.endpoints.iter().find(open).cloned()
+        let exits = book.exits(&places.endpoints);
+        exits.into_iter().flatten().chain(&places.endpoints).find(open).cloned()
     }
 
     fn choose_port(
@@ -72,6 +129,19 @@ impl Inner {
         let default = self.binding_of(&target.network);
         let address = wish.address.or(default);
         let hosts = addresses(address, target.ipv4.is_some(), target.ipv6.is_some());
+        let has = |host: &&IpAddr| {
+            if host.is_ipv4() { target.ipv4.is_some() } else { target.ipv6.is_some() }
+        };
+        if let Some(host) = hosts.iter().find(|host| !has(host)) {
+            let family = if host.is_ipv4() { 4 } else { 6 };
+            return Err(Fault::invalid(format!(
+                "cannot publish port {}/{} at {host}: the container has no IPv{family} address",
+                wish.container_port, wish.protocol
+            ))
+            .with_hint(format!(
+                "leave the address out, or bring the container into a network with IPv{family}"
+            )));
+        }
         let ephemeral = firewall::local_port_range();
         let candidates = self.book().ports.candidates(wish, &ephemeral);
         let mut last = None;
@@ -177,6 +247,8 @@ impl Inner {
                 &fault,
             );
         }
+        let datagrams = rules.iter().filter(|rule| rule.proto == Proto::Udp);
+        self.forget_ways(datagrams.map(|rule| (Some(rule.to.ip()), rule.to.port())));
     }
 
     /// The rules of a running container's ports.

@@ -78,10 +78,15 @@ pub(crate) fn name(name: &str) -> Result<(), Fault> {
         ));
     }
     let first = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
-    let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-    if !first || !rest || name.len() > LONGEST_NAME || name.starts_with("container:") {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ' ');
+    if !first
+        || !name.chars().all(good)
+        || name.ends_with(' ')
+        || name.len() > LONGEST_NAME
+        || name.starts_with("container:")
+    {
         return Err(Fault::invalid(format!("invalid network name: {name}")).with_hint(format!(
-            "a name has up to {LONGEST_NAME} letters, digits, `_`, `.` and `-`, and begins with a letter or digit"
+            "a name has up to {LONGEST_NAME} letters, digits, `_`, `.`, `-` and spaces within, and begins with a letter or digit"
         )));
     }
     Ok(())
@@ -308,11 +313,22 @@ mod tests {
 
     #[test]
     fn names_with_tricks_are_refused() {
-        for good in ["a", "lan-1", "my.net_2", "0"] {
+        for good in ["a", "lan-1", "my.net_2", "0", "a b"] {
             assert!(name(good).is_ok(), "{good}");
         }
-        for bad in ["", " ", "../x", "a/b", "-a", "a b", "bridge", "container:x", &"x".repeat(129)]
-        {
+        for bad in [
+            "",
+            " ",
+            "../x",
+            "a/b",
+            "-a",
+            " a",
+            "a ",
+            "a\tb",
+            "bridge",
+            "container:x",
+            &"x".repeat(129),
+        ] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

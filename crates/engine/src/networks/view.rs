@@ -52,6 +52,7 @@ pub(super) fn admits(book: &Book, network: &Network, filter: &NetworkFilter) -> 
     any(&filter.name, |name| record.name.contains(name.as_str()))
         && any(&filter.id, |id| record.id.starts_with(id.as_str()))
         && any(&filter.driver, |driver| record.driver.as_str() == driver)
+        && any(&filter.scope, |scope| scope == "local")
         && filter.label.iter().all(|label| label_matches(label, &record.labels))
         && !filter.label_not.iter().any(|label| label_matches(label, &record.labels))
         && filter.builtin.is_none_or(|wanted| wanted == builtin)
@@ -85,6 +86,8 @@ impl Networks {
             };
             let none = Endpoint::default();
             let place = place.unwrap_or(&none);
+            let mac = if place.mac.is_empty() { &request.mac } else { &place.mac };
+            let mac = mac.clone();
             views.insert(
                 name,
                 EndpointView {
@@ -95,7 +98,7 @@ impl Networks {
                     ipv6: place.ipv6,
                     gateway4: place.gateway4,
                     gateway6: place.gateway6,
-                    mac: place.mac.clone(),
+                    mac,
                     dns_names,
                 },
             );

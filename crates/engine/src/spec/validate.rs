@@ -1,7 +1,7 @@
 //! Pure: what `create` refuses before anything is made; small checks, one after the other.
 
 use super::{capabilities, devices, modes, mounts, resources, security};
-use crate::model::{ContainerConfig, HostConfig, RestartName};
+use crate::model::{ContainerConfig, HostConfig, MountKind, RestartName};
 use naru_errdefs::Fault;
 
 /// Refuses requests that cannot be served. `processors` is how many the host has.
@@ -24,10 +24,14 @@ pub(crate) fn validate(
         return Err(Fault::invalid("invalid userns mode: ".to_owned() + &host.userns_mode)
             .with_hint("user namespaces are not remapped: use `host` or leave it out"));
     }
-    if !matches!(host.volume_driver.as_str(), "" | "local") {
-        return Err(crate::volumes::no_driver("", &host.volume_driver));
+    let points = mounts::points(config, host, Vec::new())?;
+    if !matches!(host.volume_driver.as_str(), "" | "local")
+        && let Some(point) = points.iter().find(|point| point.kind == MountKind::Volume)
+    {
+        // Without a volume nobody asks the driver for anything, and Docker does not either.
+        let name = point.name.as_deref().unwrap_or_default();
+        return Err(crate::volumes::no_driver(name, &host.volume_driver));
     }
-    mounts::points(config, host, Vec::new())?;
     for device in &host.resources.devices {
         devices::validate(device)?;
     }

@@ -4,24 +4,54 @@ mod containers;
 pub mod floor;
 mod measure;
 mod memory;
+mod net;
 mod peers;
 mod report;
 
 use crate::{shell, test};
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Runs the benchmark of a name and writes its table into `docs/benchmarks.md`.
 pub fn run(args: &[String]) -> Result<(), String> {
     let quick = args.iter().any(|arg| arg == "--quick");
     match args.iter().find(|arg| !arg.starts_with("--")).map(String::as_str) {
         Some("run") => {
-            if std::env::var_os("NARU_BIN").is_none() {
-                shell::run("cargo", &["build", "--release", "--package", "naru"])?;
-            }
-            let binary = std::env::var_os("NARU_BIN").map_or_else(test::release_binary, Into::into);
             let rounds = if quick { 10 } else { 40 };
-            let rows = containers::run(&binary, rounds)?;
+            let rows = containers::run(&binary()?, rounds)?;
             report::publish("run", &rows, !quick)
         }
-        _ => Err("usage: cargo xtask bench run [--quick]".to_owned()),
+        Some("net") => {
+            let binary = binary()?;
+            let rows = net::run(&binary, if quick { 5 } else { 12 })?;
+            report::publish("net", &rows, !quick)
+        }
+        _ => Err("usage: cargo xtask bench run|net [--quick]".to_owned()),
+    }
+}
+
+/// What is measured: a binary made for it, or the one that `NARU_BIN` names.
+fn binary() -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("NARU_BIN") {
+        return Ok(path.into());
+    }
+    shell::run("cargo", &["build", "--release", "--package", "naru"])?;
+    Ok(test::release_binary())
+}
+
+/// This program as the load program of `bench net`: prints what it measured.
+pub fn load(args: &[String]) -> ExitCode {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match net::load(&args) {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(measured)) => match writeln!(std::io::stdout(), "{measured}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_closed) => ExitCode::FAILURE,
+        },
+        Err(error) => {
+            shell::say(&format!("load {}: {error}", args.join(" ")));
+            ExitCode::FAILURE
+        }
     }
 }

@@ -16,7 +16,7 @@ tasks:
   tidy               the house rules: crate arrows, module docs, names, sizes
   deps [--install]   the Debian packages that the tests need: list what is missing, or install it
   vm-test            the limits tests under cgroup v2, in a small virtual machine
-  bench run          side by side with docker, podman and runc; writes docs/benchmarks.md
+  bench run|net [--quick]   side by side with docker, podman and runc; writes docs/benchmarks.md (not with --quick)
   deny               supply chain rules, when cargo-deny is installed";
 
 fn main() -> ExitCode {
@@ -28,8 +28,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if let ("floor", [dir]) = (task, rest) {
-        return bench::floor::enter(std::path::Path::new(dir));
+    match (task, rest) {
+        ("floor", [dir]) => return bench::floor::enter(std::path::Path::new(dir), false),
+        ("floor", [dir, _]) => return bench::floor::enter(std::path::Path::new(dir), true),
+        ("load", rest) => return bench::load(rest),
+        _ => {}
     }
     let result = match task {
         "test" => test::run(rest),

@@ -85,6 +85,8 @@ impl Supervisor {
                 Err(fault)
             }
         };
+        // A start that failed leaves it to nobody.
+        self.networks.let_go_bare(&record.id);
         if let Some(saving) = saving {
             let saved = match saving.await {
                 Ok(saved) => saved,
@@ -189,6 +191,10 @@ impl Supervisor {
             }
             _ => None,
         };
+        let bare = match mode {
+            Network::None => Some(self.networks.enter_bare(&record.id)?),
+            Network::Host | Network::Container(_) | Network::Networks(_) => None,
+        };
         let hostname = match (&joined_network, host.network_mode.as_str()) {
             (Some((other, _)), _) => other.hostname(),
             (None, "host") if record.config.hostname.is_empty() => host_name(),
@@ -204,10 +210,10 @@ impl Supervisor {
         };
         let files = match &joined_network {
             // The files are the other container's, as its network is.
-            Some((other, _)) => self.files_of(&other.id),
+            Some((other, _)) => self.files_of(other),
             None => {
                 self.write_files(record, &hostname, entered.as_ref())?;
-                self.files_of(&record.id)
+                self.files_of(record)
             }
         };
         let namespace = |joined: &Option<(Record, u32)>, kind: &str| {
@@ -217,7 +223,9 @@ impl Supervisor {
             hostname,
             linked: self.linked(record),
             joined: Joined {
-                network: namespace(&joined_network, "net").or(entered.map(|entered| entered.path)),
+                network: namespace(&joined_network, "net")
+                    .or(entered.map(|entered| entered.path))
+                    .or(bare),
                 ipc: namespace(&ipc, "ipc"),
                 pid: namespace(&pid, "pid"),
             },
@@ -278,8 +286,8 @@ impl Supervisor {
         Ok(Some(path))
     }
 
-    pub(crate) fn files_of(&self, id: &str) -> Vec<(&'static str, PathBuf)> {
-        FILES.iter().map(|(inside, name)| (*inside, self.places.file(id, name))).collect()
+    pub(crate) fn files_of(&self, record: &Record) -> Vec<(&'static str, PathBuf)> {
+        FILES.iter().map(|(inside, name)| (*inside, self.places.file(record, name))).collect()
     }
 
     fn write_files(
@@ -296,7 +304,7 @@ impl Supervisor {
         for (name, text) in
             [("hostname", format!("{hostname}\n")), ("hosts", hosts), ("resolv.conf", resolv)]
         {
-            let path = self.places.file(&record.id, name);
+            let path = self.places.file(record, name);
             write_file(&path, text.as_bytes())
                 .during(|| format!("cannot write `{}`", path.display()))?;
         }

@@ -9,6 +9,7 @@
 //!
 //! What forwards packets is the kernel: while no daemon is there, everything but new names goes on.
 
+mod bare;
 mod book;
 mod cable;
 mod connect;
@@ -45,6 +46,7 @@ use record::{NetworkRecord, Places};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// What the daemon was told of networks.
@@ -101,6 +103,9 @@ impl NetworkOptions {
     }
 }
 
+/// How long what is made ready in advance waits for the start that took the last one: longer than a start takes.
+const REFILL_AFTER: Duration = Duration::from_millis(25);
+
 impl NetworkOptions {
     /// Whether the default network is as these say.
     fn fit(&self, record: &NetworkRecord) -> bool {
@@ -143,6 +148,7 @@ pub(crate) struct Inner {
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
     watching: Mutex<bool>,
+    bare: bare::Bare,
     /// One namespace is made ready at a time.
     filling: Mutex<()>,
 }
@@ -165,6 +171,7 @@ impl Networks {
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),
             watching: Mutex::new(false),
+            bare: bare::Bare::default(),
             filling: Mutex::default(),
         });
         inner.read_records()?;
@@ -313,6 +320,20 @@ impl Inner {
         if let Some(me) = self.me.upgrade() {
             self.runtime.spawn_blocking(move || work(&me));
         }
+    }
+
+    /// Makes something ready again of which `left` still wait. While some do, a container that is being started right now
+    /// has the processors and the kernel's locks for itself.
+    fn refill(&self, left: usize, work: impl FnOnce(&Inner) + Send + 'static) {
+        if left == 0 {
+            return self.later(work);
+        }
+        let Some(me) = self.me.upgrade() else { return };
+        let runtime = self.runtime.clone();
+        self.runtime.spawn(async move {
+            tokio::time::sleep(REFILL_AFTER).await;
+            runtime.spawn_blocking(move || work(&me));
+        });
     }
 
     /// Runs what may block on a thread that may be blocked.

@@ -2,19 +2,21 @@
 //!
 //! ```text
 //! <data root>/containers/<id>/<id>-json.log[.1, .2]     what it wrote
-//!                            /hostname, hosts, resolv.conf
+//!                            /hostname, hosts, resolv.conf   of one that stays when it ends
 //! <data root>/volumes/<name>/_data                      a volume
 //!                       /unfinished                 it is not recorded yet, or no longer
 //!                       /part                       being filled
 //!                  /.gone-<random>                  being removed
 //! <exec root>/containers/<id>/record.json               the record of a container that goes when it ends
 //!                            /exit.json                 an exit that no daemon was there to hear of
+//!                            /hostname, hosts, resolv.conf   of a container that goes when it ends
 //!                            /network.json              its networks while it runs
 //!                            /shm                       shared memory that other containers may join
 //! <exec root>/mounts/<name>                             the number of the file system mounted for a volume
 //! <exec root>/boot                                      the boot in which all of this was written
 //! ```
 
+use crate::record::Record;
 use naru_errdefs::{Fault, ResultExt};
 use std::fs;
 use std::io::ErrorKind;
@@ -84,8 +86,14 @@ impl Places {
     }
 
     /// A file that is mounted into a container.
-    pub(crate) fn file(&self, id: &str, name: &str) -> PathBuf {
-        self.container(id).join(name)
+    pub(crate) fn file(&self, record: &Record, name: &str) -> PathBuf {
+        // Written for every run: no disk is troubled for one that leaves nothing.
+        let place = if record.is_ephemeral() {
+            self.running(&record.id)
+        } else {
+            self.container(&record.id)
+        };
+        place.join(name)
     }
 
     /// What a container has as long as the host is up.

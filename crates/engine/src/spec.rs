@@ -161,9 +161,8 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<LinuxNamespace>, F
     use LinuxNamespaceType as T;
     let mut list = vec![namespace(T::Mount, None)];
     match modes::network(&host.network_mode)? {
-        modes::Network::None => list.push(namespace(T::Network, None)),
         modes::Network::Host => {}
-        modes::Network::Networks(_) | modes::Network::Container(_) => {
+        modes::Network::None | modes::Network::Networks(_) | modes::Network::Container(_) => {
             list.push(namespace(T::Network, facts.joined.network.clone()));
         }
     }

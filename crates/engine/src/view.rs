@@ -126,7 +126,7 @@ impl Supervisor {
             record.mounts.iter().any(|point| Path::new(&point.destination) == Path::new(inside))
         };
         let files = self
-            .files_of(&record.id)
+            .files_of(record)
             .into_iter()
             .filter(|(inside, outside)| !covered(inside) && outside.exists())
             .map(|(inside, outside)| Bind {

@@ -5,26 +5,41 @@
 use crate::journal::Journal;
 use crate::leases::Registry;
 use crate::schema::Layout;
+use crate::spares::Spares;
 use crate::trash::Trash;
 use naru_kernel::fs::Lock;
 use naru_oci::Digest;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shared by all handles. Fields are dropped in this order.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) journal: Journal,
     pub(crate) trash: Trash,
+    /// After the trash, whose thread makes them.
+    pub(crate) spares: Spares,
     pub(crate) leases: Mutex<Registry>,
     /// Resumable blobs that somebody is writing.
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
     pub(crate) layout: Layout,
-    numbers: AtomicU64,
-    /// Numbers of things that are being made.
-    in_use: Mutex<BTreeSet<u64>>,
+    pub(crate) numbers: Arc<Numbers>,
     _lock: Lock,
+}
+
+/// Numbers of ingests and snapshots.
+#[derive(Debug)]
+pub(crate) struct Numbers {
+    next: AtomicU64,
+    /// Those of things that are being made, or wait for use.
+    in_use: Mutex<BTreeSet<u64>>,
+}
+
+impl Numbers {
+    fn in_use(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Core {
@@ -35,36 +50,37 @@ impl Core {
         first: u64,
         lock: Lock,
     ) -> Core {
+        let numbers = Arc::new(Numbers { next: AtomicU64::new(first), in_use: Mutex::default() });
         Core {
             journal,
             trash,
+            spares: Spares::new(&layout, &numbers),
             leases: Mutex::default(),
             partial: Mutex::default(),
             layout,
-            numbers: AtomicU64::new(first),
-            in_use: Mutex::default(),
+            numbers,
             _lock: lock,
         }
     }
 
     /// Whether somebody is making the thing of this number.
     pub(crate) fn is_in_use(&self, number: u64) -> bool {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
+        self.numbers.in_use().contains(&number)
     }
 }
 
 /// A number that no ingest and no snapshot of the store has, while its thing is being made.
 #[derive(Debug)]
 pub(crate) struct Number {
-    core: Arc<Core>,
+    numbers: Arc<Numbers>,
     number: u64,
 }
 
 impl Number {
-    pub(crate) fn next(core: &Arc<Core>) -> Number {
-        let number = core.numbers.fetch_add(1, Ordering::Relaxed);
-        core.in_use.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        Number { core: Arc::clone(core), number }
+    pub(crate) fn next(numbers: &Arc<Numbers>) -> Number {
+        let number = numbers.next.fetch_add(1, Ordering::Relaxed);
+        numbers.in_use().insert(number);
+        Number { numbers: Arc::clone(numbers), number }
     }
 
     pub(crate) fn get(&self) -> u64 {
@@ -74,7 +90,7 @@ impl Number {
 
 impl Drop for Number {
     fn drop(&mut self) {
-        self.core.in_use.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        self.numbers.in_use().remove(&self.number);
     }
 }
 

@@ -18,6 +18,7 @@ mod repositories;
 mod row;
 mod schema;
 mod snapshots;
+mod spares;
 mod ticket;
 mod trash;
 mod verify;

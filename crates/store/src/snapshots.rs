@@ -198,6 +198,7 @@ impl Snapshots {
     /// Makes the writable snapshot of a container, durably.
     pub fn prepare(&self, key: &str, parent: Option<ChainId>) -> Result<OverlayMount, StoreError> {
         let (batch, made) = self.prepare_batch(key, parent)?;
+        self.copy(&made, key, parent);
         let committed = self.core.journal.commit(batch);
         self.prepared(made, committed)
     }
@@ -222,6 +223,7 @@ impl Snapshots {
         parent: Option<ChainId>,
     ) -> Result<Prepared, StoreError> {
         let (changes, made) = self.prepare_batch(key, parent)?;
+        self.copy(&made, key, parent);
         batch.checks.extend(changes.checks);
         batch.changes.extend(changes.changes);
         Ok(made)
@@ -264,7 +266,9 @@ impl Snapshots {
 
     fn discard(&self, row: &ActiveRow) -> Result<(), StoreError> {
         failpoint::hit("snapshot.before-discard");
-        self.core.trash.discard(&self.core.layout.snapshot(row.number))
+        self.core.trash.discard(&self.core.layout.snapshot(row.number))?;
+        self.core.spares.refill(&self.core.trash);
+        Ok(())
     }
 
     fn prepare_batch(
@@ -272,26 +276,37 @@ impl Snapshots {
         key: &str,
         parent: Option<ChainId>,
     ) -> Result<(Batch, Prepared), StoreError> {
-        let number = Number::next(&self.core);
-        let row = ActiveRow { number: number.get(), parent };
-        let mount = self.overlay(&row)?;
-        let mut batch = Batch::new();
+        let lower = self.lower(parent)?;
         let active = Key::active(key);
         if self.core.journal.contains(&active) {
             return Err(StoreError::Taken { table: table::ACTIVE.to_owned(), key: key.to_owned() });
         }
+        let spare = self.core.spares.take(&self.core.trash);
+        let is_there = spare.is_some();
+        let number = spare.unwrap_or_else(|| Number::next(&self.core.numbers));
+        let row = ActiveRow { number: number.get(), parent };
+        let mount = Some(self.above(lower, row.number));
+        let made = Prepared { core: Arc::clone(&self.core), number, mount };
+        let mut batch = Batch::new();
         batch.check(active.clone(), Check::Absent);
         if let Some(parent) = &parent {
             batch.check(Key::snapshot(parent), Check::Present);
         }
         batch.put(active, &row);
-        let made = Prepared { core: Arc::clone(&self.core), number, mount: Some(mount) };
-        make_active(&self.core.layout, row.number, made.top_layer().as_deref())?;
-        // A copy for a rebuild; not worth a wait.
-        let copy = SnapshotCopy::Active { key: key.to_owned(), parent };
-        drop(write_copy(&self.core.layout.snapshot(row.number), &copy));
+        let top = made.top_layer();
+        if is_there {
+            look_like(&self.core.layout.snapshot(row.number).join("fs"), top.as_deref())?;
+        } else {
+            make_active(&self.core.layout, row.number, top.as_deref())?;
+        }
         failpoint::hit("snapshot.before-active-row");
         Ok((batch, made))
+    }
+
+    /// A copy of the row for a rebuild; not worth a wait. Who is forgotten with the process is not rebuilt.
+    fn copy(&self, made: &Prepared, key: &str, parent: Option<ChainId>) {
+        let copy = SnapshotCopy::Active { key: key.to_owned(), parent };
+        drop(write_copy(&self.core.layout.snapshot(made.number.get()), &copy));
     }
 
     fn prepared(
@@ -305,20 +320,29 @@ impl Snapshots {
     }
 
     fn overlay(&self, row: &ActiveRow) -> Result<OverlayMount, StoreError> {
+        Ok(self.above(self.lower(row.parent)?, row.number))
+    }
+
+    /// The layers below a container's, top first.
+    fn lower(&self, parent: Option<ChainId>) -> Result<Vec<PathBuf>, StoreError> {
         let mut lower: Vec<PathBuf> = self
-            .numbers(row.parent)?
+            .numbers(parent)?
             .into_iter()
             .map(|number| PathBuf::from(format!("{number}/fs")))
             .collect();
         if lower.is_empty() {
             lower.push(PathBuf::from("empty"));
         }
-        Ok(OverlayMount {
+        Ok(lower)
+    }
+
+    fn above(&self, lower: Vec<PathBuf>, number: u64) -> OverlayMount {
+        OverlayMount {
             base: self.core.layout.snapshots(),
             lower,
-            upper: PathBuf::from(format!("{}/fs", row.number)),
-            work: PathBuf::from(format!("{}/work", row.number)),
-        })
+            upper: PathBuf::from(format!("{number}/fs")),
+            work: PathBuf::from(format!("{number}/work")),
+        }
     }
 
     /// The numbers of a chain, top first.
@@ -397,7 +421,7 @@ impl Pending {
         parent: Option<ChainId>,
         lease: LeaseId,
     ) -> Result<Pending, StoreError> {
-        let number = Number::next(core);
+        let number = Number::next(&core.numbers);
         let place = core.layout.pending().join(number.get().to_string());
         make_dir(&place, 0o700)?;
         let core = Arc::clone(core);
@@ -520,23 +544,27 @@ pub(crate) fn make_active(
     let upper = place.join("fs");
     make_dir(&upper, 0o755)?;
     make_dir(&place.join("work"), 0o700)?;
+    look_like(&upper, top)
+}
+
+/// Gives a new directory the owner and mode of another.
+fn look_like(upper: &Path, top: Option<&Path>) -> Result<(), StoreError> {
     if let Some(top) = top
         && let Ok(root) = std::fs::metadata(top)
     {
         let mode = root.mode() & 0o7777;
         let mut done = Ok(());
         if mode != 0o755 {
-            done = std::fs::set_permissions(&upper, PermissionsExt::from_mode(mode));
+            done = std::fs::set_permissions(upper, PermissionsExt::from_mode(mode));
         }
         if root.uid() != 0 || root.gid() != 0 {
-            done = done.and_then(|()| {
-                std::os::unix::fs::chown(&upper, Some(root.uid()), Some(root.gid()))
-            });
+            done = done
+                .and_then(|()| std::os::unix::fs::chown(upper, Some(root.uid()), Some(root.gid())));
             // Changing the owner takes the special bits away.
             done = done
-                .and_then(|()| std::fs::set_permissions(&upper, PermissionsExt::from_mode(mode)));
+                .and_then(|()| std::fs::set_permissions(upper, PermissionsExt::from_mode(mode)));
         }
-        done.map_err(StoreError::io("set the owner and mode of", &upper))?;
+        done.map_err(StoreError::io("set the owner and mode of", upper))?;
     }
     Ok(())
 }

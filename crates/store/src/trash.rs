@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 enum Order {
     Remove(PathBuf),
+    Do(Box<dyn FnOnce() + Send>),
     Tell(SyncSender<()>),
 }
 
@@ -65,6 +66,13 @@ impl Trash {
         Ok(())
     }
 
+    /// Does something off the path of whoever asks, after what was asked for before.
+    pub(crate) fn later(&self, work: Box<dyn FnOnce() + Send>) {
+        if let Some(orders) = &self.orders {
+            drop(orders.send(Order::Do(work)));
+        }
+    }
+
     /// Waits until everything discarded so far is gone.
     pub(crate) fn settle(&self) {
         let (tell, told) = sync_channel(1);
@@ -85,6 +93,7 @@ fn empty(work: &Receiver<Order>) {
                     tracing::warn!(path = %path.display(), %error, "cannot empty the trash");
                 }
             }
+            Order::Do(work) => work(),
             Order::Tell(tell) => drop(tell.send(())),
         }
     }

@@ -15,7 +15,7 @@ pub fn written(pid: u32) -> u64 {
 }
 
 /// Pure: the number after a name.
-fn field(text: &str, name: &str) -> u64 {
+pub fn field(text: &str, name: &str) -> u64 {
     text.lines()
         .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.split_whitespace().next())

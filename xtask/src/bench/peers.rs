@@ -1,6 +1,8 @@
 //! The peers, each on roots and sockets of its own, with one and the same image. Acts: starts and ends what it started.
 
 use super::memory;
+use super::net::Machine;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,8 +18,23 @@ pub struct Docker {
 }
 
 impl Docker {
-    /// Starts it and imports the image.
+    /// Starts it without networks and imports the image.
     pub fn start(dir: &Path, tar: &Path) -> Result<Docker, String> {
+        let off = ["--bridge", "none", "--iptables=false", "--ip-forward=false"];
+        Docker::start_by(Command::new("dockerd"), &off, dir, tar)
+    }
+
+    /// Starts it with its bridge and packet rules on a machine of its own.
+    pub fn start_on(machine: &Machine, dir: &Path, tar: &Path) -> Result<Docker, String> {
+        Docker::start_by(machine.command("dockerd"), &[], dir, tar)
+    }
+
+    fn start_by(
+        mut dockerd: Command,
+        options: &[&str],
+        dir: &Path,
+        tar: &Path,
+    ) -> Result<Docker, String> {
         let dir = dir.join("docker");
         std::fs::create_dir_all(&dir).map_err(|error| error.to_string())?;
         let log = std::fs::File::options()
@@ -25,7 +42,7 @@ impl Docker {
             .append(true)
             .open(dir.join("log"))
             .map_err(|error| error.to_string())?;
-        let child = Command::new("dockerd")
+        let child = dockerd
             .arg("--data-root")
             .arg(dir.join("data"))
             .arg("--exec-root")
@@ -34,14 +51,8 @@ impl Docker {
             .arg(format!("unix://{}", dir.join("sock").display()))
             .arg("-p")
             .arg(dir.join("pid"))
-            .args([
-                "--bridge",
-                "none",
-                "--iptables=false",
-                "--ip-forward=false",
-                "--storage-driver",
-                "overlay2",
-            ])
+            .args(["--storage-driver", "overlay2"])
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -88,26 +99,46 @@ impl Drop for Docker {
 #[derive(Debug)]
 pub struct Podman {
     dir: PathBuf,
+    /// What it is run by, when not directly.
+    before: Vec<OsString>,
 }
 
 impl Podman {
     /// Imports the image.
     pub fn start(dir: &Path, tar: &Path) -> Result<Podman, String> {
-        let podman = Podman { dir: dir.join("podman") };
-        std::fs::create_dir_all(&podman.dir).map_err(|error| error.to_string())?;
+        Podman::start_by(Vec::new(), dir, tar)
+    }
+
+    /// Imports the image, to be run with its bridge on a machine of its own.
+    pub fn start_on(machine: &Machine, dir: &Path, tar: &Path) -> Result<Podman, String> {
+        let nsenter = machine.command("podman");
+        let before = std::iter::once(nsenter.get_program()).chain(nsenter.get_args());
+        let mut before: Vec<OsString> = before.map(OsString::from).collect();
+        before.pop();
+        Podman::start_by(before, dir, tar)
+    }
+
+    fn start_by(before: Vec<OsString>, dir: &Path, tar: &Path) -> Result<Podman, String> {
+        let podman = Podman { dir: dir.join("podman"), before };
+        let networks = podman.dir.join("networks");
+        std::fs::create_dir_all(&networks).map_err(|error| error.to_string())?;
         // Its own default is above what a process without CAP_SYS_RESOURCE may set.
-        super::report::write(
-            &podman.dir.join("containers.conf"),
-            "[containers]\ndefault_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]\n",
-        )?;
+        let limits =
+            "[containers]\ndefault_ulimits = [\"nofile=1024:4096\", \"nproc=4096:4096\"]\n";
+        let network = format!(
+            "[network]\nnetwork_backend = \"cni\"\nnetwork_config_dir = \"{}\"\n",
+            networks.display()
+        );
+        super::report::write(&podman.dir.join("containers.conf"), &format!("{limits}{network}"))?;
         super::measure::timed(&mut podman.command(&["import", &tar.to_string_lossy(), IMAGE]))?;
         Ok(podman)
     }
 
     /// podman with its private roots.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("podman");
-        command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
+        let mut words = self.before.iter().cloned().chain([OsString::from("podman")]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).env("CONTAINERS_CONF", self.dir.join("containers.conf"));
         command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.dir.join("run"));
         command
             .args([

@@ -154,7 +154,7 @@ fn asking_us(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
         return Ok(());
     }
     let entered = Entered { resolver: true, ..Entered::default() };
-    let path = inner.places.file(&record.id, "resolv.conf");
+    let path = inner.places.file(record, "resolv.conf");
     naru_network::in_place::change(&path, |text| {
         if naru_network::resolv_conf::is_ours(text) {
             inner.resolv_conf(record, Some(&entered))
@@ -180,7 +180,7 @@ fn changing_hosts(
     let before = entries();
     work()?;
     let after = entries();
-    let path = inner.places.file(&record.id, "hosts");
+    let path = inner.places.file(record, "hosts");
     naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &after))
         .map(drop)
         .during(|| format!("cannot change `{}`", path.display()))

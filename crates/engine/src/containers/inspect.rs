@@ -36,6 +36,7 @@ impl Containers {
         host.readonly_paths = Some(read_only);
         let mut config = record.config.clone();
         config.hostname = record.hostname();
+        let file = |name: &str| inner.places.file(&record, name);
         if config.mac_address.is_empty()
             && let Some(Wish { request, .. }) = Networks::wishes(&record).first()
         {
@@ -53,9 +54,9 @@ impl Containers {
             host,
             restart_count: record.restart_count,
             log_path: if logs { inner.places.log(&record.id) } else { PathBuf::new() },
-            hostname_path: inner.places.file(&record.id, "hostname"),
-            hosts_path: inner.places.file(&record.id, "hosts"),
-            resolv_conf_path: inner.places.file(&record.id, "resolv.conf"),
+            hostname_path: file("hostname"),
+            hosts_path: file("hosts"),
+            resolv_conf_path: file("resolv.conf"),
             mounts: shown_mounts(&record),
             networks,
             published,

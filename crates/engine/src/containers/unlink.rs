@@ -52,7 +52,7 @@ fn forget(inner: &Supervisor, record: &Record, link: &str) -> Result<(), Fault> 
         .into_iter()
         .map(entry)
         .collect();
-    let path = inner.places.file(&record.id, "hosts");
+    let path = inner.places.file(record, "hosts");
     naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &[]))
         .map(drop)
         .during(|| format!("cannot change `{}`", path.display()))

@@ -267,9 +267,9 @@ impl Inner {
     /// A namespace that is in no network yet.
     pub(super) fn make_sandbox(
         &self,
-        ipv6: bool,
+        (ipv6, resolver): (bool, bool),
     ) -> Result<(Sandbox, Option<ResolverSockets>), Fault> {
-        let spec = SandboxSpec { ipv6, low_ports: true, resolver: true };
+        let spec = SandboxSpec { ipv6, low_ports: true, resolver };
         Ok(Sandbox::make(&spec)?)
     }
 

@@ -1,6 +1,6 @@
 //! Acts: a container's way into its networks, and out.
 
-use super::book::{Running, dns_names};
+use super::book::{Network, Running, dns_names};
 use super::endpoint::IFNAME;
 use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
@@ -67,9 +67,10 @@ impl Networks {
 
     /// Whether [`Networks::enter`] would have to wait for the kernel, because no namespace is ready.
     pub(crate) fn must_wait(&self, record: &Record) -> bool {
-        if !matches!(crate::spec::modes::network(&record.host.network_mode), Ok(Mode::Networks(_)))
-        {
-            return false;
+        match crate::spec::modes::network(&record.host.network_mode) {
+            Ok(Mode::Networks(_)) => {}
+            Ok(Mode::None) => return self.inner.bare.is_empty(),
+            Ok(Mode::Host | Mode::Container(_)) | Err(_) => return false,
         }
         match Networks::wishes(record).as_slice() {
             [only] => {
@@ -113,7 +114,7 @@ impl Inner {
                 for wish in &wishes {
                     self.find_up(&wish.network)?;
                 }
-                let (sandbox, sockets) = self.make_sandbox(self.wants_ipv6(&wishes))?;
+                let (sandbox, sockets) = self.make_sandbox(self.wants(&wishes))?;
                 let sandbox = Arc::new(sandbox);
                 let endpoints = self.plug_all(&sandbox, &wishes)?;
                 (sandbox, sockets, endpoints)
@@ -212,12 +213,13 @@ impl Inner {
         list
     }
 
-    fn wants_ipv6(&self, wishes: &[Wish]) -> bool {
+    /// Whether a namespace for these networks needs IPv6, and the resolver.
+    fn wants(&self, wishes: &[Wish]) -> (bool, bool) {
         let book = self.book();
-        wishes.iter().any(|wish| {
-            wish.request.link_local.iter().any(IpAddr::is_ipv6)
-                || book.find(&wish.network).is_ok_and(|network| network.record.ipv6)
-        })
+        let networks = || wishes.iter().filter_map(|wish| book.find(&wish.network).ok());
+        let ipv6 = networks().any(|network| network.record.ipv6)
+            || wishes.iter().any(|wish| wish.request.link_local.iter().any(IpAddr::is_ipv6));
+        (ipv6, networks().any(Network::has_names))
     }
 
     /// Puts a namespace into all of its networks, or into none.
@@ -318,9 +320,10 @@ impl Inner {
     /// Whether a container with these places asks the resolver.
     pub(super) fn uses_resolver(&self, places: &Places) -> bool {
         let book = self.book();
-        places.endpoints.iter().any(|endpoint| {
-            book.networks.get(&endpoint.network).is_some_and(super::book::Network::has_names)
-        })
+        places
+            .endpoints
+            .iter()
+            .any(|endpoint| book.networks.get(&endpoint.network).is_some_and(Network::has_names))
     }
 
     pub(super) fn tell(&self, network: &str, action: &'static str, container: &str) {

@@ -31,14 +31,15 @@ impl Inner {
             gw_priority: wish.request.gw_priority,
             ..EndpointRequest::default()
         } == wish.request;
-        let (id, ready) = {
+        let (id, ready, left) = {
             let mut book = self.book();
             let id = book.find(&wish.network)?.record.id.clone();
             let Some(network) = book.networks.get_mut(&id) else { return Ok(None) };
             network.warm = true;
-            (id, if plain { network.ready.pop_front() } else { None })
+            let ready = if plain { network.ready.pop_front() } else { None };
+            (id, ready, network.ready.len())
         };
-        self.later(move |inner| inner.fill(&id));
+        self.refill(left, move |inner| inner.fill(&id));
         Ok(ready.map(|mut ready| {
             ready.endpoint.request = wish.request.clone();
             ready
@@ -64,7 +65,7 @@ impl Inner {
     fn fill_up(&self, id: &str) {
         loop {
             let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
-            let ipv6 = {
+            let wants = {
                 let book = self.book();
                 let busy =
                     book.networks.values().filter(|network| !network.ready.is_empty()).count();
@@ -76,12 +77,12 @@ impl Inner {
                             && network.ready.len() < WAITING
                             && (busy < NETWORKS || !network.ready.is_empty()) =>
                     {
-                        network.record.ipv6
+                        (network.record.ipv6, network.has_names())
                     }
                     _ => return,
                 }
             };
-            match self.make_ready(id, ipv6) {
+            match self.make_ready(id, wants) {
                 Ok(ready) => {
                     let mut book = self.book();
                     match book.networks.get_mut(id) {
@@ -144,8 +145,8 @@ impl Inner {
         }
     }
 
-    fn make_ready(&self, id: &str, ipv6: bool) -> Result<Ready, Fault> {
-        let (sandbox, sockets) = self.make_sandbox(ipv6)?;
+    fn make_ready(&self, id: &str, wants: (bool, bool)) -> Result<Ready, Fault> {
+        let (sandbox, sockets) = self.make_sandbox(wants)?;
         let interface = self.interface(id, &EndpointRequest::default(), &[])?;
         let internal = {
             let book = self.book();

@@ -49,6 +49,7 @@ impl Networks {
 
 impl Inner {
     fn close(&self) {
+        self.bare.close();
         let ids: Vec<String> = {
             let mut book = self.book();
             let used: std::collections::BTreeSet<String> = book

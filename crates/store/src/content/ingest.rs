@@ -37,7 +37,7 @@ pub struct Ingest {
 
 impl Ingest {
     pub(super) fn begin(core: &Arc<Core>, lease: LeaseId) -> Result<Ingest, StoreError> {
-        let number = Number::next(core);
+        let number = Number::next(&core.numbers);
         let path = core.layout.ingest(number.get());
         let file = fs::create_new(&path, 0o600).map_err(StoreError::io("create", &path))?;
         Ok(Ingest {

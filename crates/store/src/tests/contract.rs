@@ -131,6 +131,44 @@ fn layers_are_stacked_top_first_and_an_empty_image_has_a_layer_too() {
 }
 
 #[test]
+fn directories_wait_for_the_next_containers_and_go_with_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let there = || {
+        let entries = std::fs::read_dir(dir.path().join("snapshots")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.parse::<u64>().is_ok()).collect::<std::collections::BTreeSet<_>>()
+    };
+    store.snapshots.prepare_volatile("a", None).unwrap();
+    store.settle();
+    let waiting = there();
+    assert_eq!(waiting.len(), 3, "one that is used, two that wait: {waiting:?}");
+    assert_whole(&store);
+    let mount = store.snapshots.prepare("b", None).unwrap();
+    let place = mount.upper.parent().unwrap().display().to_string();
+    assert!(waiting.contains(&place), "{place} is one of {waiting:?}");
+    assert!(mount.base.join(&mount.upper).is_dir() && mount.base.join(&mount.work).is_dir());
+    // What cannot be made takes none away.
+    assert!(store.snapshots.prepare("b", None).is_err());
+    assert!(store.snapshots.prepare("c", Some(ChainId(Digest::of(b"?")))).is_err());
+    store.settle();
+    assert_eq!(there().len(), 3, "one is enough for the next");
+    store.snapshots.prepare("d", None).unwrap();
+    store.settle();
+    assert_eq!(there().len(), 5);
+    store.snapshots.prepare("e", None).unwrap();
+    store.snapshots.remove("d").unwrap();
+    store.settle();
+    assert_eq!(there().len(), 5, "what goes makes room for the next");
+    store.snapshots.remove("e").unwrap();
+    drop(store);
+    assert_eq!(there().len(), 2, "only those that are used are left");
+    let store = open(dir.path());
+    assert_eq!(store.snapshots.mount("b").unwrap(), mount);
+    assert_whole(&store);
+}
+
+#[test]
 fn the_root_of_a_container_looks_like_the_root_of_the_image() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let dir = tempfile::tempdir().unwrap();
@@ -143,9 +181,13 @@ fn the_root_of_a_container_looks_like_the_root_of_the_image() {
     std::os::unix::fs::chown(pending.dir(), Some(7), Some(8)).unwrap();
     std::fs::set_permissions(pending.dir(), PermissionsExt::from_mode(0o1770)).unwrap();
     pending.commit(0).unwrap();
-    let mount = store.snapshots.prepare("c", Some(chain)).unwrap();
-    let root = std::fs::metadata(mount.base.join(mount.upper)).unwrap();
-    assert_eq!((root.mode() & 0o7777, root.uid(), root.gid()), (0o1770, 7, 8));
+    // The first is made, the second has waited.
+    for key in ["c", "d"] {
+        let mount = store.snapshots.prepare(key, Some(chain)).unwrap();
+        let root = std::fs::metadata(mount.base.join(mount.upper)).unwrap();
+        assert_eq!((root.mode() & 0o7777, root.uid(), root.gid()), (0o1770, 7, 8), "{key}");
+        store.settle();
+    }
 }
 
 #[test]

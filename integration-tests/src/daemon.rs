@@ -18,6 +18,7 @@ pub struct Daemon {
     dir: tempfile::TempDir,
     child: Option<Child>,
     binary: PathBuf,
+    before: Vec<String>,
     extra: Vec<String>,
     machine: Option<Machine>,
 }
@@ -32,25 +33,32 @@ impl Daemon {
     /// Starts a daemon with more options.
     #[track_caller]
     pub fn start_with(extra: &[&str]) -> Daemon {
-        Daemon::start_on(None, extra)
+        Daemon::start_whole(None, &[], extra)
+    }
+
+    /// Starts a daemon by other words, which become it in the end (`nsenter --net=... --`).
+    #[track_caller]
+    pub fn start_under(before: &[String], extra: &[&str]) -> Daemon {
+        Daemon::start_whole(None, before, extra)
     }
 
     /// Starts a daemon on a network of its own, as if it were on another machine: whatever subnets and ports a test names
     /// are free there.
     #[track_caller]
     pub fn start_apart(extra: &[&str]) -> Daemon {
-        Daemon::start_on(Some(Machine::start()), extra)
+        Daemon::start_whole(Some(Machine::start()), &[], extra)
     }
 
     #[track_caller]
-    fn start_on(machine: Option<Machine>, extra: &[&str]) -> Daemon {
+    fn start_whole(machine: Option<Machine>, before: &[String], extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.
         let dir = tempfile::Builder::new()
             .prefix("naru-t")
             .tempdir_in("/tmp")
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), extra, machine };
+        let before = before.to_vec();
+        let mut daemon = Daemon { dir, child: None, binary: binary(), before, extra, machine };
         daemon.launch();
         daemon
     }
@@ -111,9 +119,15 @@ impl Daemon {
             .append(true)
             .open(self.dir().join("daemon.log"))
             .expect("a log");
-        let mut command = match &self.machine {
-            Some(machine) => machine.command(&self.binary),
-            None => Command::new(&self.binary),
+        let mut words = self.before.iter().map(std::ffi::OsString::from);
+        let mut command = match (words.next(), &self.machine) {
+            (Some(first), _) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.binary);
+                command
+            }
+            (None, Some(machine)) => machine.command(&self.binary),
+            (None, None) => Command::new(&self.binary),
         };
         let child = command
             .arg("daemon")

@@ -106,3 +106,10 @@ pub fn busybox_tar_with(links: &[(&str, &str)], files: &[(&str, u32, &[u8])]) ->
     }
     tar.into_inner().expect("a tar in memory")
 }
+
+/// The busybox root with a page for its `httpd` that tells who asks.
+pub fn who_tar() -> Vec<u8> {
+    let who = b"#!/bin/sh\nprintf 'Content-Type: text/plain\\r\\n\\r\\n%s\\n' \"$REMOTE_ADDR\"\n";
+    let links = [("bin/nslookup", "busybox"), ("bin/ping", "busybox"), ("bin/ping6", "busybox")];
+    busybox_tar_with(&links, &[("www/cgi-bin/who", 0o755, who)])
+}

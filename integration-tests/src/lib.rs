@@ -4,9 +4,11 @@
 
 pub mod daemon;
 pub mod debian;
+pub mod dns;
 pub mod image;
 pub mod leftovers;
 pub mod machine;
+pub mod machines;
 pub mod pty;
 pub mod run;
 

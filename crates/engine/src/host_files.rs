@@ -1,13 +1,42 @@
 //! Pure: the text of `hosts` and `resolv.conf` of a container.
 
-use crate::model::HostConfig;
+use crate::model::{ContainerConfig, HostConfig};
 use crate::networks::Entered;
 use naru_errdefs::Fault;
 use naru_network::hosts::{self, Entry};
 use naru_network::resolv_conf::{
-    HostDns, ResolvConf, Wishes, on_default_bridge, on_host_network, on_user_network,
+    HostDns, Nameserver, ResolvConf, Wishes, on_default_bridge, on_host_network, on_user_network,
 };
 use std::net::{IpAddr, Ipv4Addr};
+
+/// Refuses what the files could not say: addresses that are none, and words that would begin another line.
+pub(crate) fn check(config: &ContainerConfig, host: &HostConfig) -> Result<(), Fault> {
+    for text in &host.dns {
+        text.parse::<Nameserver>().map_err(|_syntax| {
+            Fault::invalid(format!("IP address is not correctly formatted: {text}"))
+                .with_hint("`--dns` takes the address of a name server")
+        })?;
+    }
+    // Whether the host can be reached from inside shows when the container starts.
+    let gateway = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    for text in &host.extra_hosts {
+        hosts::extra(text, &gateway).map_err(|bad| Fault::invalid(bad.to_string()))?;
+    }
+    let breaks =
+        |text: &str| text.contains(|letter: char| letter.is_whitespace() || letter.is_control());
+    for (what, text) in [("hostname", &config.hostname), ("domainname", &config.domainname)] {
+        if breaks(text) {
+            return Err(Fault::invalid(format!("invalid {what} {text:?}")));
+        }
+    }
+    for (what, list) in [("DNS search domain", &host.dns_search), ("DNS option", &host.dns_options)]
+    {
+        if let Some(text) = list.iter().find(|text| text.is_empty() || breaks(text)) {
+            return Err(Fault::invalid(format!("invalid {what} {text:?}")));
+        }
+    }
+    Ok(())
+}
 
 /// The text of `hosts`. `own` is the host's own text for a container on its network.
 pub(crate) fn hosts(
@@ -81,6 +110,44 @@ pub(crate) fn resolv_conf(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_files_cannot_say_is_refused() {
+        let refused = |config: ContainerConfig, host: HostConfig, says: &str| {
+            let fault = check(&config, &host).unwrap_err();
+            assert!(fault.message().contains(says), "{}", fault.message());
+        };
+        let plain = ContainerConfig::default;
+        let host = |change: fn(&mut HostConfig)| {
+            let mut host = HostConfig::default();
+            change(&mut host);
+            host
+        };
+        refused(
+            plain(),
+            host(|host| host.dns = vec!["1.2.3".into()]),
+            "not correctly formatted: 1.2.3",
+        );
+        refused(
+            plain(),
+            host(|host| host.extra_hosts = vec!["x".into()]),
+            "bad format for add-host",
+        );
+        refused(
+            plain(),
+            host(|host| host.dns_search = vec!["a\nb".into()]),
+            "search domain \"a\\nb\"",
+        );
+        refused(plain(), host(|host| host.dns_options = vec!["a b".into()]), "option \"a b\"");
+        let named = ContainerConfig { hostname: "a\n1.2.3.4 b".into(), ..plain() };
+        refused(named, HostConfig::default(), "invalid hostname");
+        let good = host(|host| {
+            host.dns = vec!["127.0.0.1".into(), "fe80::1%eth0".into(), "::1".into()];
+            host.dns_search = vec![".".into()];
+            host.extra_hosts = vec!["a:host-gateway".into()];
+        });
+        assert!(check(&plain(), &good).is_ok());
+    }
 
     #[test]
     fn hosts_name_the_container_and_its_extras() {

@@ -4,7 +4,7 @@
 use crate::container::Container;
 use crate::host_files;
 use crate::launcher::Job;
-use crate::model::{DeviceMapping, MountKind, MountPoint, Timestamp};
+use crate::model::{DeviceMapping, MountKind, MountPoint};
 use crate::networks::Entered;
 use crate::places::make_private;
 use crate::record::Record;
@@ -302,34 +302,13 @@ impl Supervisor {
         Ok(())
     }
 
-    fn resolv_conf(&self, record: &Record, entered: Option<&Entered>) -> String {
+    pub(crate) fn resolv_conf(&self, record: &Record, entered: Option<&Entered>) -> String {
         let view = self.networks.inner.host_files().view();
         let mut wishes = host_files::wishes(&record.host);
         if wishes.servers.is_empty() && record.host.network_mode != "host" {
             wishes.servers = self.networks.inner.daemon_servers();
         }
         host_files::resolv_conf(&wishes, entered, &view.own, &view.dns)
-    }
-
-    /// Makes a running container ask the resolver that it did not have when it started. What it wrote into its file itself
-    /// since then stays.
-    pub(crate) fn ask_resolver(&self, record: &Record) -> Result<(), Fault> {
-        let path = self.places.file(&record.id, "resolv.conf");
-        let written = fs::metadata(&path)
-            .and_then(|file| file.modified())
-            .during(|| format!("cannot look at `{}`", path.display()))?;
-        if record.started_at.is_none_or(|start| Timestamp::from_system(written) > start) {
-            tracing::warn!(
-                container = record.id,
-                "it has changed its `/etc/resolv.conf`, which is left alone: names of networks that it joins now are found only by asking 127.0.0.11"
-            );
-            return Ok(());
-        }
-        let entered = Entered { resolver: true, ..Entered::default() };
-        let text = self.resolv_conf(record, Some(&entered));
-        naru_network::in_place::change(&path, |_before| text)
-            .map(drop)
-            .during(|| format!("cannot change `{}`", path.display()))
     }
 }
 

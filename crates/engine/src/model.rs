@@ -28,7 +28,7 @@ pub use network::{
     EndpointRequest, EndpointView, MemberView, NetworkFilter, NetworkRequest, NetworkView,
     PoolRequest, PortBinding, PublishedPort,
 };
-pub use stats::{BlockCount, Flow, Stats, Top, Traffic};
+pub use stats::{BlockCount, Stats, Top, Traffic};
 pub use timestamp::Timestamp;
 pub use view::{
     ContainerView, HealthView, RemoveOptions, StateView, Status, WaitCondition, WaitOutcome,

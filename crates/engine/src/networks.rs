@@ -38,9 +38,9 @@ use naru_network::firewall::{Firewall, FirewallOptions, enable_forwarding, host_
 use naru_network::host_dns::HostFiles;
 use naru_network::ipam::DefaultPool;
 use naru_network::link::Links;
-use naru_network::resolv_conf::Nameserver;
+use naru_network::resolv_conf::{Nameserver, Wishes};
 use naru_store::Table;
-use record::NetworkRecord;
+use record::{NetworkRecord, Places};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -100,6 +100,20 @@ impl NetworkOptions {
     }
 }
 
+impl NetworkOptions {
+    /// Whether the default network is as these say.
+    fn fit(&self, record: &NetworkRecord) -> bool {
+        let address_fits = self.bridge_address.is_none_or(|address| {
+            record.pools.iter().any(|pool| {
+                pool.subnet == address.trunc().to_string()
+                    && pool.gateway == address.addr().to_string()
+            })
+        });
+        let ipv6 = self.ipv6 && naru_network::link::ipv6_available();
+        address_fits && record.bridge == self.bridge && record.ipv6 == ipv6
+    }
+}
+
 /// The exec root of the daemon that a client means when it names none.
 const USUAL_EXEC_ROOT: &str = "/run/naru";
 
@@ -127,6 +141,8 @@ pub(crate) struct Inner {
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
     watching: Mutex<bool>,
+    /// One namespace is made ready at a time.
+    filling: Mutex<()>,
 }
 
 impl Networks {
@@ -146,6 +162,7 @@ impl Networks {
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),
             watching: Mutex::new(false),
+            filling: Mutex::default(),
         });
         inner.read_records()?;
         Ok(Networks { inner })
@@ -240,28 +257,24 @@ impl Inner {
 
     /// Who is asked about names that are not ours.
     fn upstreams(&self, asker: &str) -> Arc<Upstreams> {
-        let (own, inside_only) = {
+        let (mut wishes, inside_only) = {
             let book = self.book();
             let Some(running) = book.running.get(asker) else { return Arc::default() };
             let inside_only = running.places.endpoints.iter().all(|endpoint| {
                 book.networks.get(&endpoint.network).is_none_or(|network| network.record.internal)
             });
-            (running.places.dns.clone(), inside_only)
+            let Places { dns, dns_options, .. } = &running.places;
+            let servers = dns.iter().filter_map(|text| text.parse().ok()).collect();
+            let wishes = Wishes { servers, options: dns_options.clone(), ..Wishes::default() };
+            (wishes, inside_only)
         };
         if inside_only {
             return Arc::default();
         }
-        let mut servers: Vec<Nameserver> =
-            own.iter().filter_map(|text| text.parse().ok()).collect();
-        if servers.is_empty() {
-            servers = self.daemon_servers();
+        if wishes.servers.is_empty() {
+            wishes.servers = self.daemon_servers();
         }
-        let view = self.host_files.view();
-        if servers.is_empty() {
-            return Arc::clone(&view.upstreams);
-        }
-        let servers = naru_network::host_dns::socket_addresses(&servers);
-        Arc::new(Upstreams { servers, options: view.upstreams.options.clone() })
+        self.host_files.view().upstreams_for(&wishes)
     }
 
     /// What the daemon was told to ask instead of the host's servers.

@@ -83,7 +83,7 @@ pub(crate) fn copy(root: &OwnedFd, inside: &str, target: &Path) -> Result<(), Fa
     std::thread::scope(|scope| {
         let archiving = scope.spawn(|| naru_layer::archive_tree(&path, writer, ArchiveMode::Plain));
         let mut reader = io::BufReader::new(reader);
-        let applied = naru_layer::apply(&mut reader, target, &Limits::standard());
+        let applied = naru_layer::apply_plain(&mut reader, target, &Limits::standard());
         // Whoever writes must not wait for whoever has given up.
         let drained = io::copy(&mut reader.by_ref(), &mut io::sink());
         drop(reader);

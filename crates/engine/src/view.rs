@@ -4,9 +4,10 @@
 //! Of a running container it is the root of its mount namespace. Of a stopped one it is put together in a mount
 //! namespace of its own, which goes when the view does.
 
-use crate::model::{MountKind, MountPoint};
+use crate::model::MountPoint;
 use crate::record::Record;
 use crate::supervisor::Supervisor;
+use crate::volumes::Stand;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::mount::{self, Change, NewFileSystem, attribute};
 use naru_kernel::node::{self, NodeKind};
@@ -28,10 +29,35 @@ pub(crate) struct View {
 /// Something of the host's that is seen at a place in the container.
 #[derive(Debug)]
 struct Bind {
-    source: PathBuf,
+    source: Source,
     place: PathBuf,
     recursive: bool,
     read_only: bool,
+}
+
+/// Where it comes from.
+#[derive(Debug)]
+enum Source {
+    /// A path of the host.
+    Path(PathBuf),
+    /// A mount that is attached nowhere.
+    Mount(OwnedFd),
+}
+
+impl Source {
+    fn exists(&self) -> bool {
+        match self {
+            Source::Path(path) => path.exists(),
+            Source::Mount(_) => true,
+        }
+    }
+
+    fn tree(&self, recursive: bool) -> io::Result<OwnedFd> {
+        match self {
+            Source::Path(path) => mount::clone_path(path, recursive),
+            Source::Mount(mount) => mount.try_clone(),
+        }
+    }
 }
 
 impl Supervisor {
@@ -65,7 +91,7 @@ impl Supervisor {
             return Err(Fault::not_found(format!("container {} has no root", record.id)));
         };
         let binds: Vec<Bind> = self
-            .binds(record)
+            .binds(record)?
             .into_iter()
             .filter(|bind| bind.source.exists())
             .map(|bind| Bind { read_only: true, ..bind })
@@ -91,11 +117,11 @@ impl Supervisor {
         let overlay =
             NewFileSystem { kind: "overlay", source: "naru", options: &options, attributes: 0 };
         let root = mount::new_file_system(&overlay).during(|| assembling(record))?;
-        assemble(root, &self.binds(record), true).during(|| assembling(record))
+        assemble(root, &self.binds(record)?, true).during(|| assembling(record))
     }
 
     /// What of the host is seen in a container, outer places first. A tmpfs has nothing to show while nothing runs.
-    fn binds(&self, record: &Record) -> Vec<Bind> {
+    fn binds(&self, record: &Record) -> Result<Vec<Bind>, Fault> {
         let covered = |inside: &str| {
             record.mounts.iter().any(|point| Path::new(&point.destination) == Path::new(inside))
         };
@@ -104,13 +130,25 @@ impl Supervisor {
             .into_iter()
             .filter(|(inside, outside)| !covered(inside) && outside.exists())
             .map(|(inside, outside)| Bind {
-                source: outside,
+                source: Source::Path(outside),
                 place: inside.into(),
                 recursive: false,
                 read_only: record.host.readonly_rootfs,
             });
-        let points = record.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs);
-        files.chain(points.map(of_point)).collect()
+        let mut binds: Vec<Bind> = files.collect();
+        for point in &record.mounts {
+            binds.extend(match self.stand_for(point)? {
+                Stand::Nothing => None,
+                Stand::Source => Some(of_point(point, Source::Path(PathBuf::from(&point.source)))),
+                Stand::Mount(mount) => Some(of_point(point, Source::Mount(mount))),
+                Stand::Path(prepared) => {
+                    let bind = of_point(point, Source::Path(prepared.source));
+                    let read_only = bind.read_only || prepared.options.iter().any(|o| o == "ro");
+                    Some(Bind { recursive: prepared.recursive, read_only, ..bind })
+                }
+            });
+        }
+        Ok(binds)
     }
 }
 
@@ -118,9 +156,9 @@ fn assembling(record: &Record) -> String {
     format!("cannot put the root of container {} together", record.short_id())
 }
 
-fn of_point(point: &MountPoint) -> Bind {
+fn of_point(point: &MountPoint, source: Source) -> Bind {
     Bind {
-        source: PathBuf::from(&point.source),
+        source,
         place: PathBuf::from(&point.destination),
         recursive: !point.non_recursive,
         read_only: !point.writable,
@@ -137,7 +175,7 @@ fn assemble(root: OwnedFd, binds: &[Bind], make_places: bool) -> io::Result<View
         // Before the host's own tree is let go of.
         let trees = binds
             .iter()
-            .map(|bind| mount::clone_path(&bind.source, bind.recursive))
+            .map(|bind| bind.source.tree(bind.recursive))
             .collect::<io::Result<Vec<OwnedFd>>>()?;
         mount::attach(&root, namespace::open_root()?)?;
         mount::pivot_into(&root)?;

@@ -7,7 +7,7 @@ mod ready;
 
 pub use archive::VolumeArchive;
 pub(crate) use book::Book;
-pub(crate) use ready::Ready;
+pub(crate) use ready::{Ready, Stand};
 
 use crate::events::Event;
 use crate::model::{
@@ -175,7 +175,10 @@ impl Volumes {
                 let used = inner.used_volumes();
                 let mut pruned = Pruned::default();
                 for record in inner.volumes.list() {
+                    // As in Docker, what is mounted from elsewhere is not ours to throw away.
+                    let own = record.options.as_ref().is_none_or(BTreeMap::is_empty);
                     let wanted = (filter.all || record.anonymous)
+                        && own
                         && !used.contains_key(&record.name)
                         && filter.label.iter().all(|label| has_label(&record, label))
                         && !filter.label_not.iter().any(|label| has_label(&record, label));

@@ -418,4 +418,14 @@ mod tests {
         let message = Message::new(GET_LINK, flags::DUMP).raw(&[0; 16]);
         assert!(!netlink.dump(&message).unwrap().is_empty());
     }
+
+    #[test]
+    fn a_transaction_that_nobody_takes_is_refused_as_a_whole() {
+        let mut netlink = Netlink::open(NETFILTER).unwrap();
+        let message = || Message::new(0xfe00, 0).raw(&[0; 4]);
+        for _ in 0..2 {
+            netlink.transaction(0xfe, vec![message(), message()]).unwrap_err();
+        }
+        netlink.transaction(0xfe, Vec::new()).unwrap();
+    }
 }

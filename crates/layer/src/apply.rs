@@ -77,14 +77,37 @@ pub fn apply(layer: impl Read + Send, dir: &Path, limits: &Limits) -> Result<App
     Ok(Applied { diff_id: DiffId(hashed.digest), size: hashed.size, changes })
 }
 
+/// Like [`apply`], for an archive that is no layer: names that layers reserve for deletions are names like others.
+pub fn apply_plain(
+    archive: impl Read + Send,
+    dir: &Path,
+    limits: &Limits,
+) -> Result<Applied, ApplyError> {
+    let open = |source| ApplyError::Write { path: dir.to_owned(), source };
+    let root = open_directory(dir).map_err(open)?;
+    let (changes, hashed) =
+        inflate(archive, limits, |reader| unpack(reader, root.as_fd(), limits, true))?;
+    Ok(Applied { diff_id: DiffId(hashed.digest), size: hashed.size, changes })
+}
+
 /// Unpacks an uncompressed layer, which the caller hashes, into an empty directory.
 pub fn apply_tar(
     layer: &mut dyn BufRead,
     dir: BorrowedFd<'_>,
     limits: &Limits,
 ) -> Result<Changes, ApplyError> {
+    unpack(layer, dir, limits, false)
+}
+
+fn unpack(
+    layer: &mut dyn BufRead,
+    dir: BorrowedFd<'_>,
+    limits: &Limits,
+    plain: bool,
+) -> Result<Changes, ApplyError> {
     let mut archive = Reader::new(layer);
-    let mut layer = Layer { tree: Tree::new(dir)?, changes: Changes::default(), limits: *limits };
+    let tree = Tree::new(dir)?;
+    let mut layer = Layer { tree, changes: Changes::default(), limits: *limits, plain };
     while let Some(entry) = archive.next_entry()? {
         layer.changes.entries += 1;
         if layer.changes.entries > limits.entries {
@@ -101,6 +124,8 @@ struct Layer<'d> {
     tree: Tree<'d>,
     changes: Changes,
     limits: Limits,
+    /// No name means a deletion.
+    plain: bool,
 }
 
 impl Layer<'_> {
@@ -119,7 +144,8 @@ impl Layer<'_> {
                 _ => Err(ApplyError::RootNotDirectory),
             };
         };
-        match meaning(name) {
+        let meaning = if self.plain { Meaning::Ordinary } else { meaning(name) };
+        match meaning {
             Meaning::Ordinary => self.ordinary(archive, entry, &path, name.as_ref()),
             Meaning::Hides(hidden) => {
                 let parent = self.tree.parent(path.parent())?;

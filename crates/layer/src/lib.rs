@@ -23,7 +23,7 @@ pub mod settle;
 pub mod tar;
 pub mod whiteout;
 
-pub use apply::{Applied, ApplyError, Changes, DeferredLink, apply, apply_tar};
+pub use apply::{Applied, ApplyError, Changes, DeferredLink, apply, apply_plain, apply_tar};
 pub use archive::{ArchiveError, ArchiveMode, Archived, Subject, archive_live, archive_tree};
 pub use compression::{Compression, CompressionError};
 pub use diff::diff_trees;

@@ -3,6 +3,17 @@
 //! [`State`] says what is to be true, [`rules`] which rules make it true (pure), and this file has the kernel take them.
 //! Every change is one batch, which counts from one instant on or not at all: killed anywhere, the daemon leaves the
 //! table as it was before or as it is after. The table outlives the daemon; connections that exist outlive changes.
+//!
+//! How it is used, all of it in the network namespace of the calling thread:
+//!
+//! - At start: [`enable_forwarding`], [`Firewall::open`], [`Firewall::rebuild`] with all that is to be true, and
+//!   [`Firewall::watch`]; [`host_forward_policy`] says who is in the way.
+//! - A network: its bridge first, then [`Firewall::add_network`], also when its flags change or its bridge was made anew.
+//!   Where [`bridged_packets_pass_rules`], containers' ports of bridges are set to `hairpin`; where not, those of
+//!   networks without `icc` are set to `isolated`.
+//! - A published port: [`reserve`] (the socket is kept), [`Firewall::publish`], [`forget_stale`]; at the end
+//!   [`Firewall::withdraw`], [`forget_stale`], and the socket is dropped.
+//! - When [`Watch`] says that somebody was at the table: [`Firewall::verify`], and [`Firewall::rebuild`] if need be.
 
 mod conntrack;
 mod encode;
@@ -14,7 +25,7 @@ mod rules;
 mod state;
 mod watch;
 
-pub use conntrack::forget_connections;
+pub use conntrack::{forget_connections, forget_stale};
 pub use host::{
     Blocking, ForwardingChange, bridged_packets_pass_rules, enable_forwarding, host_forward_policy,
     prepare_bridge,
@@ -177,6 +188,7 @@ impl Firewall {
     /// Adds a network, or changes the one of its bridge. The bridge must be there.
     pub fn add_network(&mut self, network: &Network) -> Result<(), FirewallError> {
         network.check()?;
+        host::find_bridge(network)?;
         let mut messages = Vec::new();
         for chain in rules::network_chains(&self.name, network) {
             messages.push(encode::new_chain(&self.name, &chain));

@@ -13,7 +13,9 @@ pub mod sysctl;
 mod watch;
 mod wire;
 
-pub use create::{BridgeSpec, End, IpvlanMode, Layered, LayeredSpec, MacvlanMode, Pair, VethSpec};
+pub use create::{
+    BridgeSpec, End, IpvlanMode, Layered, LayeredSpec, MacvlanMode, Pair, Port, VethSpec,
+};
 pub use error::LinkError;
 pub use lock::SubnetLock;
 pub use read::{Counters, Link};

@@ -209,6 +209,11 @@ pub fn on_host_network(wishes: &Wishes, host: &ResolvConf) -> String {
     file(servers, either(&wishes.search, &host.search), either(&wishes.options, &host.options))
 }
 
+/// Whether a container's file is as we wrote it, as far as can be told: who writes it anew leaves out our first line.
+pub fn is_ours(text: &str) -> bool {
+    text.starts_with(FIRST_LINE)
+}
+
 fn either<'a, T>(wished: &'a [T], host: &'a [T]) -> &'a [T] {
     if wished.is_empty() { host } else { wished }
 }

@@ -408,3 +408,61 @@ fn diff_lists_what_was_changed() {
         }
     });
 }
+
+/// A container that does not run shows volumes, parts of volumes and images as it will see them.
+#[test]
+fn a_stopped_container_shows_parts_of_volumes_and_images() {
+    let house = House::new("naru");
+    let daemon = &house.daemon;
+    daemon.naru(&["volume", "create", "vol"]).ok();
+    daemon
+        .naru(&[
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "-v",
+            "vol:/v",
+            "box",
+            "sh",
+            "-c",
+            "mkdir /v/part; echo in > /v/part/f",
+        ])
+        .ok();
+    daemon
+        .naru(&[
+            "create",
+            "--name",
+            "rest",
+            "--network",
+            "none",
+            "--mount",
+            "type=volume,src=vol,dst=/p,volume-subpath=part",
+            "--mount",
+            "type=image,src=box,dst=/i",
+            "box",
+            "true",
+        ])
+        .ok();
+    house.cp(&["rest:/p/f", "got"]).ok();
+    assert_eq!(house.read("got"), "in\n");
+    house.cp(&["f", "rest:/p/new"]).ok();
+    let seen = daemon.naru(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "-v",
+        "vol:/v",
+        "box",
+        "cat",
+        "/v/part/new",
+    ]);
+    assert_eq!(seen.ok().text(), "one");
+    house.cp(&["rest:/i/bin/busybox", "tool"]).ok();
+    assert_eq!(
+        fs::metadata(house.at("tool")).unwrap().len(),
+        fs::metadata("/bin/busybox").unwrap().len()
+    );
+    house.cp(&["f", "rest:/i/x"]).fails(1, "read-only");
+}

@@ -39,9 +39,10 @@ fn in_a_fresh_host(script: &str) -> integration_tests::Done {
     }
     let end = "status=$?\nset +e\nkill \"$(cat /run/naru/naru.pid)\"\n\
                for try in $(seq 100); do test -e /run/naru/monitor.sock || break; sleep 0.1; done\nexit $status\n";
+    let setup = format!("ip link set lo up\n{setup}");
     let whole = format!("{setup}trap '{}' EXIT\n{script}", end.replace('\'', "'\\''"));
     let done = run(Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", &whole])
+        .args(["--mount", "--propagation", "private", "--net", "sh", "-c", &whole])
         .current_dir(root()));
     for (path, was_absent) in fresh {
         if was_absent {

@@ -172,9 +172,11 @@ fn mounts_that_cannot_be_say_why() {
             assert!([125, 127].contains(&done.code), "{mount}: {done:?}");
             assert!(done.stderr.contains(part), "{mount}: {done:?}");
         }
-        client(&daemon, &on_box(&["--volumes-from", "nope", "box", "true"]))
-            .fails(125, "No such container: nope");
     }
+    // Docker's client takes this for a missing image.
+    daemon
+        .naru(&on_box(&["--volumes-from", "nope", "box", "true"]))
+        .fails(125, "No such container: nope");
     let left = daemon.naru(&["volume", "ls", "-q"]).ok();
     assert_eq!(left.text(), "vol");
 }
@@ -401,4 +403,117 @@ fn every_flag_of_the_commands_is_known() {
         assert_eq!(on("ls -q").ok().text(), "plain");
         on("rm plain").ok();
     }
+}
+
+/// In a mount namespace of its own, so that something can be mounted below a source without the host seeing it.
+#[test]
+fn read_only_is_so_with_all_that_is_mounted_below() {
+    let dir = tempfile::Builder::new().prefix("naru-t").tempdir_in("/tmp").unwrap();
+    let tar = dir.path().join("box.tar");
+    std::fs::write(&tar, integration_tests::image::busybox_tar()).unwrap();
+    let script = r#"
+        set -e
+        cd "$DIR"; mkdir -p src/sub; mount -t tmpfs below src/sub; echo deep > src/sub/file
+        "$NARU" daemon --data-root "$DIR"/data --exec-root "$DIR"/exec --pidfile "$DIR"/pid -H unix://"$DIR"/s 2> log &
+        daemon=$!
+        trap '"$NARU" -H unix://"$DIR"/s rm -f slave >/dev/null 2>&1 || :; kill $daemon; wait $daemon || :' EXIT
+        for try in $(seq 200); do test -S s && break; sleep 0.05; done
+        naru() { "$NARU" -H unix://"$DIR"/s "$@"; }
+        naru import -c 'CMD ["sh"]' - box < box.tar > /dev/null
+        try() {
+            echo "$1: $(naru run --rm --network none --mount "type=bind,src=$DIR/src,dst=/m,$1" box sh -c \
+                'cat /m/sub/file 2>/dev/null; (echo x > /m/new) 2>/dev/null || echo top; (echo x > /m/sub/new) 2>/dev/null || echo below')" | tr '\n' ' '
+            echo
+            rm -f src/new src/sub/new
+        }
+        try ro
+        try ro,bind-recursive=writable
+        try ro,bind-recursive=readonly,bind-propagation=rprivate
+        try ro,bind-recursive=disabled
+        try readonly=false
+        echo "short: $(naru run --rm --network none -v "$DIR"/src:/m:ro box sh -c '(echo x > /m/sub/new) 2>/dev/null || echo below')"
+        mount --make-rshared /
+        naru run -d --network none --name slave -v "$DIR"/src:/m:rslave box sh -c 'until test -e /m/late/file; do usleep 10000; done; echo seen' > /dev/null
+        mkdir src/late; mount -t tmpfs late src/late; touch src/late/file
+        naru wait slave; naru logs slave
+    "#;
+    let done = integration_tests::run(
+        std::process::Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .env("DIR", dir.path())
+            .env("NARU", integration_tests::binary()),
+    );
+    let lines: Vec<&str> = done.stdout.lines().map(str::trim_end).collect();
+    assert_eq!(
+        lines,
+        [
+            "ro: deep top below",
+            "ro,bind-recursive=writable: deep top",
+            "ro,bind-recursive=readonly,bind-propagation=rprivate: deep top below",
+            "ro,bind-recursive=disabled: top below",
+            "readonly=false: deep",
+            "short: below",
+            "0",
+            "seen",
+        ],
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn copies_see_what_is_mounted_whether_it_runs_or_not() {
+    let daemon = daemon();
+    daemon
+        .naru(&on_box(&["-v", "vol:/v", "box", "sh", "-c", "mkdir /v/in; echo in > /v/in/f"]))
+        .ok();
+    let options = ["-o", "type=tmpfs", "-o", "device=tmpfs"];
+    daemon.naru(&[&["volume", "create"], &options[..], &["mem"]].concat()).ok();
+    let script = "echo mem > /mem/f; until test -e /v/stop; do usleep 10000; done";
+    let words = [
+        "create",
+        "--network",
+        "none",
+        "--name",
+        "look",
+        "-v",
+        "mem:/mem",
+        "--mount",
+        "type=volume,src=vol,dst=/v,volume-subpath=in",
+        "--mount",
+        "type=image,src=box,dst=/i",
+        "box",
+        "sh",
+        "-c",
+        script,
+    ];
+    daemon.naru(&words).ok();
+    let out = daemon.dir().join("out");
+    let read = |from: &str| {
+        std::fs::remove_file(&out).ok();
+        daemon.naru(&["cp", from, &out.to_string_lossy()]).ok();
+        std::fs::read_to_string(&out).unwrap()
+    };
+    let before = mounts();
+    let both = || {
+        assert_eq!(read("look:/v/f"), "in\n");
+        assert!(read("look:/i/etc/group").starts_with("root:x:0:"));
+    };
+    both();
+    daemon.naru(&["start", "look"]).ok();
+    both();
+    let there = || {
+        let done = daemon.naru(&["cp", "look:/mem/f", &out.to_string_lossy()]);
+        (done.code == 0).then_some(())
+    };
+    assert!(until(Duration::from_secs(20), there).is_some());
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "mem\n");
+    let stop = daemon.dir().join("stop");
+    std::fs::write(&stop, "").unwrap();
+    daemon.naru(&["cp", &stop.to_string_lossy(), "look:/v/stop"]).ok();
+    daemon.naru(&["wait", "look"]).ok();
+    both();
+    assert!(daemon.data_root().join("volumes/vol/_data/in/stop").exists());
+    daemon.naru(&["cp", "look:/mem/f", "-"]).fails(1, "");
+    assert_eq!(mounts(), before);
 }

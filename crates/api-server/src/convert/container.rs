@@ -358,10 +358,23 @@ pub(crate) fn stats(
         failcnt: Some(now.memory_failures).filter(|count| *count != 0),
         limit: Some(now.memory_limit),
     };
-    stats.networks = now.networks.as_ref().map(|networks| {
-        networks.iter().map(|(name, traffic)| (name.clone(), network::traffic(traffic))).collect()
+    stats.networks = (!now.traffic.is_empty()).then(|| {
+        now.traffic.iter().map(|(name, traffic)| (name.clone(), interface(traffic))).collect()
     });
     stats
+}
+
+fn interface(traffic: &engine::Traffic) -> api::NetworkStats {
+    api::NetworkStats {
+        rx_bytes: traffic.rx_bytes,
+        rx_packets: traffic.rx_packets,
+        rx_errors: traffic.rx_errors,
+        rx_dropped: traffic.rx_dropped,
+        tx_bytes: traffic.tx_bytes,
+        tx_packets: traffic.tx_packets,
+        tx_errors: traffic.tx_errors,
+        tx_dropped: traffic.tx_dropped,
+    }
 }
 
 fn cpu(stats: &engine::Stats) -> api::CpuStats {

@@ -187,21 +187,6 @@ pub(crate) fn place(view: engine::EndpointView) -> api::EndpointSettings {
     }
 }
 
-/// What went through an interface.
-pub(crate) fn traffic(traffic: &engine::Traffic) -> api::NetworkStats {
-    let (received, sent) = (&traffic.received, &traffic.sent);
-    api::NetworkStats {
-        rx_bytes: received.bytes,
-        rx_packets: received.packets,
-        rx_errors: received.errors,
-        rx_dropped: received.dropped,
-        tx_bytes: sent.bytes,
-        tx_packets: sent.packets,
-        tx_errors: sent.errors,
-        tx_dropped: sent.dropped,
-    }
-}
-
 /// The ports of a container that is up: those that are published, and those that are only exposed.
 pub(crate) fn ports<'a>(
     exposed: impl Iterator<Item = &'a String>,

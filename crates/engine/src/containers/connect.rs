@@ -3,7 +3,7 @@
 use super::Containers;
 use crate::lifecycle::State;
 use crate::model::EndpointRequest;
-use crate::networks::{Wish, endpoint};
+use crate::networks::{Entered, Wish, endpoint};
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -54,6 +54,16 @@ impl Containers {
                     "container cannot be connected to multiple networks with one of the networks in private (none) mode",
                 ));
             }
+            if matches!(record.host.network_mode.as_str(), "host" | "none") {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    format!(
+                        "container {} was made without networks of its own, and cannot be connected to one",
+                        record.id
+                    ),
+                )
+                .with_hint("make it anew with `--network`"));
+            }
             if record.networks.contains_key(&network) {
                 return Err(Fault::new(
                     Kind::Forbidden,
@@ -77,12 +87,8 @@ impl Containers {
         if record.state.pid().is_some() {
             let (record, wish) = (record.clone(), wish.clone());
             let work = move |inner: &Supervisor| {
-                let asked = inner.networks.is_served(&record.id);
                 changing_hosts(inner, &record, || inner.networks.connect(&record, &wish))?;
-                if !asked && inner.networks.is_served(&record.id) {
-                    inner.ask_resolver(&record)?;
-                }
-                Ok(())
+                asking_us(inner, &record)
             };
             inner.blocking(work).await?;
         }
@@ -139,6 +145,25 @@ impl Containers {
             })
             .collect()
     }
+}
+
+/// A container that began on the default network asks the host's servers, which do not know the names of the network that it
+/// is in now: it is to ask our resolver. One that has written its own `resolv.conf` keeps it.
+fn asking_us(inner: &Supervisor, record: &Record) -> Result<(), Fault> {
+    if !inner.networks.is_served(&record.id) {
+        return Ok(());
+    }
+    let entered = Entered { resolver: true, ..Entered::default() };
+    let path = inner.places.file(&record.id, "resolv.conf");
+    naru_network::in_place::change(&path, |text| {
+        if naru_network::resolv_conf::is_ours(text) {
+            inner.resolv_conf(record, Some(&entered))
+        } else {
+            text.to_owned()
+        }
+    })
+    .map(drop)
+    .during(|| format!("cannot change `{}`", path.display()))
 }
 
 /// Does something that changes a container's addresses, and says so in its hosts file.

@@ -183,6 +183,7 @@ fn networks(
     let mode = modes::network(&host.network_mode)?;
     let mut list = BTreeMap::new();
     crate::networks::ports::wanted(config, host)?;
+    crate::host_files::check(config, host)?;
     let primary = match &mode {
         Network::Networks(name) if !config.network_disabled => name.clone(),
         Network::Networks(_) | Network::None => "none".to_owned(),

@@ -3,10 +3,11 @@
 use super::Containers;
 use crate::lifecycle::{Exit, State};
 use crate::merge;
-use crate::model::{ContainerView, StateView, Status};
+use crate::model::{ContainerView, MountKind, MountPoint, StateView, Status};
 use crate::networks::{Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::Fault;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 impl Containers {
@@ -55,7 +56,7 @@ impl Containers {
             hostname_path: inner.places.file(&record.id, "hostname"),
             hosts_path: inner.places.file(&record.id, "hosts"),
             resolv_conf_path: inner.places.file(&record.id, "resolv.conf"),
-            mounts: record.mounts.clone(),
+            mounts: shown_mounts(&record),
             networks,
             published,
             exec_ids,
@@ -67,6 +68,16 @@ impl Containers {
             os: record.os,
         })
     }
+}
+
+/// The mounts as Docker lists them: those of `--tmpfs` are in the host's configuration only.
+pub(super) fn shown_mounts(record: &Record) -> Vec<MountPoint> {
+    let hidden: BTreeSet<String> =
+        record.host.tmpfs.keys().map(|target| crate::spec::mounts::clean(target)).collect();
+    let shown = |point: &&MountPoint| {
+        point.kind != MountKind::Tmpfs || !hidden.contains(&point.destination)
+    };
+    record.mounts.iter().filter(shown).cloned().collect()
 }
 
 /// A record's state in Docker's words.

@@ -107,7 +107,7 @@ fn summary(
         status: describe(&record, Timestamp::now()),
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
-        mounts: record.mounts.clone(),
+        mounts: inspect::shown_mounts(&record),
         networks,
         published,
         size_rw: sizes.map(|(rw, _)| rw),

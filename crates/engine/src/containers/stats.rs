@@ -1,10 +1,12 @@
 //! Acts: what a container uses now.
 
 use super::Containers;
-use crate::model::{BlockCount, Flow, Stats, Timestamp, Traffic};
+use crate::model::{BlockCount, Stats, Timestamp, Traffic};
 use crate::spec::modes::{self, Network};
 use naru_errdefs::Fault;
+use naru_network::sandbox::Sandbox;
 use naru_runtime::cgroup;
+use std::collections::BTreeMap;
 use std::fs;
 
 /// What Linux counts processor time of the whole host in: hundredths of a second, on every machine since 2.6.
@@ -15,37 +17,43 @@ impl Containers {
     pub async fn stats(&self, name: &str) -> Result<Option<Stats>, Fault> {
         let container = self.inner.find(name)?;
         let (parent, pid, mode) = {
-            let record = &container.seat().record;
-            let Some(pid) = record.state.pid() else { return Ok(None) };
-            (record.host.resources.cgroup_parent.clone(), pid, record.host.network_mode.clone())
+            let seat = container.seat();
+            let Some(pid) = seat.record.state.pid() else { return Ok(None) };
+            let host = &seat.record.host;
+            (host.resources.cgroup_parent.clone(), pid, host.network_mode.clone())
         };
         let used = self.inner.launcher.usage(&container.id, &parent)?;
-        let networks = match modes::network(&mode)? {
+        let owner = match modes::network(&mode)? {
+            Network::Container(name) => self.inner.find(&name).map(|other| other.id.clone()).ok(),
             Network::Networks(_) => Some(container.id.clone()),
-            Network::Container(name) => self.inner.find(&name).ok().map(|other| other.id.clone()),
             Network::Host | Network::None => None,
         };
-        let networks = networks.map(|id| {
-            let text = fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap_or_default();
-            let own = self.inner.networks.interfaces(&id);
-            traffic(&text).filter(|(name, _)| own.contains(name)).collect()
-        });
-        Ok(Some(Stats { networks, ..stats(used, self.inner.processors) }))
+        let traffic = match owner.filter(|id| self.inner.networks.has_places(id)) {
+            Some(_) => traffic(pid),
+            None => BTreeMap::new(),
+        };
+        Ok(Some(Stats { traffic, ..stats(used, self.inner.processors) }))
     }
 }
 
-/// What the kernel's table `net/dev` says of each interface.
-fn traffic(text: &str) -> impl Iterator<Item = (String, Traffic)> {
-    text.lines().filter_map(|line| {
-        let (name, counts) = line.split_once(':')?;
-        let counts: Vec<u64> =
-            counts.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-        let flow = |first: usize| {
-            let &[bytes, packets, errors, dropped] = counts.get(first..)?.first_chunk()?;
-            Some(Flow { bytes, packets, errors, dropped })
+/// What went through the interfaces of a process's network namespace; nothing when it ends meanwhile.
+fn traffic(pid: u32) -> BTreeMap<String, Traffic> {
+    let counters = Sandbox::of_process(pid).and_then(|sandbox| sandbox.statistics());
+    let mut list = BTreeMap::new();
+    for (name, counters) in counters.unwrap_or_default() {
+        let traffic = Traffic {
+            rx_bytes: counters.rx_bytes,
+            rx_packets: counters.rx_packets,
+            rx_errors: counters.rx_errors,
+            rx_dropped: counters.rx_dropped,
+            tx_bytes: counters.tx_bytes,
+            tx_packets: counters.tx_packets,
+            tx_errors: counters.tx_errors,
+            tx_dropped: counters.tx_dropped,
         };
-        Some((name.trim().to_owned(), Traffic { received: flow(0)?, sent: flow(8)? }))
-    })
+        list.insert(name, traffic);
+    }
+    list
 }
 
 fn stats(used: cgroup::Stats, processors: usize) -> Stats {
@@ -83,7 +91,7 @@ fn stats(used: cgroup::Stats, processors: usize) -> Stats {
         pids_limit: pids.limit.unwrap_or_default(),
         io_bytes: counts(io.bytes),
         io_operations: counts(io.operations),
-        networks: None,
+        traffic: BTreeMap::new(),
     }
 }
 
@@ -99,19 +107,6 @@ fn system_cpu(text: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn traffic_is_read_from_the_kernels_table() {
-        let text = "Inter-|   Receive                                                |  Transmit\n \
-            face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls\n    \
-            lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0\n  \
-            eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\nbad: 1 2\n";
-        let table: Vec<_> = traffic(text).collect();
-        let received = Flow { bytes: 1, packets: 2, errors: 3, dropped: 4 };
-        let sent = Flow { bytes: 5, packets: 6, errors: 7, dropped: 8 };
-        assert_eq!(table.get(1), Some(&("eth0".to_owned(), Traffic { received, sent })));
-        assert_eq!(table.len(), 2);
-    }
 
     #[test]
     fn the_hosts_time_is_the_sum_of_its_parts() {

@@ -43,30 +43,29 @@ pub struct Stats {
     pub io_bytes: Vec<BlockCount>,
     /// Operations on block devices.
     pub io_operations: Vec<BlockCount>,
-    /// Traffic by the names of its interfaces; absent when it has no network of its own.
-    pub networks: Option<std::collections::BTreeMap<String, Traffic>>,
+    /// What went through its interfaces, by their names inside; empty for one without places in networks of its own.
+    pub traffic: std::collections::BTreeMap<String, Traffic>,
 }
 
-/// What went through an interface, as the container sees it.
+/// What went through an interface.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Received.
-    pub received: Flow,
-    /// Sent.
-    pub sent: Flow,
-}
-
-/// What went one way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Bytes.
-    pub bytes: u64,
-    /// Packets.
-    pub packets: u64,
-    /// Packets with errors.
-    pub errors: u64,
-    /// Packets that were dropped.
-    pub dropped: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets received with errors.
+    pub rx_errors: u64,
+    /// Packets that were received and thrown away.
+    pub rx_dropped: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets that could not be sent.
+    pub tx_errors: u64,
+    /// Packets that were thrown away instead of sent.
+    pub tx_dropped: u64,
 }
 
 /// A count of one block device.

@@ -7,6 +7,7 @@ use naru_errdefs::{Fault, Kind};
 use naru_network::firewall::Published;
 use naru_network::ipam::Pool;
 use naru_network::sandbox::Sandbox;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,6 +25,10 @@ pub(crate) struct Network {
     pub(crate) ready: VecDeque<Ready>,
     /// Whether somebody used it since the daemon started, so that namespaces are made ready for it.
     pub(crate) warm: bool,
+    /// Whether somebody makes namespaces ready for it now.
+    pub(crate) filling: bool,
+    /// Whether it is being removed: nobody comes in any more.
+    pub(crate) leaving: bool,
     /// Names of running containers in it, in lower case, to their IDs.
     names: BTreeMap<String, Vec<String>>,
 }
@@ -63,6 +68,8 @@ impl Network {
             link: None,
             ready: VecDeque::new(),
             warm: false,
+            filling: false,
+            leaving: false,
             names: BTreeMap::new(),
         }
     }
@@ -90,6 +97,27 @@ impl Network {
     pub(crate) fn has_names(&self) -> bool {
         !is_predefined(&self.record.name)
     }
+}
+
+fn missing(network: &str) -> Fault {
+    Fault::not_found(format!("network {network} not found"))
+        .with_hint("`network ls` lists the networks there are")
+}
+
+/// Which of these places, each a network and a priority, the default routes of IPv4 and of IPv6 lead through: of those with
+/// a way out the one with the highest priority, and of several the first by the network's name. As docker chooses.
+pub(crate) fn exits<'a>(
+    places: impl Iterator<Item = (&'a NetworkRecord, i64)> + Clone,
+) -> [Option<usize>; 2] {
+    [true, false].map(|four| {
+        let leads_out = |record: &NetworkRecord| {
+            let has_family = if four { record.ipv4 } else { record.ipv6 };
+            has_family && !record.internal && !matches!(record.driver, Driver::Host | Driver::Null)
+        };
+        let open = places.clone().enumerate().filter(|(_, (record, _))| leads_out(record));
+        open.min_by_key(|(_, (record, priority))| (Reverse(*priority), record.name.as_str()))
+            .map(|(place, _)| place)
+    })
 }
 
 /// Whether a network comes with the daemon.
@@ -122,13 +150,9 @@ impl Book {
         if let Some(network) = by_name.or_else(|| self.networks.get(text)) {
             return Ok(network);
         }
-        let missing = || {
-            Fault::not_found(format!("network {text} not found"))
-                .with_hint("`network ls` lists the networks there are")
-        };
         let mut matches =
             self.networks.values().filter(|network| network.record.id.starts_with(text));
-        let first = matches.next().ok_or_else(missing)?;
+        let first = matches.next().ok_or_else(|| missing(text))?;
         if matches.next().is_some() {
             return Err(Fault::new(
                 Kind::InvalidInput,
@@ -148,6 +172,18 @@ impl Book {
         }
         self.publishing.remove(id);
         self.running.insert(id.to_owned(), running);
+    }
+
+    /// Whether the networks of these places are there to stay. Asked under the guard under which the container is added:
+    /// whoever removes a network looks for its members under one too.
+    pub(crate) fn stays<'a>(
+        &self,
+        mut endpoints: impl Iterator<Item = &'a Endpoint>,
+    ) -> Result<(), Fault> {
+        let gone = endpoints.find(|endpoint| {
+            self.networks.get(&endpoint.network).is_none_or(|network| network.leaving)
+        });
+        gone.map_or(Ok(()), |endpoint| Err(missing(&endpoint.network)))
     }
 
     /// Lets the container be found by its names in one network.
@@ -173,7 +209,7 @@ impl Book {
         });
     }
 
-    /// Takes a container out: names, addresses and ports are free.
+    /// Takes a container out: its names and addresses are free. Its ports are when nothing leads from them any more.
     pub(crate) fn take(&mut self, id: &str) -> Option<Running> {
         let running = self.running.remove(id)?;
         for endpoint in &running.places.endpoints {
@@ -182,7 +218,6 @@ impl Book {
                 network.release(endpoint);
             }
         }
-        self.ports.free(&running.places.published, id);
         Some(running)
     }
 
@@ -198,8 +233,77 @@ impl Book {
         })
     }
 
+    /// The places that the default routes of IPv4 and of IPv6 lead through.
+    pub(crate) fn exits<'a>(&self, endpoints: &'a [Endpoint]) -> [Option<&'a Endpoint>; 2] {
+        let known: Vec<(&'a Endpoint, &NetworkRecord)> = endpoints
+            .iter()
+            .filter_map(|endpoint| Some((endpoint, &self.networks.get(&endpoint.network)?.record)))
+            .collect();
+        let places = known.iter().map(|(endpoint, record)| (*record, endpoint.request.gw_priority));
+        exits(places).map(|place| known.get(place?).map(|(endpoint, _)| *endpoint))
+    }
+
     /// The networks on bridges.
     pub(crate) fn bridges(&self) -> impl Iterator<Item = &Network> {
         self.networks.values().filter(|network| network.record.driver == Driver::Bridge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn network(name: &str, families: &str, internal: bool) -> NetworkRecord {
+        NetworkRecord {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            created: Timestamp::now(),
+            driver: Driver::Bridge,
+            ipv4: families.contains('4'),
+            ipv6: families.contains('6'),
+            pools: Vec::new(),
+            internal,
+            attachable: false,
+            options: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            ipam_options: BTreeMap::new(),
+            bridge: String::new(),
+        }
+    }
+
+    #[test]
+    fn each_family_has_its_own_way_out() {
+        type Place<'a> = (&'a str, &'a str, bool, i64);
+        let check = |places: &[Place<'_>], want: [Option<usize>; 2]| {
+            let records: Vec<(NetworkRecord, i64)> = places
+                .iter()
+                .map(|(name, families, internal, priority)| {
+                    (network(name, families, *internal), *priority)
+                })
+                .collect();
+            let list = records.iter().map(|(record, priority)| (record, *priority));
+            assert_eq!(exits(list), want, "{places:?}");
+        };
+        check(&[], [None, None]);
+        check(&[("b", "4", false, 0), ("a", "4", false, 0)], [Some(1), None]);
+        check(&[("b", "4", false, 1), ("a", "4", false, 0)], [Some(0), None]);
+        // One without a way out gives none, whatever its priority.
+        check(&[("a", "46", true, 9), ("b", "4", false, 0)], [Some(1), None]);
+        check(&[("a", "4", false, 0), ("b", "46", false, 0)], [Some(0), Some(1)]);
+        check(&[("a", "6", false, 0), ("b", "4", false, 5)], [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn nobody_comes_into_a_network_that_is_being_removed() {
+        let mut book = Book::default();
+        book.networks.insert("a".into(), Network::new(network("a", "4", false), Vec::new()));
+        let endpoints = [Endpoint { network: "a".into(), ..Endpoint::default() }];
+        assert!(book.stays(endpoints.iter()).is_ok());
+        book.networks.get_mut("a").unwrap().leaving = true;
+        let fault = book.stays(endpoints.iter()).unwrap_err();
+        assert_eq!((fault.kind(), fault.message()), (Kind::NotFound, "network a not found"));
+        book.networks.clear();
+        assert!(book.stays(endpoints.iter()).is_err());
     }
 }

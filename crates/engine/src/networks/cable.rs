@@ -6,10 +6,10 @@ use super::request::{self, IPVLAN_MODE, MACVLAN_MODE, MTU, PARENT};
 use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
-use naru_errdefs::Fault;
-use naru_network::firewall::{Network as Rules, Outgoing, State};
-use naru_network::ipam::Mac;
-use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, SubnetLock};
+use naru_errdefs::{Fault, Kind};
+use naru_network::firewall::{Network as Rules, Outgoing, State, bridged_packets_pass_rules};
+use naru_network::ipam::{Mac, Pool};
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, Port, SubnetLock};
 use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,33 +51,73 @@ impl Inner {
                 gateway: Some(address.addr()),
                 auxiliary: Vec::new(),
             }],
-            None => self.left_behind(&record)?,
+            None => Vec::new(),
         };
+        self.left_behind(&record)?;
         record.pools = self.choose(&record, asked)?;
         let pools = manage::pools(&record)?;
-        if let Some(network) = self.book().networks.get_mut(id) {
-            network.record = record.clone();
-            network.pools = pools;
+        let before = self.set_record(id, record.clone(), pools);
+        let made = self.raise_now(id).and_then(|()| Ok(self.records.put(id, &record)?));
+        if made.is_err() {
+            // Or it would be used without a record, and the next daemon would not know of it.
+            self.lower(id);
+            if let Some(before) = before {
+                self.set_record(id, before, Vec::new());
+            }
         }
-        self.raise_now(id)?;
-        Ok(self.records.put(id, &record)?)
+        made
     }
 
-    /// The subnet of a default bridge that a daemon has left which could not record it any more. The bridge goes, so that
-    /// its subnet is free to be chosen.
-    fn left_behind(&self, record: &NetworkRecord) -> Result<Vec<request::Subnet>, Fault> {
+    /// The default network was numbered under other options, perhaps: it is numbered anew with its next container, unless it
+    /// has some now.
+    pub(super) fn follow_options(&self) -> Result<(), Fault> {
+        let _change = self.change();
+        let (record, is_used) = {
+            let book = self.book();
+            let record = book.find("bridge")?.record.clone();
+            let is_used = book.members(&record.id).next().is_some();
+            (record, is_used)
+        };
+        if record.pools.is_empty() || self.options.fit(&record) {
+            return Ok(());
+        }
+        if is_used {
+            tracing::warn!(
+                "what the daemon is told of the default network is another thing than before; it takes effect at a start without containers in that network"
+            );
+            return Ok(());
+        }
+        self.records.remove(&record.id)?;
+        self.links()?.remove_marked(&record.bridge, MARK)?;
+        let anew = manage::predefined("bridge", Driver::Bridge, &self.options.bridge);
+        self.set_record(&record.id, anew, Vec::new());
+        Ok(())
+    }
+
+    /// Says anew what a network is, and answers what it was.
+    fn set_record(
+        &self,
+        id: &str,
+        record: NetworkRecord,
+        pools: Vec<Pool>,
+    ) -> Option<NetworkRecord> {
+        let mut book = self.book();
+        let network = book.networks.get_mut(id)?;
+        network.pools = pools;
+        Some(std::mem::replace(&mut network.record, record))
+    }
+
+    /// The default bridge of a daemon which could not record it any more goes, so that its subnet is free to be chosen.
+    fn left_behind(&self, record: &NetworkRecord) -> Result<(), Fault> {
         let links = self.links()?;
         match links.find(&record.bridge) {
-            Ok(link) if link.alias.as_deref() == Some(MARK) => {
-                links.remove(&record.bridge)?;
-                Ok(Vec::new())
-            }
+            Ok(link) if link.alias.as_deref() == Some(MARK) => Ok(links.remove(&record.bridge)?),
             Ok(_) => Err(Fault::conflict(format!(
                 "the host has an interface `{}` that is not ours",
                 record.bridge
             ))
             .with_hint("remove it, or name another one with `--bridge`")),
-            Err(error) if error.is_absent() => Ok(Vec::new()),
+            Err(error) if error.is_absent() => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -177,7 +217,7 @@ impl Inner {
         let done = match record.driver {
             Driver::Bridge => self
                 .with_firewall(|firewall| Ok(firewall.remove_network(&record.bridge)?))
-                .and_then(|()| Ok(self.links()?.remove(&record.bridge)?)),
+                .and_then(|()| Ok(self.links()?.remove_marked(&record.bridge, MARK).map(drop)?)),
             Driver::Macvlan | Driver::Ipvlan => self.remove_parent(&record),
             Driver::Host | Driver::Null => Ok(()),
         };
@@ -225,18 +265,40 @@ impl Inner {
         request: &EndpointRequest,
         (interface, way_out): (&str, bool),
     ) -> Result<Endpoint, Fault> {
-        let mut endpoint = self.claim(id, request, interface)?;
-        let (record, index) = {
+        let claimed = match self.claim(id, request, interface) {
+            Err(fault) if matches!(fault.kind(), Kind::Forbidden | Kind::ResourceExhausted) => {
+                self.make_room(id, request, fault.kind() == Kind::ResourceExhausted);
+                self.claim(id, request, interface)
+            }
+            claimed => claimed,
+        };
+        self.plug_claimed(sandbox, claimed?, way_out)
+    }
+
+    /// The same for an endpoint that has its addresses.
+    pub(super) fn plug_claimed(
+        &self,
+        sandbox: &Sandbox,
+        mut endpoint: Endpoint,
+        way_out: bool,
+    ) -> Result<Endpoint, Fault> {
+        let id = endpoint.network.clone();
+        let found = {
             let book = self.book();
-            let network = book.networks.get(id);
+            let network = book.networks.get(&id);
             let found = network.and_then(|network| Some((network.record.clone(), network.link?)));
-            found.ok_or_else(|| Fault::not_found(format!("network {id} not found")))?
+            found.ok_or_else(|| Fault::not_found(format!("network {id} not found")))
+        };
+        let (record, index) = match found {
+            Ok(found) => found,
+            Err(fault) => {
+                self.give_back(&[endpoint]);
+                return Err(fault);
+            }
         };
         let plugged = self.plug_into(sandbox, &record, index, (&mut endpoint, way_out));
         if let Err(fault) = plugged {
-            if let Some(network) = self.book().networks.get_mut(id) {
-                network.release(&endpoint);
-            }
+            self.give_back(&[endpoint]);
             return Err(fault);
         }
         Ok(endpoint)
@@ -274,7 +336,8 @@ impl Inner {
         match record.driver {
             Driver::Bridge => {
                 endpoint.host_interface = format!("veth{}", endpoint.id.get(..10).unwrap_or("0"));
-                sandbox.attach(links, &endpoint.host_interface, index, &attachment)?;
+                let port = port(record, index);
+                sandbox.attach(links, &endpoint.host_interface, port, &attachment)?;
             }
             Driver::Macvlan | Driver::Ipvlan => {
                 let kind = layered(record);
@@ -290,7 +353,7 @@ impl Inner {
     }
 
     /// Takes addresses for a new place.
-    fn claim(
+    pub(super) fn claim(
         &self,
         id: &str,
         request: &EndpointRequest,
@@ -301,6 +364,7 @@ impl Inner {
         let network = book
             .networks
             .get_mut(id)
+            .filter(|network| !network.leaving)
             .ok_or_else(|| Fault::not_found(format!("network {id} not found")))?;
         for (asked, four) in [(request.ipv4.is_some(), true), (request.ipv6.is_some(), false)] {
             if asked && network.pool(four).is_none() {
@@ -356,7 +420,7 @@ impl Inner {
         Ok(endpoint)
     }
 
-    /// Takes an interface out of a running container's namespace. `left` are the places that remain: if the default route
+    /// Takes an interface out of a running container's namespace. `left` are the places that remain: if a default route
     /// went with the interface, one of them takes it over.
     pub(super) fn unplug(
         &self,
@@ -364,16 +428,33 @@ impl Inner {
         endpoint: &Endpoint,
         left: &Places,
     ) -> Result<(), Fault> {
-        sandbox.detach(&endpoint.interface)?;
-        let next = {
+        if endpoint.host_interface.is_empty() {
+            sandbox.detach(&endpoint.interface)?;
+        } else {
+            // By the end that the container cannot rename.
+            self.links()?.remove(&endpoint.host_interface)?;
+        }
+        let before = [left.endpoints.as_slice(), std::slice::from_ref(endpoint)].concat();
+        self.lead_out(sandbox, &before, &left.endpoints)
+    }
+
+    /// Lets default routes lead out through other places, where they have to after the places have changed.
+    pub(super) fn lead_out(
+        &self,
+        sandbox: &Sandbox,
+        before: &[Endpoint],
+        after: &[Endpoint],
+    ) -> Result<(), Fault> {
+        let [four, six] = {
             let book = self.book();
-            let open = |place: &&Endpoint| {
-                book.networks.get(&place.network).is_some_and(|network| !network.record.internal)
-            };
-            left.endpoints.iter().find(open).cloned()
+            let ([old4, old6], [new4, new6]) = (book.exits(before), book.exits(after));
+            [new4.filter(|_| new4 != old4).cloned(), new6.filter(|_| new6 != old6).cloned()]
         };
-        if let Some(next) = next {
-            sandbox.set_gateways(&next.interface, next.gateway4, next.gateway6)?;
+        if let Some(place) = four {
+            sandbox.set_gateways(&place.interface, place.gateway4, None)?;
+        }
+        if let Some(place) = six {
+            sandbox.set_gateways(&place.interface, None, place.gateway6)?;
         }
         Ok(())
     }
@@ -384,7 +465,7 @@ impl Inner {
             let book = self.book();
             let networks = book
                 .bridges()
-                .filter(|network| !network.pools.is_empty())
+                .filter(|network| !network.pools.is_empty() && !network.leaving)
                 .map(|network| {
                     let gateways: Vec<IpNet> = network
                         .pools
@@ -417,6 +498,14 @@ fn layered(record: &NetworkRecord) -> Layered {
         Some("passthru") => MacvlanMode::Passthru,
         _ => MacvlanMode::Bridge,
     })
+}
+
+/// How a container's interface is a port of a network's bridge. Where frames between ports pass the packet rules, what is
+/// translated goes back to its sender only by a hairpin; where they do not, the bridge itself keeps containers apart.
+pub(super) fn port(record: &NetworkRecord, bridge: u32) -> Port {
+    let pass = bridged_packets_pass_rules();
+    let icc = record.options.get(request::ICC).and_then(|text| request::boolean(text));
+    Port { bridge, hairpin: pass, isolated: !pass && icc == Some(false) }
 }
 
 /// A bridge network in the words of the packet rules.

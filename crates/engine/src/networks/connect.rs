@@ -1,5 +1,6 @@
 //! Acts: a running container comes into a network, or leaves one.
 
+use super::record::{Endpoint, Places};
 use super::{Inner, Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::{Fault, Kind};
@@ -23,23 +24,20 @@ impl Networks {
         self.inner.disconnect(id, pid, network)
     }
 
+    /// Whether a running container has interfaces of its own.
+    pub(crate) fn has_places(&self, id: &str) -> bool {
+        self.inner.book().running.contains_key(id)
+    }
+
     /// The addresses of a running container.
     pub(crate) fn addresses(&self, id: &str) -> Vec<IpAddr> {
         let book = self.inner.book();
         book.running.get(id).map(|running| running.places.addresses()).unwrap_or_default()
     }
 
-    /// Whether the resolver listens in a running container's namespace.
+    /// Whether our resolver answers in a container.
     pub(crate) fn is_served(&self, id: &str) -> bool {
-        let book = self.inner.book();
-        book.running.get(id).is_some_and(|running| running.served)
-    }
-
-    /// The names of a running container's interfaces.
-    pub(crate) fn interfaces(&self, id: &str) -> Vec<String> {
-        let book = self.inner.book();
-        let places = book.running.get(id).map(|running| running.places.endpoints.as_slice());
-        places.unwrap_or_default().iter().map(|place| place.interface.clone()).collect()
+        self.inner.is_served(id)
     }
 
     /// A container has another name now.
@@ -60,9 +58,15 @@ impl Networks {
 }
 
 impl Inner {
+    /// Whether the resolver listens in a running container's namespace.
+    pub(super) fn is_served(&self, id: &str) -> bool {
+        let book = self.book();
+        book.running.get(id).is_some_and(|running| running.served)
+    }
+
     fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
         let id = self.find_up(&wish.network)?;
-        let (endpoints, has_exit) = {
+        let endpoints = {
             let book = self.book();
             let running = book.running.get(&record.id).ok_or_else(|| gone(record))?;
             let endpoints = running.places.endpoints.clone();
@@ -75,19 +79,19 @@ impl Inner {
                     ),
                 ));
             }
-            let has_exit = endpoints.iter().any(|endpoint| {
-                book.networks.get(&endpoint.network).is_some_and(|network| !network.record.internal)
-            });
-            (endpoints, has_exit)
+            endpoints
         };
         let pid = record.state.pid().ok_or_else(|| gone(record))?;
         let sandbox = Sandbox::of_process(pid)?;
-        let internal = self.book().find(&wish.network)?.record.internal;
         let interface = self.interface(&id, &wish.request, &endpoints)?;
-        let endpoint =
-            self.plug(&sandbox, &id, &wish.request, (&interface, !has_exit && !internal))?;
+        let endpoint = self.plug(&sandbox, &id, &wish.request, (&interface, false))?;
         let places = {
             let mut book = self.book();
+            if let Err(fault) = book.stays(std::iter::once(&endpoint)) {
+                drop(book);
+                self.give_back(&[endpoint]);
+                return Err(fault);
+            }
             let added = book.running.get_mut(&record.id).map(|running| {
                 running.places.endpoints.push(endpoint.clone());
                 running.places.clone()
@@ -102,13 +106,40 @@ impl Inner {
             self.give_back(&[endpoint]);
             return Err(gone(record));
         };
-        let served = self.book().running.get(&record.id).is_some_and(|running| running.served);
-        if self.uses_resolver(&places) && !served {
-            self.serve_again(&record.id, &sandbox)?;
+        let settled = self.settle_in(&record.id, &sandbox, (&endpoints, &places));
+        if let Err(fault) = settled {
+            // All or nothing: who is told that it failed may try again.
+            if let Err(other) = self.disconnect(&record.id, pid, &wish.network) {
+                super::report("connecting failed, and cleaning up failed too", &other);
+            }
+            return Err(fault);
         }
-        self.note(&record.id, &places)?;
         self.tell(&wish.network, "connect", &record.id);
         Ok(())
+    }
+
+    /// What follows from a new place: where the default routes lead, published ports with them, names, and the note.
+    fn settle_in(
+        &self,
+        id: &str,
+        sandbox: &Sandbox,
+        (before, places): (&[Endpoint], &Places),
+    ) -> Result<(), Fault> {
+        self.lead_out(sandbox, before, &places.endpoints)?;
+        self.rebuild_rules(places)?;
+        if self.uses_resolver(places) && !self.is_served(id) {
+            self.serve_again(id, sandbox)?;
+        }
+        self.note(id, places)
+    }
+
+    /// Published ports may lead to another place than before: the whole table is said anew.
+    fn rebuild_rules(&self, places: &Places) -> Result<(), Fault> {
+        if places.published.is_empty() {
+            return Ok(());
+        }
+        // Read with the table held, or what somebody publishes meanwhile would be lost.
+        self.with_firewall(|firewall| Ok(firewall.rebuild(&self.rules())?))
     }
 
     fn disconnect(&self, id: &str, pid: u32, network: &str) -> Result<(), Fault> {
@@ -123,16 +154,12 @@ impl Inner {
             book.remove_names(id, &network_id);
             (endpoint, places)
         };
-        let rules_moved = !places.published.is_empty();
-        if rules_moved {
-            // They led to the place that is gone, or to another one; the whole table is said anew.
-            let state = self.rules();
-            self.with_firewall(|firewall| Ok(firewall.rebuild(&state)?))?;
-        }
-        self.unplug(&Sandbox::of_process(pid)?, &endpoint, &places)?;
-        if let Some(network) = self.book().networks.get_mut(&endpoint.network) {
-            network.release(&endpoint);
-        }
+        let rebuilt = self.rebuild_rules(&places);
+        let unplugged = Sandbox::of_process(pid)
+            .map_err(Fault::from)
+            .and_then(|sandbox| self.unplug(&sandbox, &endpoint, &places));
+        self.give_back(&[endpoint]);
+        rebuilt.and(unplugged)?;
         self.note(id, &places)?;
         self.tell(network, "disconnect", id);
         Ok(())

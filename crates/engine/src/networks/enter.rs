@@ -2,7 +2,7 @@
 
 use super::book::{Running, dns_names};
 use super::endpoint::IFNAME;
-use super::record::{Driver, Endpoint, Places};
+use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
 use crate::links::Link;
 use crate::model::EndpointRequest;
@@ -103,6 +103,10 @@ impl Inner {
         let (sandbox, sockets, endpoints) = match prepared {
             Some(ready) => (ready.sandbox, ready.sockets, vec![ready.endpoint]),
             None => {
+                // The default network knows its families when it is up.
+                for wish in &wishes {
+                    self.find_up(&wish.network)?;
+                }
                 let (sandbox, sockets) = self.make_sandbox(self.wants_ipv6(&wishes))?;
                 let sandbox = Arc::new(sandbox);
                 let endpoints = self.plug_all(&sandbox, &wishes)?;
@@ -115,6 +119,7 @@ impl Inner {
             endpoints,
             published: Vec::new(),
             dns: record.host.dns.clone(),
+            dns_options: record.host.dns_options.clone(),
         };
         let path = sandbox.path();
         let published = match self.publish(&record.id, &places, &wanted) {
@@ -137,8 +142,13 @@ impl Inner {
             reserved: published.reserved,
             served: resolver,
         };
-        self.book().add(&record.id, running);
-        if let Err(fault) = noted {
+        let stays = {
+            let mut book = self.book();
+            let stays = book.stays(running.places.endpoints.iter());
+            book.add(&record.id, running);
+            stays
+        };
+        if let Err(fault) = noted.and(stays) {
             self.leave(&record.id);
             return Err(fault);
         }
@@ -160,25 +170,36 @@ impl Inner {
             addresses: places.addresses(),
             resolver,
             host_gateway: host_gateway.unwrap_or_default(),
-            links: self.legacy_links(&record.host.links),
+            links: self.legacy_links(&record.host.links, places),
         }
     }
 
-    /// Links of the default network: names in the hosts file of who links, as docker has them.
-    fn legacy_links(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+    /// Links of the default network: names in the hosts file of who links, as docker has them, at addresses in a network that
+    /// both are in.
+    fn legacy_links(&self, links: &[String], own: &Places) -> Vec<(IpAddr, Vec<String>)> {
         let book = self.book();
-        links
-            .iter()
-            .filter_map(|link| {
-                let Link { target, alias } = Link::parse(link);
-                let (id, running) = book.running.iter().find(|(id, running)| {
-                    running.places.name == target || id.starts_with(target)
-                })?;
-                let address = running.places.endpoints.iter().find_map(|place| place.ipv4)?.0;
-                let names = dns_names(alias, id, &running.places.name, &[]);
-                Some((IpAddr::V4(address), names))
-            })
-            .collect()
+        let entry = |target: &str, alias: &str| {
+            let (id, running) = book
+                .running
+                .iter()
+                .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
+            let is_near =
+                |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
+            let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
+            Some((address, dns_names(alias, id, &running.places.name, &[])))
+        };
+        let mut list = Vec::new();
+        for link in links {
+            let Link { target, alias } = Link::parse(link);
+            match entry(target, alias) {
+                Some(found) => list.push(found),
+                None => tracing::warn!(
+                    container = own.name,
+                    "its link `{alias}` leads nowhere: container `{target}` does not run in a network that both are in"
+                ),
+            }
+        }
+        list
     }
 
     fn wants_ipv6(&self, wishes: &[Wish]) -> bool {
@@ -191,7 +212,8 @@ impl Inner {
 
     /// Puts a namespace into all of its networks, or into none.
     fn plug_all(&self, sandbox: &Arc<Sandbox>, wishes: &[Wish]) -> Result<Vec<Endpoint>, Fault> {
-        let exit = self.way_out(wishes)?;
+        let [four, six] = self.way_out(wishes)?;
+        let exit = four.or(six);
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for (place, wish) in wishes.iter().enumerate() {
             let plugged = self.find_up(&wish.network).and_then(|id| {
@@ -209,24 +231,25 @@ impl Inner {
                 }
             }
         }
+        // IPv6 may lead out elsewhere than IPv4.
+        let elsewhere = six.filter(|_| six != exit).and_then(|place| endpoints.get(place));
+        if let Some(place) = elsewhere
+            && let Err(error) = sandbox.set_gateways(&place.interface, None, place.gateway6)
+        {
+            self.give_back(&endpoints);
+            return Err(error.into());
+        }
         Ok(endpoints)
     }
 
-    /// Which network gives the default route: the highest priority; then those with a way out, in the order of names.
-    fn way_out(&self, wishes: &[Wish]) -> Result<Option<usize>, Fault> {
+    /// Which networks give the default routes of IPv4 and of IPv6.
+    fn way_out(&self, wishes: &[Wish]) -> Result<[Option<usize>; 2], Fault> {
         let book = self.book();
-        let mut best: Option<(i64, bool, &str, usize)> = None;
-        for (place, wish) in wishes.iter().enumerate() {
-            let record = &book.find(&wish.network)?.record;
-            if record.driver == Driver::Null {
-                continue;
-            }
-            let key = (-wish.request.gw_priority, record.internal, wish.network.as_str(), place);
-            if best.is_none_or(|best| key < best) {
-                best = Some(key);
-            }
-        }
-        Ok(best.filter(|(_, internal, _, _)| !internal).map(|(.., place)| place))
+        let records = wishes
+            .iter()
+            .map(|wish| Ok((&book.find(&wish.network)?.record, wish.request.gw_priority)))
+            .collect::<Result<Vec<_>, Fault>>()?;
+        Ok(super::book::exits(records.into_iter()))
     }
 
     /// A network by name, with what stands behind it in place.
@@ -313,6 +336,9 @@ impl Inner {
             resolver.leave(id);
         }
         self.withdraw(&running.places);
+        // Only now, or whoever is given one of them at once would find it in use.
+        drop(running.reserved);
+        self.book().ports.free(&running.places.published, id);
         // The interfaces go with the namespace, which the kernel takes apart when nobody holds it any more.
         for endpoint in &running.places.endpoints {
             self.tell(&endpoint.network, "disconnect", id);

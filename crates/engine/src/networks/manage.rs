@@ -252,7 +252,7 @@ impl Inner {
     fn remove(&self, name: &str) -> Result<(), Fault> {
         let _change = self.change();
         let record = {
-            let book = self.book();
+            let mut book = self.book();
             let network = book.find(name)?;
             let record = network.record.clone();
             if is_predefined(&record.name) {
@@ -280,10 +280,18 @@ impl Inner {
                 )
                 .with_hint("stop these containers, or `network disconnect` them, first"));
             }
+            if let Some(network) = book.networks.get_mut(&record.id) {
+                network.leaving = true;
+            }
             record
         };
         // The record goes first: what is left over of a network without one is swept.
-        self.records.remove(&record.id)?;
+        if let Err(error) = self.records.remove(&record.id) {
+            if let Some(network) = self.book().networks.get_mut(&record.id) {
+                network.leaving = false;
+            }
+            return Err(error.into());
+        }
         self.lower(&record.id);
         self.book().networks.remove(&record.id);
         self.publish_event("destroy", &record, None);
@@ -291,7 +299,7 @@ impl Inner {
     }
 }
 
-fn predefined(name: &str, driver: Driver, bridge: &str) -> NetworkRecord {
+pub(super) fn predefined(name: &str, driver: Driver, bridge: &str) -> NetworkRecord {
     // The same everywhere, as long as it is not recorded: the name, spelled in hexadecimal and padded.
     let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
     NetworkRecord {

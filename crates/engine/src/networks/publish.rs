@@ -82,16 +82,41 @@ impl Inner {
                 places.name, target.id
             ))
         })?;
+        self.forget_ways(got.ports.iter().filter(|port| port.protocol == "udp").map(|port| {
+            let host = Some(port.host_ip).filter(|address| !address.is_unspecified());
+            (host, port.host_port)
+        }));
         Ok(got)
     }
 
-    /// The place that published ports lead to: the first on a bridge with a way out.
+    /// Packets of UDP go on the way of those before them, past a port that is published only now, or to a container that is
+    /// gone, for as long as they come. Lets the kernel forget the ways to these addresses and ports; off everybody's path.
+    fn forget_ways(&self, to: impl Iterator<Item = (Option<IpAddr>, u16)>) {
+        let to: Vec<(Option<IpAddr>, u16)> = to.collect();
+        if to.is_empty() {
+            return;
+        }
+        self.later(move |_inner| {
+            for (address, port) in to {
+                if let Err(error) = firewall::forget_connections(Proto::Udp, address, port) {
+                    tracing::warn!(
+                        port,
+                        "what is sent to a UDP port may go on to where it went before: {error}"
+                    );
+                }
+            }
+        });
+    }
+
+    /// The place that published ports lead to, on a bridge with a way out: the one that the default route leads through, or
+    /// answers would take another way than questions.
     fn target(&self, places: &Places) -> Option<Endpoint> {
         let book = self.book();
         let open = |endpoint: &&Endpoint| {
             book.networks.get(&endpoint.network).is_some_and(|network| is_open(&network.record))
         };
-        places.endpoints.iter().find(open).cloned()
+        let exits = book.exits(&places.endpoints);
+        exits.into_iter().flatten().chain(&places.endpoints).find(open).cloned()
     }
 
     fn choose_port(
@@ -104,6 +129,19 @@ impl Inner {
         let default = self.binding_of(&target.network);
         let address = wish.address.or(default);
         let hosts = addresses(address, target.ipv4.is_some(), target.ipv6.is_some());
+        let has = |host: &&IpAddr| {
+            if host.is_ipv4() { target.ipv4.is_some() } else { target.ipv6.is_some() }
+        };
+        if let Some(host) = hosts.iter().find(|host| !has(host)) {
+            let family = if host.is_ipv4() { 4 } else { 6 };
+            return Err(Fault::invalid(format!(
+                "cannot publish port {}/{} at {host}: the container has no IPv{family} address",
+                wish.container_port, wish.protocol
+            ))
+            .with_hint(format!(
+                "leave the address out, or bring the container into a network with IPv{family}"
+            )));
+        }
         let ephemeral = firewall::local_port_range();
         let candidates = self.book().ports.candidates(wish, &ephemeral);
         let mut last = None;
@@ -209,6 +247,8 @@ impl Inner {
                 &fault,
             );
         }
+        let datagrams = rules.iter().filter(|rule| rule.proto == Proto::Udp);
+        self.forget_ways(datagrams.map(|rule| (Some(rule.to.ip()), rule.to.port())));
     }
 
     /// The rules of a running container's ports.

@@ -5,7 +5,9 @@ use super::{Inner, Wish};
 use crate::model::EndpointRequest;
 use naru_errdefs::Fault;
 use naru_network::sandbox::{ResolverSockets, Sandbox};
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError};
 
 /// How many wait for each network that is in use.
 const WAITING: usize = 2;
@@ -43,9 +45,25 @@ impl Inner {
         }))
     }
 
-    /// Makes namespaces ready for a network that is in use.
+    /// Makes namespaces ready for a network that is in use, unless somebody does: a thousand starts need no thousand threads.
     pub(super) fn fill(&self, id: &str) {
+        let begun = {
+            let mut book = self.book();
+            book.networks
+                .get_mut(id)
+                .is_some_and(|network| !std::mem::replace(&mut network.filling, true))
+        };
+        if begun {
+            self.fill_up(id);
+            if let Some(network) = self.book().networks.get_mut(id) {
+                network.filling = false;
+            }
+        }
+    }
+
+    fn fill_up(&self, id: &str) {
         loop {
+            let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
             let ipv6 = {
                 let book = self.book();
                 let busy =
@@ -89,6 +107,43 @@ impl Inner {
         }
     }
 
+    /// Somebody asks for the address that a namespace has which only waits, or all are taken: what waits gives way.
+    pub(super) fn make_room(&self, id: &str, request: &EndpointRequest, exhausted: bool) {
+        // What is being made ready now waits afterwards.
+        let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
+        let given_up: Vec<Ready> = {
+            let mut book = self.book();
+            let Some(network) = book.networks.get_mut(id) else { return };
+            let fixed = [request.ipv4.map(IpAddr::V4), request.ipv6.map(IpAddr::V6)];
+            let has = |ready: &Ready| {
+                ready.endpoint.addresses().any(|address| fixed.contains(&Some(address)))
+            };
+            let waiting = std::mem::take(&mut network.ready);
+            let (mut given_up, mut kept): (Vec<_>, VecDeque<_>) = (Vec::new(), VecDeque::new());
+            for ready in waiting {
+                if has(&ready) {
+                    given_up.push(ready);
+                } else {
+                    kept.push_back(ready);
+                }
+            }
+            if given_up.is_empty() && exhausted {
+                given_up.extend(kept.pop_front());
+            }
+            network.ready = kept;
+            given_up
+        };
+        for ready in given_up {
+            // The kernel takes the namespace apart later; nobody must answer for the address until then.
+            let removed =
+                self.links().and_then(|links| Ok(links.remove(&ready.endpoint.host_interface)?));
+            if let Err(fault) = removed {
+                super::report("cannot give up a namespace that waits", &fault);
+            }
+            self.give_back(&[ready.endpoint]);
+        }
+    }
+
     fn make_ready(&self, id: &str, ipv6: bool) -> Result<Ready, Fault> {
         let (sandbox, sockets) = self.make_sandbox(ipv6)?;
         let interface = self.interface(id, &EndpointRequest::default(), &[])?;
@@ -96,8 +151,8 @@ impl Inner {
             let book = self.book();
             book.networks.get(id).is_some_and(|network| network.record.internal)
         };
-        let endpoint =
-            self.plug(&sandbox, id, &EndpointRequest::default(), (&interface, !internal))?;
+        let endpoint = self.claim(id, &EndpointRequest::default(), &interface)?;
+        let endpoint = self.plug_claimed(&sandbox, endpoint, !internal)?;
         Ok(Ready { sandbox: Arc::new(sandbox), sockets, endpoint })
     }
 }

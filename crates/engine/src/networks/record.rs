@@ -108,6 +108,9 @@ pub(crate) struct Places {
     /// Servers that it asks instead of the host's.
     #[serde(default)]
     pub(crate) dns: Vec<String>,
+    /// How it asks them, instead of the host's way.
+    #[serde(default)]
+    pub(crate) dns_options: Vec<String>,
 }
 
 impl Places {

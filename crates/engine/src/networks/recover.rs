@@ -95,6 +95,9 @@ impl Inner {
     }
 
     fn settle(&self, processes: Vec<(String, u32)>) -> Result<(), Fault> {
+        if let Err(fault) = self.follow_options() {
+            report("cannot number the default network anew", &fault);
+        }
         let (needed, others) = {
             let book = self.book();
             let (mut needed, mut others) = (Vec::new(), Vec::new());
@@ -114,7 +117,10 @@ impl Inner {
             (needed, others)
         };
         for id in &needed {
-            self.raise(id)?;
+            // One that cannot be put back (its parent is gone, somebody else has its bridge's name) harms no other.
+            if let Err(fault) = self.raise(id) {
+                report("cannot put a network right again", &fault);
+            }
         }
         self.later(move |inner| inner.settle_later(&processes, &needed, &others));
         Ok(())
@@ -173,8 +179,16 @@ impl Inner {
     pub(super) fn serve_again(&self, id: &str, sandbox: &Sandbox) -> Result<(), Fault> {
         let sockets = sandbox.open_resolver()?;
         self.serve_names(id, Some(sockets));
-        if let Some(running) = self.book().running.get_mut(id) {
-            running.served = true;
+        let is_there = match self.book().running.get_mut(id) {
+            Some(running) => {
+                running.served = true;
+                true
+            }
+            None => false,
+        };
+        if !is_there {
+            // It has ended meanwhile; the sockets would keep its namespace.
+            self.resolver().leave(id);
         }
         Ok(())
     }

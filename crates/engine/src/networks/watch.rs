@@ -78,21 +78,24 @@ impl Inner {
 
     /// Makes the interfaces of running containers ports of the new bridge.
     fn plug_in_again(&self, id: &str) -> Result<(), Fault> {
-        let (index, names) = {
+        let (port, names) = {
             let book = self.book();
-            let index = book.networks.get(id).and_then(|network| network.link);
+            let network = book.networks.get(id);
+            let port = network
+                .and_then(|network| Some(super::cable::port(&network.record, network.link?)));
             let names: Vec<String> = book
                 .members(id)
                 .map(|(_, _, endpoint)| endpoint.host_interface.clone())
                 .filter(|name| !name.is_empty())
                 .collect();
-            (index, names)
+            (port, names)
         };
+        let Some(port) = port else { return Ok(()) };
         let links = self.links()?;
         for name in names {
             match links.find(&name) {
                 Ok(link) => {
-                    links.set_master(link.index, index)?;
+                    links.set_port(link.index, port)?;
                     links.set_up(link.index)?;
                 }
                 Err(error) if error.is_absent() => tracing::warn!(

@@ -159,10 +159,8 @@ pub(crate) fn parse_bind(text: &str) -> Result<Bind, Fault> {
         return Err(refused());
     }
     check_target(target, text)?;
-    if !source.starts_with('/') && !is_volume_name(source) {
-        return Err(Fault::invalid(format!(
-            "invalid volume specification: '{text}': \"{source}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
-        )));
+    if !source.starts_with('/') {
+        crate::volumes::check_name(source)?;
     }
     Ok(Bind { source: source.to_owned(), target: target.to_owned(), mode: mode.to_owned() })
 }
@@ -182,6 +180,9 @@ fn of_bind(bind: &Bind) -> Result<MountPoint, Fault> {
     point.mode.clone_from(&bind.mode);
     if volume {
         point.name = Some(bind.source.clone());
+        if point.mode.is_empty() {
+            "z".clone_into(&mut point.mode);
+        }
     } else {
         point.source = clean(&bind.source);
         point.propagation = Some(Propagation::RPrivate);
@@ -296,7 +297,7 @@ mod tests {
             ),
             (
                 "a/b:/x",
-                "invalid volume specification: 'a/b:/x': \"a/b\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+                "create a/b: \"a/b\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
             ),
         ] {
             assert_eq!(bind(text), want, "{text}");

@@ -50,15 +50,12 @@ impl Volumes {
         let name = name.to_owned();
         self.inner
             .blocking(move |inner| {
-                let hold = inner.volumes.hold_known(&name)?;
+                let hold = if force {
+                    inner.volumes.hold_known(&name)?
+                } else {
+                    inner.volumes.hold_alone(&name, || inner.volume_users(&name, ""))?
+                };
                 let users = inner.volume_users(&name, "");
-                if !users.is_empty() && !force {
-                    return Err(Fault::conflict(format!(
-                        "restore {name}: volume is in use - [{}]",
-                        users.join(", ")
-                    ))
-                    .with_hint("remove the containers that have it, or use `--force`"));
-                }
                 let record = inner.volumes.get(&name).ok_or_else(|| super::missing(&name))?;
                 if let Ok(Backing::FileSystem(new)) = super::backing(&record)
                     && new.volatile
@@ -73,7 +70,8 @@ impl Volumes {
                 let archive = SyncIoBridge::new(archive);
                 let plain = matches!(super::backing(&record)?, Backing::Directory);
                 inner.volumes.alone(&hold.name, || {
-                    if plain && users.is_empty() {
+                    // What somebody may have mounted keeps its directory.
+                    if plain && !force {
                         inner.volumes.replace(&hold.name, |part| unpack(archive, part))
                     } else {
                         let root = inner.open_volume(&record)?;
@@ -93,7 +91,17 @@ fn unpack(archive: impl Read + Send, directory: &Path) -> Result<(), Fault> {
     if start.is_empty() {
         return Err(Fault::invalid("the archive is empty"));
     }
-    naru_layer::apply(&mut archive, directory, &Limits::standard())?;
+    let applied = naru_layer::apply_plain(&mut archive, directory, &Limits::standard())?;
+    if !applied.changes.has_end_mark {
+        return Err(Fault::invalid("the archive is cut off: it has no end mark"));
+    }
+    if let Some(link) = applied.changes.deferred_links.first() {
+        return Err(Fault::invalid(format!(
+            "`{}` is a hard link to `{}`, which the archive does not hold",
+            link.path.display(),
+            link.target.display()
+        )));
+    }
     naru_kernel::fs::syncfs(directory).during(|| "cannot sync the volume".to_owned())
 }
 

@@ -7,7 +7,7 @@
 
 use crate::model::{ANONYMOUS_LABEL, Timestamp, VolumeRecord};
 use crate::places::{self, Places};
-use naru_errdefs::{Fault, ResultExt};
+use naru_errdefs::{Fault, ResultExt, one_line};
 use naru_store::Table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,6 +33,8 @@ struct Entry {
     held: usize,
     /// It is on its way out.
     going: bool,
+    /// Its content is being replaced.
+    replaced: bool,
     /// Whoever makes or fills its directory has it.
     filling: Arc<Mutex<()>>,
     /// Whoever mounts what stands behind it has it, until the container that it is for runs.
@@ -46,6 +48,7 @@ impl Entry {
             stored,
             held: 0,
             going: false,
+            replaced: false,
             filling: Arc::default(),
             mounting: Arc::default(),
         }
@@ -60,12 +63,15 @@ pub(crate) struct Hold {
     pub(crate) name: String,
     /// Whether it was not there before.
     pub(crate) new: bool,
+    /// Whether nobody else may lay a hand on it meanwhile.
+    only: bool,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
         if let Some(entry) = self.book.entries().get_mut(&self.name) {
             entry.held = entry.held.saturating_sub(1);
+            entry.replaced &= !self.only;
         }
     }
 }
@@ -100,7 +106,10 @@ impl Book {
             if !entry.path().is_dir() || name.starts_with('.') {
                 continue;
             }
-            self.settle_one(&name, used.contains(&name))?;
+            // One that cannot be settled must not keep the others, and the daemon, from going on.
+            if let Err(fault) = self.settle_one(&name, used.contains(&name)) {
+                tracing::error!(volume = name, "cannot settle it: {}", one_line(&fault));
+            }
             found.insert(name);
         }
         // Somebody took the directory of a volume away; the volume is there, and empty.
@@ -123,6 +132,13 @@ impl Book {
         if marked && !used {
             return places::remove_tree(&self.places.volume_place(name));
         }
+        let data = self.places.volume(name);
+        if !data.is_dir() && !used {
+            // Made when the daemon was killed, before there was a mark; what is not empty is no volume.
+            return match fs::remove_dir(self.places.volume_place(name)) {
+                Ok(()) | Err(_) => Ok(()),
+            };
+        }
         let anonymous = is_random(name);
         let created = fs::metadata(self.places.volume(name))
             .and_then(|found| found.modified())
@@ -136,6 +152,9 @@ impl Book {
         };
         // What is marked and used belongs to a container that goes when it ends, or to one that was recorded last.
         self.entries().insert(name.to_owned(), Entry::new(record, false));
+        if !data.is_dir() {
+            self.make_directory(name, |_empty| Ok(()))?;
+        }
         if marked && anonymous { Ok(()) } else { self.keep(name) }
     }
 
@@ -164,6 +183,10 @@ impl Book {
             return Err(Fault::conflict(format!("volume {name} is being removed"))
                 .with_hint("try again in a moment"));
         }
+        if entry.replaced {
+            return Err(Fault::conflict(format!("volume {name} is being restored"))
+                .with_hint("try again when that is done"));
+        }
         let (asked, have) = (wanted.options.unwrap_or_default(), &entry.record.options);
         if !asked.is_empty() && have.as_ref() != Some(&asked) {
             return Err(Fault::conflict(format!(
@@ -174,7 +197,7 @@ impl Book {
         entry.held += 1;
         let record = entry.record.clone();
         drop(entries);
-        Ok((Hold { book: Arc::clone(self), name, new }, record))
+        Ok((Hold { book: Arc::clone(self), name, new, only: false }, record))
     }
 
     /// Lays a hand on a volume that must be there.
@@ -183,7 +206,30 @@ impl Book {
             Some(entry) => entry.held += 1,
             None => return Err(super::missing(name)),
         }
-        Ok(Hold { book: Arc::clone(self), name: name.to_owned(), new: false })
+        Ok(Hold { book: Arc::clone(self), name: name.to_owned(), new: false, only: false })
+    }
+
+    /// Lays a hand on a volume that nobody else has, to replace its content; no container is made with it meanwhile.
+    /// `users` says which containers have it.
+    pub(crate) fn hold_alone(
+        self: &Arc<Book>,
+        name: &str,
+        users: impl FnOnce() -> Vec<String>,
+    ) -> Result<Hold, Fault> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(name).filter(|entry| !entry.going);
+        let entry = entry.ok_or_else(|| super::missing(name))?;
+        let users = users();
+        if entry.held > 0 || !users.is_empty() {
+            return Err(Fault::conflict(format!(
+                "restore {name}: volume is in use - [{}]",
+                users.join(", ")
+            ))
+            .with_hint("remove the containers that have it, or use `--force`"));
+        }
+        entry.held += 1;
+        entry.replaced = true;
+        Ok(Hold { book: Arc::clone(self), name: name.to_owned(), new: false, only: true })
     }
 
     /// Does something to the directory that nobody else does meanwhile.

@@ -74,7 +74,7 @@ pub(crate) fn parse(options: &BTreeMap<String, String>) -> Result<Backing, Fault
     }
     if options.contains_key("size") {
         // Docker's words where the file system has no quotas for directories.
-        return Err(Fault::unsupported("quota size requested but no quota support")
+        return Err(Fault::invalid("quota size requested but no quota support")
             .with_hint("limit memory instead with `type=tmpfs,device=tmpfs,o=size=…`, or mount a file system of that size"));
     }
     let text = |key: &str| options.get(key).map_or("", String::as_str);

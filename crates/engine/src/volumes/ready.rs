@@ -2,7 +2,7 @@
 //! directories inside volumes, images. All of it is detached: mounted nowhere on the host, and handed to the container's
 //! init by a descriptor of ours, which it finds under `/proc`.
 //!
-//! A file system in memory is one for all containers that run with it. Nobody has to hold it for them: who comes later
+//! A file system behind a volume is one for all containers that run with it. Nobody has to hold it for them: who comes later
 //! gets a copy of the mount from a container that runs, out of its mount namespace. So it lives as long as somebody uses
 //! it, as in Docker, and neither the end of this daemon nor a new one is noticed.
 
@@ -28,6 +28,19 @@ pub(crate) struct Ready {
     pub(crate) found: BTreeMap<String, Prepared>,
     mounts: Vec<OwnedFd>,
     turns: Vec<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+/// What stands for a mount point on the host.
+#[derive(Debug)]
+pub(crate) enum Stand {
+    /// Its source, as it is.
+    Source,
+    /// Another path.
+    Path(Prepared),
+    /// A detached mount.
+    Mount(OwnedFd),
+    /// Nothing while no container runs with it.
+    Nothing,
 }
 
 impl Ready {
@@ -86,41 +99,59 @@ impl Supervisor {
         point: &MountPoint,
         ready: &mut Ready,
     ) -> Result<(), Fault> {
-        match point.kind {
-            MountKind::Bind | MountKind::Tmpfs => Ok(()),
-            MountKind::Image => {
-                ready.add(point, self.image_mount(point)?);
-                Ok(())
+        match self.stand(&record.id, point)? {
+            Stand::Source | Stand::Nothing => {}
+            Stand::Path(prepared) => {
+                ready.found.insert(point.destination.clone(), prepared);
             }
-            MountKind::Volume => {
-                let name = point.name.as_deref().unwrap_or_default();
-                let volume = self.volumes.get(name).ok_or_else(|| super::missing(name))?;
-                let shown = self.volumes.directory(name);
-                match (super::backing(&volume)?, &point.subpath) {
-                    (Backing::Directory, None) => {}
-                    (Backing::Bind { source, recursive, options }, None) => {
-                        check_source(&shown, &source)?;
-                        let prepared = Prepared { source, recursive, options };
-                        ready.found.insert(point.destination.clone(), prepared);
-                    }
-                    (Backing::FileSystem(new), None) => {
-                        ready.add(point, self.shared_mount(&volume, &new, &record.id)?);
-                    }
-                    (Backing::Directory, Some(subpath)) => {
-                        ready.add(point, inside(&shown, None, subpath, &shown)?);
-                    }
-                    (Backing::Bind { source, .. }, Some(subpath)) => {
-                        check_source(&shown, &source)?;
-                        ready.add(point, inside(&source, None, subpath, &shown)?);
-                    }
-                    (Backing::FileSystem(new), Some(subpath)) => {
-                        let whole = self.shared_mount(&volume, &new, &record.id)?;
-                        ready.add(point, inside(&shown, Some(whole), subpath, &shown)?);
-                    }
-                }
-                Ok(())
-            }
+            Stand::Mount(mount) => ready.add(point, mount),
         }
+        Ok(())
+    }
+
+    /// What stands for a mount point of a container that does not run, for whoever looks at it.
+    pub(crate) fn stand_for(&self, point: &MountPoint) -> Result<Stand, Fault> {
+        self.stand("", point)
+    }
+
+    /// What stands for a mount point; `owner` is the container that is about to run with it, or nobody.
+    fn stand(&self, owner: &str, point: &MountPoint) -> Result<Stand, Fault> {
+        match point.kind {
+            MountKind::Bind => Ok(Stand::Source),
+            MountKind::Tmpfs => Ok(Stand::Nothing),
+            MountKind::Image => Ok(Stand::Mount(self.image_mount(point)?)),
+            MountKind::Volume => self.stand_of_volume(owner, point),
+        }
+    }
+
+    fn stand_of_volume(&self, owner: &str, point: &MountPoint) -> Result<Stand, Fault> {
+        let name = point.name.as_deref().unwrap_or_default();
+        let volume = self.volumes.get(name).ok_or_else(|| super::missing(name))?;
+        let shown = self.volumes.directory(name);
+        Ok(match (super::backing(&volume)?, &point.subpath) {
+            (Backing::Directory, None) => Stand::Source,
+            (Backing::Directory, Some(subpath)) => {
+                Stand::Mount(inside(&shown, None, subpath, &shown)?)
+            }
+            (Backing::Bind { source, recursive, options }, None) => {
+                check_source(&shown, &source)?;
+                Stand::Path(Prepared { source, recursive, options })
+            }
+            (Backing::Bind { source, .. }, Some(subpath)) => {
+                check_source(&shown, &source)?;
+                Stand::Mount(inside(&source, None, subpath, &shown)?)
+            }
+            (Backing::FileSystem(new), subpath) => {
+                if owner.is_empty() && new.volatile && self.running_users(name, "").is_empty() {
+                    return Ok(Stand::Nothing);
+                }
+                let whole = self.shared_mount(&volume, &new, owner)?;
+                match subpath {
+                    None => Stand::Mount(whole),
+                    Some(subpath) => Stand::Mount(inside(&shown, Some(whole), subpath, &shown)?),
+                }
+            }
+        })
     }
 
     /// The root of what stands behind a volume, open: what the volume's content is to whoever looks at it now.
@@ -147,15 +178,16 @@ impl Supervisor {
         but: &str,
     ) -> Result<OwnedFd, Fault> {
         let mark = self.places.mounted(&volume.name);
-        if new.volatile
-            && let Ok(device) = std::fs::read_to_string(&mark)
-            && let Some(mount) = self.mount_of_others(&volume.name, device.trim(), but)?
+        if let Ok(device) = std::fs::read_to_string(&mark)
+            && let Some(mount) =
+                self.mount_of_others(&volume.name, device.trim(), but, new.volatile)?
         {
             return Ok(mount);
         }
         let shown = self.volumes.directory(&volume.name);
         let mount = new_mount(new).map_err(|error| mount_failed(&shown, new, error))?;
-        if new.volatile {
+        // Who only looks into it (`but` nobody) leaves no trace.
+        if !but.is_empty() {
             let device = device_of(&mount)
                 .during(|| format!("cannot look at the file system of volume `{}`", volume.name))?;
             crate::places::make_private(&self.places.mounts())?;
@@ -171,6 +203,7 @@ impl Supervisor {
         name: &str,
         device: &str,
         but: &str,
+        volatile: bool,
     ) -> Result<Option<OwnedFd>, Fault> {
         let mut in_part = false;
         for pid in self.running_users(name, but) {
@@ -187,7 +220,8 @@ impl Supervisor {
                 Err(_gone) => {}
             }
         }
-        if in_part && !self.running_users(name, but).is_empty() {
+        // Elsewhere a second mount shows the same files.
+        if volatile && in_part && !self.running_users(name, but).is_empty() {
             return Err(Fault::conflict(format!(
                 "volume {name} lives in memory, and whoever runs with it has a part of it only"
             ))
@@ -295,12 +329,29 @@ fn new_mount(new: &FileSystem) -> io::Result<OwnedFd> {
             }
         }
     }
+    if new.kind == "overlay" {
+        options = overlay_options(options);
+    }
     mount::new_file_system(&NewFileSystem {
         kind: &new.kind,
         source: &new.device,
         options: &options,
         attributes: new.attributes,
     })
+}
+
+/// The kernel takes at most 255 bytes a value, so the layers go one by one.
+fn overlay_options(options: Vec<(String, Option<String>)>) -> Vec<(String, Option<String>)> {
+    options
+        .into_iter()
+        .flat_map(|(name, value)| match value {
+            Some(layers) if name == "lowerdir" && !layers.contains("::") => layers
+                .split(':')
+                .map(|layer| ("lowerdir+".to_owned(), Some(layer.to_owned())))
+                .collect(),
+            value => vec![(name, value)],
+        })
+        .collect()
 }
 
 /// The kernel takes addresses only.

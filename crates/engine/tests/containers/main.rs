@@ -16,8 +16,10 @@ mod copy;
 mod house;
 mod kills;
 mod lifecycle;
+mod networks;
 mod refusals;
 mod streams;
+mod volume_kills;
 mod volumes;
 
 use std::process::ExitCode;
@@ -58,6 +60,12 @@ const TESTS: &[Test] = &[
     ("nothing_is_mounted_over_proc", volumes::nothing_is_mounted_over_proc),
     ("volumes_are_backed_up_and_restored", volumes::volumes_are_backed_up_and_restored),
     ("what_happens_to_volumes_is_told", volumes::what_happens_to_volumes_is_told),
+    ("mounts_are_shown_as_docker_shows_them", volumes::mounts_are_shown_as_docker_shows_them),
+    ("an_overlay_as_a_volume_is_mounted_once", volumes::an_overlay_as_a_volume_is_mounted_once),
+    (
+        "many_at_once_never_lose_a_volume_under_a_container",
+        volumes::many_at_once_never_lose_a_volume_under_a_container,
+    ),
     ("attach_before_start_hears_everything", streams::attach_before_start_hears_everything),
     ("input_reaches_the_process_and_ends", streams::input_reaches_the_process_and_ends),
     ("a_terminal_has_a_size", streams::a_terminal_has_a_size),
@@ -87,11 +95,33 @@ const TESTS: &[Test] = &[
         copy::files_become_the_containers_users_when_asked_for,
     ),
     ("a_thousand_copies_at_once", copy::a_thousand_copies_at_once),
+    (
+        "addresses_that_only_wait_are_given_to_who_asks",
+        networks::addresses_that_only_wait_are_given_to_who_asks,
+    ),
+    ("the_default_route_follows_priorities", networks::the_default_route_follows_priorities),
+    (
+        "who_comes_from_the_default_network_asks_our_resolver",
+        networks::who_comes_from_the_default_network_asks_our_resolver,
+    ),
+    (
+        "datagrams_find_a_container_that_was_started_again",
+        networks::datagrams_find_a_container_that_was_started_again,
+    ),
+    ("a_network_is_removed_or_entered", networks::a_network_is_removed_or_entered),
+    (
+        "a_port_at_an_address_of_the_wrong_family_is_refused",
+        networks::a_port_at_an_address_of_the_wrong_family_is_refused,
+    ),
     ("killed_monitors_lose_nothing", kills::killed_monitors_lose_nothing),
     ("killed_daemons_lose_nothing", kills::killed_daemons_lose_nothing),
     (
         "a_daemon_killed_anywhere_leaves_nothing_half_done",
         kills::a_daemon_killed_anywhere_leaves_nothing_half_done,
+    ),
+    (
+        "a_daemon_killed_among_volumes_keeps_its_word",
+        volume_kills::a_daemon_killed_among_volumes_keeps_its_word,
     ),
     ("commands_that_cannot_start_say_why", refusals::commands_that_cannot_start_say_why),
     ("requests_that_cannot_be_leave_nothing", refusals::requests_that_cannot_be_leave_nothing),
@@ -103,6 +133,7 @@ fn main() -> ExitCode {
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => naru_monitor::serve(arguments),
         Some("daemon") => kills::daemon(arguments),
+        Some("volume-daemon") => volume_kills::daemon(arguments),
         _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
     }
 }

@@ -388,6 +388,11 @@ pub(crate) fn nothing_is_mounted_over_proc() {
     });
 }
 
+/// An entry of an access list as the kernel keeps it.
+fn acl_entry(tag: u16, permissions: u16, id: u32) -> Vec<u8> {
+    [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+}
+
 pub(crate) fn volumes_are_backed_up_and_restored() {
     with(async |house: House| {
         let volumes = &house.engine().volumes;
@@ -398,6 +403,23 @@ pub(crate) fn volumes_are_backed_up_and_restored() {
         std::fs::set_permissions(data.join("d/f"), std::fs::Permissions::from_mode(0o4755))
             .unwrap();
         symlink("nowhere", data.join("link")).unwrap();
+        let file = std::fs::File::open(data.join("d/f")).unwrap();
+        naru_kernel::xattr::set(&file, b"user.note", b"kept\x00").unwrap();
+        // Version 2; owner rwx, user 7 r--, group ---, mask r--, others ---.
+        let acl = [
+            &2u32.to_le_bytes()[..],
+            &acl_entry(1, 7, u32::MAX),
+            &acl_entry(2, 4, 7),
+            &acl_entry(4, 0, u32::MAX),
+            &acl_entry(16, 4, u32::MAX),
+            &acl_entry(32, 0, u32::MAX),
+        ]
+        .concat();
+        let listed = std::fs::File::create(data.join("acl")).unwrap();
+        naru_kernel::xattr::set(&listed, b"system.posix_acl_access", &acl).unwrap();
+        // What layers mean a deletion by is a name like others in a volume.
+        write(data.join(".wh.d"), "").unwrap();
+        write(data.join(".wh..wh..opq"), "").unwrap();
         std::fs::hard_link(data.join("d/f"), data.join("hard")).unwrap();
         let mut archive = Vec::new();
         let mut stream = volumes.backup("vol").await.unwrap();
@@ -412,6 +434,11 @@ pub(crate) fn volumes_are_backed_up_and_restored() {
         assert_eq!(status.ino(), std::fs::metadata(copy.join("hard")).unwrap().ino());
         assert_eq!(std::fs::read_link(copy.join("link")).unwrap().to_str(), Some("nowhere"));
         assert!(!copy.join("old").exists());
+        let file = std::fs::File::open(copy.join("d/f")).unwrap();
+        assert_eq!(naru_kernel::xattr::get(&file, b"user.note").unwrap(), b"kept\x00");
+        let listed = std::fs::File::open(copy.join("acl")).unwrap();
+        assert_eq!(naru_kernel::xattr::get(&listed, b"system.posix_acl_access").unwrap(), acl);
+        assert!(copy.join(".wh.d").exists() && copy.join(".wh..wh..opq").exists());
 
         let id = house.create("cat /v/d/f", bind("copy:/v")).await;
         let refused = volumes.restore("copy", std::io::Cursor::new(archive.clone()), false).await;
@@ -459,6 +486,144 @@ pub(crate) fn what_happens_to_volumes_is_told() {
             }
         }
         assert_eq!(seen, ["create", "mount", "unmount", "destroy"]);
+        house
+    });
+}
+
+pub(crate) fn mounts_are_shown_as_docker_shows_them() {
+    with(async |house: House| {
+        let mut config = sh("true");
+        config.volumes.insert("/anon".into());
+        let long = |source: &str, target: &str| MountRequest {
+            kind: MountKind::Volume,
+            source: source.into(),
+            target: target.into(),
+            ..MountRequest::default()
+        };
+        let host = HostConfig {
+            binds: vec!["vol:/v".into(), "vol2:/ro:ro".into(), "/tmp:/b:ro,rslave".into()],
+            mounts: vec![long("v3", "/m"), long("", "/n")],
+            tmpfs: [("/t2".to_owned(), "size=1m".to_owned())].into(),
+            ..HostConfig::default()
+        };
+        let id = house.create_with(config, host).await.unwrap();
+        let view = house.engine().containers.inspect(&id, false).await.unwrap();
+        let mut shown: Vec<String> = view
+            .mounts
+            .iter()
+            .map(|point| {
+                let propagation = point.propagation.map_or("", |one| one.as_str());
+                format!(
+                    "{} {} {:?} {} {propagation:?}",
+                    point.destination,
+                    point.kind.as_str(),
+                    point.mode,
+                    point.writable
+                )
+            })
+            .collect();
+        shown.sort();
+        assert_eq!(
+            shown,
+            [
+                "/anon volume \"\" true \"\"",
+                "/b bind \"ro,rslave\" false \"rslave\"",
+                "/m volume \"z\" true \"\"",
+                "/n volume \"z\" true \"\"",
+                "/ro volume \"ro\" false \"\"",
+                "/v volume \"z\" true \"\"",
+            ]
+        );
+        house
+    });
+}
+
+pub(crate) fn an_overlay_as_a_volume_is_mounted_once() {
+    with(async |house: House| {
+        let base = house.dir.path().join("layers");
+        for name in ["low", "deep", "up", "work"] {
+            std::fs::create_dir_all(base.join(name)).unwrap();
+        }
+        write(base.join("low/a"), "a\n").unwrap();
+        write(base.join("deep/b"), "b\n").unwrap();
+        let at = |name: &str| base.join(name).to_string_lossy().into_owned();
+        let layers = format!(
+            "lowerdir={}:{},upperdir={},workdir={}",
+            at("low"),
+            at("deep"),
+            at("up"),
+            at("work")
+        );
+        let options = [("type", "overlay"), ("device", "overlay"), ("o", layers.as_str())];
+        house.engine().volumes.create(with_options("lay", &options)).await.unwrap();
+        let id = house.create("echo c > /v/c; touch /up; sleep 1000", bind("lay:/v")).await;
+        house.start(&id).await;
+        house.appears(&id, "up").await;
+        let (_, log) = house.run("cat /w/a /w/b /w/c; echo d > /w/d", bind("lay:/w")).await;
+        assert_eq!(log, "a\nb\nc\n");
+        assert!(base.join("up/d").exists());
+        // What is on a disk stays when nobody uses it.
+        let options = RemoveOptions { force: true, volumes: false };
+        house.engine().containers.remove(&id, options).await.unwrap();
+        assert_eq!(house.run("cat /v/c /v/d", bind("lay:/v")).await.1, "c\nd\n");
+        house
+    });
+}
+
+pub(crate) fn many_at_once_never_lose_a_volume_under_a_container() {
+    with(async |house: House| {
+        let engine = house.engine().clone();
+        let tasks: Vec<_> = (0..60)
+            .map(|number| {
+                let engine = engine.clone();
+                tokio::spawn(async move {
+                    let name = format!("vol{}", number % 3);
+                    if number % 2 == 0 {
+                        match engine.volumes.remove(&name, false).await {
+                            Err(fault)
+                                if !matches!(fault.kind(), Kind::Conflict | Kind::NotFound) =>
+                            {
+                                panic!("{fault:?}")
+                            }
+                            _ => {}
+                        }
+                        return;
+                    }
+                    let host = HostConfig {
+                        network_mode: "none".into(),
+                        auto_remove: number % 4 == 1,
+                        ..bind(&format!("{name}:/data"))
+                    };
+                    let request = naru_engine::CreateRequest {
+                        name: None,
+                        config: sh("true"),
+                        host,
+                        networks: Default::default(),
+                    };
+                    match engine.containers.create(request).await {
+                        Err(fault) if fault.kind() != Kind::Conflict => panic!("{fault:?}"),
+                        _ => {}
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            crate::house::soon("a task", task).await.unwrap();
+        }
+        let all = naru_engine::ListFilter { all: true, ..Default::default() };
+        let rows = engine.containers.list(&all).await.unwrap();
+        assert!(!rows.is_empty());
+        for row in rows {
+            for point in row.mounts {
+                let source = std::path::Path::new(&point.source);
+                assert_eq!(
+                    std::fs::read_to_string(source.join("seed")).unwrap(),
+                    "from the image\n"
+                );
+                engine.volumes.inspect(point.name.as_deref().unwrap()).await.unwrap();
+            }
+        }
+        drop(engine);
         house
     });
 }

@@ -24,6 +24,15 @@ pub fn prepare_bridge(network: &Network) -> Result<(), FirewallError> {
     set(&format!("ipv4/conf/{bridge}/proxy_arp_pvlan"), if network.icc { "0" } else { "1" })
 }
 
+/// That a bridge is there.
+pub(super) fn find_bridge(network: &Network) -> Result<(), FirewallError> {
+    let path = format!("{SETTINGS}/ipv4/conf/{}/route_localnet", network.bridge);
+    match std::fs::metadata(&path) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(FirewallError::Setting { path, source }),
+    }
+}
+
 /// Whether a bridge is as [`prepare_bridge`] makes it; one that is not there is somebody else's matter.
 pub(super) fn is_prepared(network: &Network) -> bool {
     let is = |name: &str, value: &str| {
@@ -144,7 +153,9 @@ fn listeners_to_routers() -> Vec<String> {
     for entry in std::fs::read_dir(format!("{SETTINGS}/ipv6/conf")).into_iter().flatten().flatten()
     {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let listens = read(&name, "accept_ra") == "1" && read(&name, "forwarding") == "0";
+        let listens = read(&name, "accept_ra") == "1"
+            && read(&name, "forwarding") == "0"
+            && read(&name, "disable_ipv6") == "0";
         if listens && !["all", "default", "lo"].contains(&name.as_str()) {
             names.push(name);
         }

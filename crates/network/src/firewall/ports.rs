@@ -84,20 +84,22 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
     (first > 0 && first <= last).then_some(first..=last)
 }
 
-/// Takes a free port of a range, beginning behind `after` (where the last one was found) and going round once.
-/// `taken` says which ones are published already. None when all are taken.
+/// Takes a port of a range that is free at all these addresses, beginning behind `after` (where the last one was found)
+/// and going round once. `taken` says which ones are published already. None when all are taken.
 pub fn pick_ephemeral(
     range: &RangeInclusive<u16>,
     after: Option<u16>,
-    (address, proto): (IpAddr, Proto),
+    addresses: &[IpAddr],
+    proto: Proto,
     taken: impl Fn(u16) -> bool,
-) -> io::Result<Option<(u16, OwnedFd)>> {
+) -> io::Result<Option<(u16, Vec<OwnedFd>)>> {
     let begin = after.filter(|port| range.contains(port) && port < range.end());
     let begin = begin.map_or(*range.start(), |port| port + 1);
     let before = (*range.start()..=*range.end()).take_while(|port| *port < begin);
     for port in (begin..=*range.end()).chain(before).filter(|port| !taken(*port)) {
-        match reserve(address, proto, port) {
-            Ok(socket) => return Ok(Some((port, socket))),
+        let sockets = addresses.iter().map(|address| reserve(*address, proto, port));
+        match sockets.collect::<io::Result<Vec<OwnedFd>>>() {
+            Ok(sockets) => return Ok(Some((port, sockets))),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(error),
         }

@@ -36,6 +36,24 @@ pub struct End<'a> {
     pub mac: Option<Mac>,
 }
 
+/// How a link is a port of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// The index of the bridge.
+    pub bridge: u32,
+    /// Frames may leave by the port that they came by.
+    pub hairpin: bool,
+    /// No frame of another isolated port leaves by it.
+    pub isolated: bool,
+}
+
+impl From<u32> for Port {
+    /// An ordinary port of the bridge with this index.
+    fn from(bridge: u32) -> Port {
+        Port { bridge, hairpin: false, isolated: false }
+    }
+}
+
 /// A pair of links: what is sent into one comes out of the other.
 #[derive(Debug, Clone, Copy)]
 pub struct VethSpec<'a> {
@@ -46,7 +64,7 @@ pub struct VethSpec<'a> {
     /// The namespace of the inner end.
     pub namespace: BorrowedFd<'a>,
     /// The bridge that the outer end becomes a port of.
-    pub master: Option<u32>,
+    pub port: Option<Port>,
     /// The largest packet of both.
     pub mtu: Option<u32>,
 }
@@ -190,8 +208,9 @@ impl Links {
             })
         });
         let pair = end(one_queue(pair), outer, spec.outer.mac, spec.mtu)
-            .with(spec.master, |message, master| message.u32(wire::IFLA_MASTER, master));
-        let answers = self.batch(vec![pair, outer_end(outer, spec.mtu)]).map_err(|error| {
+            .with(spec.port, |message, port| message.u32(wire::IFLA_MASTER, port.bridge));
+        let steps = vec![pair, outer_end(outer, spec.mtu, spec.port)];
+        let answers = self.batch(steps).map_err(|error| {
             LinkError::new(format!("make the pair `{outer}` and `{inner}`"), error)
         })?;
         let link = self.made(&answers, outer)?;
@@ -199,6 +218,18 @@ impl Links {
             .lower
             .ok_or_else(|| LinkError::absent(format!("find the other end of `{outer}`")))?;
         Ok(Pair { outer: link.index, inner })
+    }
+
+    /// Makes a link that exists a port of a bridge.
+    pub fn set_port(&self, index: u32, port: Port) -> Result<(), LinkError> {
+        self.set_master(index, Some(port.bridge))?;
+        let message = as_port(
+            Message::new(RTM_NEWLINK, flags::ACK).raw(&ifinfo(index, Changes::default())),
+            port,
+        );
+        self.batch(vec![message]).map(drop).map_err(|error| {
+            LinkError::new(format!("make the interface number {index} a port of its kind"), error)
+        })
     }
 
     /// Makes a link on top of one of the host's, directly in another namespace, down.
@@ -323,11 +354,22 @@ fn descriptor(fd: BorrowedFd<'_>) -> u32 {
 
 /// Brings an outer end up. That it gets no address of its own is for a port of a bridge: its announcements would
 /// wake every container of the network.
-fn outer_end(name: &str, mtu: Option<u32>) -> Message {
-    let message = Message::new(RTM_SETLINK, flags::ACK)
+fn outer_end(name: &str, mtu: Option<u32>, port: Option<Port>) -> Message {
+    let message = Message::new(RTM_NEWLINK, flags::ACK)
         .raw(&ifinfo(0, Changes::up()))
         .text(wire::IFLA_IFNAME, name);
-    silent(message, mtu)
+    let special = port.filter(|port| port.hairpin || port.isolated);
+    silent(message, mtu).with(special, as_port)
+}
+
+/// Says how a link that exists is a port.
+fn as_port(message: Message, port: Port) -> Message {
+    message.nest(wire::IFLA_LINKINFO, |info| {
+        info.text(wire::INFO_SLAVE_KIND, "bridge").nest(wire::INFO_SLAVE_DATA, |data| {
+            data.u8(wire::BRPORT_HAIRPIN, u8::from(port.hairpin))
+                .u8(wire::BRPORT_ISOLATED, u8::from(port.isolated))
+        })
+    })
 }
 
 /// Keeps the kernel from giving a link an IPv6 address.

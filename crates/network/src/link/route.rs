@@ -80,13 +80,19 @@ impl Links {
             .collect())
     }
 
-    /// The subnets that the host uses: those of its addresses, and the destinations of its routes, default routes left
-    /// out. What a new network must not overlap with.
+    /// The subnets that the host uses: those of its addresses, and the destinations of its routes. What a new network must
+    /// not overlap with.
+    ///
+    /// Default routes do not count, nor what VPNs make in their place (`0.0.0.0/1` and `128.0.0.0/1`, `2000::/3`): a route
+    /// to a continent would leave no subnet to anybody, and that of a network is more precise.
     pub fn taken(&self) -> Result<Vec<IpNet>, LinkError> {
-        let routes = self.routes()?.into_iter().map(|route| route.destination);
+        let routes = self
+            .routes()?
+            .into_iter()
+            .map(|route| route.destination)
+            .filter(|net| net.prefix_len() >= if matches!(net, IpNet::V4(_)) { 8 } else { 16 });
         let addresses = self.addresses()?.into_iter().map(|(_, address)| address.trunc());
-        let taken: BTreeSet<IpNet> =
-            routes.chain(addresses).filter(|net| net.prefix_len() > 0 && !is_local(net)).collect();
+        let taken: BTreeSet<IpNet> = routes.chain(addresses).filter(|net| !is_local(net)).collect();
         Ok(taken.into_iter().collect())
     }
 }

@@ -3,8 +3,8 @@
 use super::Sandbox;
 use crate::ipam::Mac;
 use crate::link::{
-    Changes, End, Layered, LayeredSpec, LinkError, Links, RTM_SETLINK, RouteSpec, VethSpec, ifinfo,
-    new_address, new_route, valid_name,
+    Changes, End, Layered, LayeredSpec, LinkError, Links, Port, RTM_SETLINK, RouteSpec, VethSpec,
+    ifinfo, new_address, new_route, valid_name,
 };
 use ipnet::IpNet;
 use naru_kernel::netlink::{Message, flags};
@@ -61,24 +61,26 @@ pub struct MovedIn {
 }
 
 impl Sandbox {
-    /// Attaches an interface to a bridge of the host: `outer` is the name of the host's end. Both ends are up afterwards
+    /// Attaches an interface to a bridge of the host: `outer` is the name of the host's end, and `port` how it is one of
+    /// the bridge, for an ordinary one the bridge's index. Both ends are up afterwards
     /// and packets pass. When it fails, nothing is left.
     pub fn attach(
         &self,
         host: &Links,
         outer: &str,
-        bridge: u32,
+        port: impl Into<Port>,
         attachment: &Attachment,
     ) -> Result<Attached, LinkError> {
+        let port = port.into();
         let pair = host.create_veth(&VethSpec {
             outer: End { name: outer, mac: None },
             inner: End { name: &attachment.name, mac: attachment.mac },
             namespace: self.as_fd(),
-            master: Some(bridge),
+            port: Some(port),
             mtu: attachment.mtu,
         })?;
         let ready = self.configure(pair.inner, attachment).and_then(|()| {
-            let forwarding = forwards(host, pair.outer, bridge)?;
+            let forwarding = forwards(host, pair.outer, port.bridge)?;
             Ok(self.links().wait_for(&attachment.addresses, SETTLING)? && forwarding)
         });
         match ready {
@@ -144,9 +146,12 @@ impl Sandbox {
     fn configure(&self, index: u32, attachment: &Attachment) -> Result<(), LinkError> {
         let Attachment { name, addresses, gateway_v4, gateway_v6, routes, .. } = attachment;
         if addresses.iter().any(|net| matches!(net, IpNet::V6(_))) {
-            self.enable_ipv6(name).map_err(|error| {
-                LinkError::new(format!("enable IPv6 of `{name}` in a container"), error)
-            })?;
+            // Over the loopback a container reaches its own addresses.
+            for name in ["lo", name.as_str()] {
+                self.enable_ipv6(name).map_err(|error| {
+                    LinkError::new(format!("enable IPv6 of `{name}` in a container"), error)
+                })?;
+            }
         }
         let up = |with| Message::new(RTM_SETLINK, with).raw(&ifinfo(index, Changes::up()));
         let mut steps = vec![(up(0), "bring up".to_owned())];

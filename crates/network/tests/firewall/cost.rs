@@ -1,7 +1,9 @@
 //! What changes cost, and that nobody notices them. Acts.
 
-use crate::rig::{Rig, network, tcp};
-use naru_network::firewall::{Drift, FirewallOptions, Published, State};
+use crate::rig::{Rig, Space, network, tcp};
+use naru_network::firewall::{Drift, Firewall, FirewallOptions, Published, State};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -90,9 +92,71 @@ fn many_networks_come_and_go() {
         }
         println!("remove one of them: {:?}", begin.elapsed() / 200);
         assert_eq!(firewall.verify(&State::default()).unwrap(), Drift::default());
+        let begin = Instant::now();
+        for _ in 0..100 {
+            firewall.add_network(&network(1)).unwrap();
+        }
+        println!("add or change one: {:?}", begin.elapsed() / 100);
         firewall.remove().unwrap();
     });
     assert_eq!(rig.host.command("nft list ruleset"), before);
+}
+
+const CHILD: &str = "NARU_TEST_FIREWALL_CHILD";
+
+/// Two states that differ in everything.
+fn two_states() -> [State; 2] {
+    let one = State { networks: vec![network(0)], published: ports(100), ..State::default() };
+    let published = vec![tcp("80", "10.82.0.2:80")];
+    let other = State { networks: vec![network(1), network(2)], published, ..State::default() };
+    [one, other]
+}
+
+/// What the next test runs as a process of its own; without it there is nothing to do.
+#[test]
+fn a_process_that_changes_the_table_until_it_is_killed() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let mut firewall = Firewall::open("naru", FirewallOptions::default()).unwrap();
+    loop {
+        for state in two_states() {
+            firewall.rebuild(&state).unwrap();
+        }
+        println!("changed");
+    }
+}
+
+#[test]
+fn whoever_is_killed_leaves_one_state_or_the_other() {
+    let host = Space::new();
+    let mut firewall = host.run(|| Firewall::open("naru", FirewallOptions::default()).unwrap());
+    let mut seen = [0, 0];
+    for round in 0..30 {
+        let mut child = host.run(|| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["a_process_that_changes_the_table_until_it_is_killed", "--nocapture"])
+                .env(CHILD, "1")
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        });
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // Kills it somewhere else each time: after another number of rounds, and a little later.
+        let mut changed = lines.map_while(Result::ok).filter(|line| line.contains("changed"));
+        changed.nth(round % 3).unwrap();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_micros(170) * u32::try_from(round).unwrap() {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let drifts = two_states().map(|state| host.run(|| firewall.verify(&state).unwrap()));
+        let [one, other] = drifts.each_ref().map(Drift::is_none);
+        assert!(one ^ other, "round {round}: {} / {}", drifts[0], drifts[1]);
+        seen[usize::from(other)] += 1;
+    }
+    println!("left: {seen:?}");
 }
 
 #[test]

@@ -51,9 +51,10 @@ fn ephemeral_ports_go_round_past_those_that_are_taken() {
         set("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003");
         let range = local_port_range();
         assert_eq!(range, 40000..=40003);
-        let _server = TcpListener::bind("127.0.0.1:40001").unwrap();
+        let _server = TcpListener::bind("[::1]:40001").unwrap();
         let pick = |after, taken: &[u16]| {
-            pick_ephemeral(&range, after, (ANY4, Proto::Tcp), |port| taken.contains(&port)).unwrap()
+            let taken = |port| taken.contains(&port);
+            pick_ephemeral(&range, after, &[ANY4, ANY6], Proto::Tcp, taken).unwrap()
         };
         let (port, _kept) = pick(None, &[]).unwrap();
         assert_eq!(port, 40000);

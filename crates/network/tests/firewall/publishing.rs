@@ -2,7 +2,7 @@
 
 use crate::rig::{Rig, network, published, tcp};
 use naru_network::firewall::{
-    Drift, FirewallError, FirewallOptions, Network, Proto, State, forget_connections,
+    Drift, FirewallError, FirewallOptions, Network, Proto, State, forget_connections, forget_stale,
 };
 
 fn both() -> State {
@@ -59,6 +59,31 @@ fn answers_from_everywhere(rig: &Rig) {
     assert_eq!(rig.host.command("nft list ruleset"), "");
 }
 
+/// Large segments with checksums that the kernel has yet to make, and are made of rewritten headers.
+#[test]
+fn much_goes_through_whole_and_soon() {
+    for bridged_pass in [false, true] {
+        let rig = Rig::new(bridged_pass);
+        rig.a.echo(90);
+        let mut firewall = rig.firewall(FirewallOptions::default());
+        let mut state = both();
+        state.published = vec![tcp("9090", "10.81.0.2:90"), tcp("9090", "[fd81::2]:90")];
+        rig.host.run(|| firewall.rebuild(&state).unwrap());
+        let bytes: Vec<u8> =
+            (0..16_u32 << 20).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        for (space, to) in [
+            (&rig.host, "[::1]:9090"),
+            (&rig.host, "127.0.0.1:9090"),
+            (&rig.machine, "[2001:db8::1]:9090"),
+            (&rig.b, "192.0.2.1:9090"),
+        ] {
+            let begin = std::time::Instant::now();
+            assert!(space.send_through(to, &bytes) == bytes, "{to}");
+            println!("16 MiB to {to} and back: {:?}", begin.elapsed());
+        }
+    }
+}
+
 #[test]
 fn udp_answers_from_everywhere_and_stale_ways_are_forgotten() {
     let rig = Rig::new(false);
@@ -101,6 +126,15 @@ fn udp_answers_from_everywhere_and_stale_ways_are_forgotten() {
     assert!(forget("10.81.0.2", 80) >= 1);
     assert_eq!(forget("10.81.0.2", 80), 0);
     assert_eq!(ask(), "c 192.0.2.2");
+    // The same in one go, as the engine does it.
+    rig.host.run(|| {
+        firewall.withdraw(&moved).unwrap();
+        assert_eq!(forget_stale(&moved).unwrap(), 1);
+        firewall.publish(&ports).unwrap();
+        assert_eq!(forget_stale(&moved).unwrap(), 0);
+        forget_stale(&ports).unwrap();
+    });
+    assert_eq!(ask(), "a 192.0.2.2");
     let by_port = rig.host.run(|| forget_connections(Proto::Udp, None, 5353).unwrap());
     assert!(by_port >= 1, "{by_port}");
 }

@@ -111,6 +111,36 @@ impl Space {
         }
     }
 
+    /// A server that sends back what it gets.
+    pub fn echo(&self, port: u16) {
+        for any in ["0.0.0.0", "::"] {
+            let tcp = self.run(|| listen(SocketAddr::new(any.parse().unwrap(), port)));
+            self.stay(move || {
+                for stream in tcp.incoming() {
+                    let (mut from, mut to) = (stream.as_ref().unwrap(), stream.as_ref().unwrap());
+                    io::copy(&mut from, &mut to).unwrap();
+                }
+            });
+        }
+    }
+
+    /// Sends bytes and reads them back, at the same time.
+    pub fn send_through(&self, to: &str, bytes: &[u8]) -> Vec<u8> {
+        let to: SocketAddr = to.parse().unwrap();
+        self.run(|| {
+            let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    (&stream).write_all(bytes).unwrap();
+                    stream.shutdown(std::net::Shutdown::Write).unwrap();
+                });
+                let mut back = Vec::new();
+                (&stream).read_to_end(&mut back).unwrap();
+                back
+            })
+        })
+    }
+
     /// What the server at this address says, over TCP.
     pub fn ask(&self, to: &str) -> String {
         self.try_ask(to, Duration::from_secs(5)).unwrap_or_else(|error| panic!("{to}: {error}"))

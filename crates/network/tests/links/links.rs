@@ -212,11 +212,14 @@ fn addresses_and_routes_come_and_go() {
 }
 
 #[test]
-fn a_routing_table_of_an_administrator_counts() {
+fn an_administrators_table_counts_and_a_vpns_default_route_does_not() {
     host(|| {
         let links = Links::open().unwrap();
         links.create_isolated("d0", "x").unwrap();
         run(&["ip", "route", "add", "172.17.0.0/24", "dev", "d0", "table", "1234"]);
+        run(&["ip", "route", "add", "0.0.0.0/1", "dev", "d0"]);
+        run(&["ip", "route", "add", "128.0.0.0/1", "dev", "d0"]);
+        run(&["ip", "route", "add", "2000::/3", "dev", "d0"]);
         run(&["ip", "route", "add", "blackhole", "172.18.0.0/24"]);
         assert_eq!(links.taken().unwrap(), ["172.17.0.0/24".parse().unwrap()]);
     });

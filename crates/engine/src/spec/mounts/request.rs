@@ -1,6 +1,6 @@
 //! Pure: a `--mount` as a mount point.
 
-use super::{clean, empty, is_volume_name};
+use super::{clean, empty};
 use crate::model::{BindOptions, MountKind, MountPoint, MountRequest, Propagation};
 use naru_errdefs::Fault;
 use std::path::{Component, Path};
@@ -63,15 +63,13 @@ pub(super) fn of_request(request: &MountRequest) -> Result<MountPoint, Fault> {
             })?;
         }
         MountKind::Volume => {
+            // What Docker shows of every volume that was asked for.
+            "z".clone_into(&mut point.mode);
             if request.source.is_empty() {
                 point.anonymous = true;
-            } else if is_volume_name(&request.source) {
-                point.name = Some(request.source.clone());
             } else {
-                return refuse(&format!(
-                    "\"{}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed",
-                    request.source
-                ));
+                crate::volumes::check_name(&request.source)?;
+                point.name = Some(request.source.clone());
             }
             if !matches!(request.volume_driver.as_str(), "" | "local") {
                 return Err(crate::volumes::no_driver(&request.source, &request.volume_driver));

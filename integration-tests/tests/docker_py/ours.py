@@ -321,7 +321,7 @@ def drivers_of_volumes_are_asked_only_for_volumes():
     made = api.create_container("box", COMMAND, host_config=api.create_host_config(volume_driver="odd"))
     assert api.inspect_container(made)["HostConfig"]["VolumeDriver"] == "odd"
     gone(made["Id"])
-    refused([404], api.create_container, "box", COMMAND,
+    refused([400], api.create_container, "box", COMMAND,
             host_config=api.create_host_config(volume_driver="odd", binds=["py-odd:/d"]))
 
 
@@ -392,7 +392,7 @@ def networks_are_named_when_containers_are_made():
     assert end["Aliases"][0] == "hello" and end["DriverOpts"] == {"key1": "a"}, end
     gone(made)
     ends["nowhere"] = api.create_endpoint_config(aliases=["there"])
-    refused([404], box, mode="py-run", endpoints=ends)
+    refused([400], box, mode="py-run", endpoints=ends)
     lan.remove()
 
 

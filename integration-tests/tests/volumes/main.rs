@@ -350,6 +350,61 @@ fn events_and_room_are_shown() {
     follower.wait().unwrap();
 }
 
+#[test]
+fn every_flag_of_the_commands_is_known() {
+    let daemon = daemon();
+    for client in [Daemon::naru, Daemon::docker] {
+        let on = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            client(&daemon, &[&["volume"], words.as_slice()].concat())
+        };
+        on("create -d local --label k=v --label bare plain").ok();
+        on("create --driver=local -o type=tmpfs -o device=tmpfs --opt o=size=1m,mode=700 memory")
+            .ok();
+        let anonymous = on("create").ok().text().to_owned();
+        assert_eq!(anonymous.len(), 64, "{anonymous}");
+        let held = ["create", "--network", "none", "-v", "plain:/v", "box", "true"];
+        let holder = client(&daemon, &held).ok().text().to_owned();
+        for (flags, want) in [
+            ("-q --filter name=pla", "plain"),
+            ("-q --filter label=k", "plain"),
+            ("-q --filter label=k=v --filter label=bare", "plain"),
+            ("-q --filter label=k=w", ""),
+            ("--filter driver=local --filter dangling=false --format {{.Name}}", "plain"),
+            (
+                "--filter dangling=true --filter name=mem --format {{.Driver}}/{{.Name}}",
+                "local/memory",
+            ),
+            ("--filter name=plain --format {{.Labels}}/{{.Scope}}", "bare=,k=v/local"),
+        ] {
+            assert_eq!(on(&format!("ls {flags}")).ok().text(), want, "{flags}");
+        }
+        assert!(on("ls --format json").ok().stdout.contains(r#""Name":"memory""#));
+        on("ls --filter colour=red").fails(1, "colour");
+        for (template, want) in [
+            (
+                "{{.Options.type}}/{{.Options.device}}/{{.Options.o}}",
+                "tmpfs/tmpfs/size=1m,mode=700",
+            ),
+            ("{{.Name}}", "memory"),
+        ] {
+            assert_eq!(on(&format!("inspect --format {template} memory")).ok().text(), want);
+        }
+        assert!(on("inspect -f json plain").ok().stdout.contains(r#""Driver":"local""#));
+        on("inspect plain nosuch").fails(1, "get nosuch: no such volume");
+        on("rm nosuch").fails(1, "get nosuch: no such volume");
+        on("rm --force nosuch").ok();
+        on("prune --force --filter label=nobody").ok();
+        let pruned = on("prune -a -f --filter label!=k").ok();
+        for name in [anonymous.as_str(), "memory"] {
+            assert!(pruned.stdout.contains(name), "{}", pruned.stdout);
+        }
+        client(&daemon, &["rm", &holder]).ok();
+        assert_eq!(on("ls -q").ok().text(), "plain");
+        on("rm plain").ok();
+    }
+}
+
 /// In a mount namespace of its own, so that something can be mounted below a source without the host seeing it.
 #[test]
 fn read_only_is_so_with_all_that_is_mounted_below() {

@@ -7,19 +7,40 @@ use crate::model::{CreateRequest, Created, EndpointRequest, HostConfig, MountKin
 use crate::networks::endpoint;
 use crate::record::Record;
 use crate::spec::modes::{self, Network};
+use crate::storage::Image;
 use crate::supervisor::Supervisor;
 use crate::volumes::book::Hold;
 use crate::{merge, names, spec};
-use naru_errdefs::{Fault, one_line};
+use naru_errdefs::{Fault, Kind, one_line};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Containers {
-    /// Makes a container.
+    /// Makes a container. `NotFound` means its image, and nothing else.
     pub async fn create(&self, request: CreateRequest) -> Result<Created, Fault> {
-        let inner = &self.inner;
         let name = request.name.as_deref().map(names::parse).transpose()?.map(str::to_owned);
-        let image = inner.storage.image(&request.config.image)?;
+        let image = self.inner.storage.image(&request.config.image)?;
+        Box::pin(self.create_of(name, image, request)).await.map_err(|fault| match fault.kind() {
+            // Clients would look for the image elsewhere, and tell of that.
+            Kind::NotFound => {
+                let hint = fault.hint().map(str::to_owned);
+                let fault = Fault::invalid(one_line(&fault));
+                match hint {
+                    Some(hint) => fault.with_hint(hint),
+                    None => fault,
+                }
+            }
+            _ => fault,
+        })
+    }
+
+    async fn create_of(
+        &self,
+        name: Option<String>,
+        image: Image,
+        request: CreateRequest,
+    ) -> Result<Created, Fault> {
+        let inner = &self.inner;
         let config = merge::config(request.config, &image.defaults)?;
         let mut host = request.host;
         spec::resources::normalise(&mut host);

@@ -94,19 +94,19 @@ impl Containers {
         let request = &exec.request;
         let wants = |wanted: bool| wanted && !start.detach;
         let mut listeners = Vec::new();
+        if wants(request.attach_stdin || request.attach_stdout || request.attach_stderr) {
+            // A client that saw the end of the output asks for the exit code: that must be known by then.
+            let mut over = exec.over.subscribe();
+            inner.runtime.spawn(attach::hold(output.clone(), async move {
+                over.wait_for(|over| *over).await.ok();
+            }));
+        }
         if wants(request.attach_stdout || request.attach_stderr) {
             listeners.push(Listener {
                 stdout: request.attach_stdout || request.tty,
                 stderr: request.attach_stderr,
                 sender: output,
             });
-        } else if wants(request.attach_stdin) {
-            let mut over = exec.over.subscribe();
-            inner.runtime.spawn(attach::hold(output, async move {
-                over.wait_for(|over| *over).await.ok();
-            }));
-        } else {
-            drop(output);
         }
         let asked = self.exec_plan(&record, request, start).and_then(|plan| {
             let job = Job {

@@ -6,7 +6,6 @@ use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
 use naru_network::hosts::Entry;
-use std::net::IpAddr;
 
 impl Containers {
     /// Takes away the link `CONTAINER/ALIAS`. What the container was told when it started stays told; its hosts file is
@@ -45,13 +44,8 @@ impl Containers {
 
 /// Takes the names of a link out of the container's hosts file.
 fn forget(inner: &Supervisor, record: &Record, link: &str) -> Result<(), Fault> {
-    let entry = |(address, names): (IpAddr, Vec<String>)| Entry { address, names };
-    let before: Vec<Entry> = inner
-        .networks
-        .linked_addresses(&record.id, &[link.to_owned()])
-        .into_iter()
-        .map(entry)
-        .collect();
+    let Some((address, names)) = inner.networks.linked(&record.id, link) else { return Ok(()) };
+    let before = [Entry { address, names }];
     let path = inner.places.file(record, "hosts");
     naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &[]))
         .map(drop)
@@ -65,8 +59,7 @@ impl Supervisor {
             return Vec::new();
         }
         let told = record.host.links.iter().filter_map(|link| {
-            let (address, _) =
-                self.networks.linked_addresses(&record.id, std::slice::from_ref(link)).pop()?;
+            let (address, _) = self.networks.linked(&record.id, link)?;
             let Link { target, alias } = Link::parse(link);
             let other = self.find(target).ok()?;
             let config = other.seat().record.config.clone();

@@ -1,6 +1,6 @@
 //! Acts: a container's way into its networks, and out.
 
-use super::book::{Network, Running, dns_names};
+use super::book::{Book, Network, Running, dns_names};
 use super::endpoint::IFNAME;
 use super::record::{Endpoint, Places};
 use super::{Inner, Networks, ports};
@@ -81,14 +81,10 @@ impl Networks {
         }
     }
 
-    /// What the hosts file of a running container says of links of the default network.
-    pub(crate) fn linked_addresses(
-        &self,
-        id: &str,
-        links: &[String],
-    ) -> Vec<(IpAddr, Vec<String>)> {
-        let places = self.inner.book().running.get(id).map(|running| running.places.clone());
-        places.map(|places| self.inner.legacy_links(links, &places)).unwrap_or_default()
+    /// What the hosts file of a running container says of one of its links.
+    pub(crate) fn linked(&self, id: &str, link: &str) -> Option<(IpAddr, Vec<String>)> {
+        let book = self.inner.book();
+        linked(&book, &book.running.get(id)?.places, &Link::parse(link))
     }
 
     /// Takes them back. Short: the kernel takes the namespace itself apart later.
@@ -189,24 +185,16 @@ impl Inner {
     /// both are in.
     fn legacy_links(&self, links: &[String], own: &Places) -> Vec<(IpAddr, Vec<String>)> {
         let book = self.book();
-        let entry = |target: &str, alias: &str| {
-            let (id, running) = book
-                .running
-                .iter()
-                .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
-            let is_near =
-                |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
-            let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
-            Some((address, dns_names(alias, id, &running.places.name, &[])))
-        };
         let mut list = Vec::new();
         for link in links {
-            let Link { target, alias } = Link::parse(link);
-            match entry(target, alias) {
+            let link = Link::parse(link);
+            match linked(&book, own, &link) {
                 Some(found) => list.push(found),
                 None => tracing::warn!(
                     container = own.name,
-                    "its link `{alias}` leads nowhere: container `{target}` does not run in a network that both are in"
+                    "its link `{}` leads nowhere: container `{}` does not run in a network that both are in",
+                    link.alias,
+                    link.target
                 ),
             }
         }
@@ -368,4 +356,15 @@ impl Inner {
             tracing::warn!("cannot remove `{}`: {error}", path.display());
         }
     }
+}
+
+/// Where a link leads, and the names that it has there: an address in a network that both are in.
+fn linked(book: &Book, own: &Places, link: &Link<'_>) -> Option<(IpAddr, Vec<String>)> {
+    let (id, running) = book
+        .running
+        .iter()
+        .find(|(id, running)| running.places.name == link.target || id.starts_with(link.target))?;
+    let is_near = |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
+    let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
+    Some((address, dns_names(link.alias, id, &running.places.name, &[])))
 }

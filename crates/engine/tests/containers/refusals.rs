@@ -64,7 +64,8 @@ pub(crate) fn requests_that_cannot_be_leave_nothing() {
             (
                 sh(""),
                 HostConfig { network_mode: "container:nope".into(), ..HostConfig::default() },
-                Kind::NotFound,
+                // `NotFound` would send clients after the image.
+                Kind::InvalidInput,
                 "No such container: nope",
             ),
         ];

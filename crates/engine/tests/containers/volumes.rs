@@ -318,7 +318,10 @@ pub(crate) fn mounts_of_other_containers_are_inherited() {
         let (code, _) = house.run("echo x > /named/file", from(format!("{first}:ro"))).await;
         assert_ne!(code, 0);
         let fault = house.create_with(sh(""), from("nope".into())).await.unwrap_err();
-        assert_eq!((fault.kind(), fault.message()), (Kind::NotFound, "No such container: nope"));
+        assert_eq!(
+            (fault.kind(), fault.message()),
+            (Kind::InvalidInput, "No such container: nope")
+        );
 
         // The last one that has an anonymous volume takes it along.
         let containers = &house.engine().containers;

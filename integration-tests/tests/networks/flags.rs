@@ -191,7 +191,7 @@ fn networks_are_listed_filtered_pruned_and_removed() {
 fn port_and_inspect_show_what_is_there() {
     let daemon = daemon();
     for client in CLIENTS {
-        let run = "run -d --name web -p 127.0.0.1:18080:80 -p 127.0.0.1:18081:80 -p 18053:53/udp -p [::1]:18443:443 \
+        let run = "run -d --name web -p 127.0.0.1:18080:80 -p 127.0.0.1:18081:80 -p 18053:53/udp \
             --expose 9000 box sleep 600";
         client(&daemon, &words(run)).ok();
         for (asked, want) in [

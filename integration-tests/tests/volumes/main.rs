@@ -395,10 +395,10 @@ fn every_flag_of_the_commands_is_known() {
         on("rm nosuch").fails(1, "get nosuch: no such volume");
         on("rm --force nosuch").ok();
         on("prune --force --filter label=nobody").ok();
+        // What is mounted from elsewhere is nobody's to throw away unasked.
         let pruned = on("prune -a -f --filter label!=k").ok();
-        for name in [anonymous.as_str(), "memory"] {
-            assert!(pruned.stdout.contains(name), "{}", pruned.stdout);
-        }
+        assert!(pruned.stdout.contains(&anonymous), "{}", pruned.stdout);
+        on("rm memory").ok();
         client(&daemon, &["rm", &holder]).ok();
         assert_eq!(on("ls -q").ok().text(), "plain");
         on("rm plain").ok();

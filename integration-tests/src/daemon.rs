@@ -20,6 +20,7 @@ pub struct Daemon {
     binary: PathBuf,
     before: Vec<String>,
     extra: Vec<String>,
+    failpoint: Option<String>,
     machine: Option<Machine>,
 }
 
@@ -58,7 +59,8 @@ impl Daemon {
             .expect("a directory under /tmp");
         let extra = extra.iter().map(|item| (*item).to_owned()).collect();
         let before = before.to_vec();
-        let mut daemon = Daemon { dir, child: None, binary: binary(), before, extra, machine };
+        let mut daemon =
+            Daemon { dir, child: None, binary: binary(), before, extra, machine, failpoint: None };
         daemon.launch();
         daemon
     }
@@ -129,6 +131,9 @@ impl Daemon {
             (None, Some(machine)) => machine.command(&self.binary),
             (None, None) => Command::new(&self.binary),
         };
+        if let Some(failpoint) = self.failpoint.take() {
+            command.env("NARU_FAILPOINT", failpoint);
+        }
         let child = command
             .arg("daemon")
             .arg("--data-root")
@@ -173,6 +178,24 @@ impl Daemon {
     /// Uses another binary from the next launch on (an upgrade).
     pub fn use_binary(&mut self, path: &Path) {
         self.binary = path.to_owned();
+    }
+
+    /// The next daemon that is launched kills itself at this failpoint.
+    pub fn arm(&mut self, failpoint: &str) {
+        self.failpoint = Some(failpoint.to_owned());
+    }
+
+    /// Waits until the daemon has ended by itself, and says how.
+    #[track_caller]
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("a running daemon");
+        let ended = until(READY_LIMIT, || child.try_wait().expect("our own child"));
+        let Some(status) = ended else {
+            drop(child.kill());
+            drop(child.wait());
+            panic!("the daemon goes on:\n{}", self.log());
+        };
+        status
     }
 
     /// SIGKILLs the daemon and reaps it; containers and monitor go on.

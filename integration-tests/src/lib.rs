@@ -11,6 +11,8 @@ pub mod machine;
 pub mod machines;
 pub mod pty;
 pub mod run;
+pub mod scene;
 
 pub use daemon::Daemon;
 pub use run::{Done, binary, naru, run, run_with_input, until};
+pub use scene::Scene;

@@ -56,16 +56,43 @@ impl Machine {
     /// Runs a command there.
     #[track_caller]
     pub fn run(&self, words: &[&str]) -> Done {
+        run(&mut self.command(words))
+    }
+
+    /// A command that runs there.
+    pub fn command(&self, words: &[&str]) -> Command {
         let before = self.before();
         let mut command = Command::new("nsenter");
-        run(command.args(before.iter().skip(1)).args(words))
+        command.args(before.iter().skip(1)).args(words);
+        command
     }
 
     /// Runs `ip` there, with its words in one text; it must succeed.
     #[track_caller]
-    pub fn ip(&self, words: &str) {
+    pub fn ip(&self, words: &str) -> String {
         let words: Vec<&str> = ["ip"].into_iter().chain(words.split_whitespace()).collect();
-        self.run(&words).ok();
+        self.run(&words).ok().stdout
+    }
+
+    /// Runs `nft` there, with a text of its language; it must succeed.
+    #[track_caller]
+    pub fn nft(&self, text: &str) -> String {
+        self.run(&["nft", text]).ok().stdout
+    }
+
+    /// Everything that a daemon could leave there: interfaces with addresses, routes, rules of packets and of routing.
+    #[track_caller]
+    pub fn shown(&self) -> String {
+        [
+            self.ip("-o address"),
+            self.ip("-o link"),
+            self.ip("-o -4 route show table all"),
+            self.ip("-o -6 route show table all"),
+            self.ip("rule"),
+            self.nft("list ruleset"),
+            self.run(&["cat", "/proc/net/route"]).ok().stdout,
+        ]
+        .join("---\n")
     }
 
     /// What a server answers to `GET`, or nothing when it cannot be reached. The host in the URL is an address.

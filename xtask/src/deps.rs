@@ -23,6 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("jq", "jq"),
     ("zstd", "zstd"),
     ("strace", "strace"),
+    ("wrk", "wrk"),
     ("python3-seccomp", "/usr/share/doc/python3-seccomp"),
 ];
 

@@ -72,7 +72,8 @@ impl Supervisor {
                 Ok(outcome) => {
                     if outcome.is_ok() {
                         // Its process holds the namespace from here on.
-                        self.networks.let_go(&container.id);
+                        let pid = container.seat().record.state.pid();
+                        self.networks.let_go(&container.id, pid);
                     }
                     outcome
                 }

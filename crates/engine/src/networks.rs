@@ -23,6 +23,7 @@ mod ready;
 pub(crate) mod record;
 mod recover;
 pub(crate) mod request;
+mod sweep;
 mod view;
 mod watch;
 
@@ -38,7 +39,7 @@ use naru_network::dns::{Resolver, Upstreams};
 use naru_network::firewall::{Firewall, FirewallOptions, enable_forwarding, host_forward_policy};
 use naru_network::host_dns::HostFiles;
 use naru_network::ipam::DefaultPool;
-use naru_network::link::Links;
+use naru_network::link::{HostSubnets, Links};
 use naru_network::resolv_conf::{Nameserver, Wishes};
 use naru_store::Table;
 use record::{NetworkRecord, Places};
@@ -142,6 +143,7 @@ pub(crate) struct Inner {
     /// One network is made, raised or removed at a time.
     changing: Mutex<()>,
     links: OnceLock<Links>,
+    host_subnets: Mutex<HostSubnets>,
     firewall: Mutex<Option<Firewall>>,
     resolver: OnceLock<Resolver>,
     host_files: HostFiles,
@@ -164,6 +166,7 @@ impl Networks {
             book: Mutex::default(),
             changing: Mutex::default(),
             links: OnceLock::new(),
+            host_subnets: Mutex::default(),
             firewall: Mutex::new(None),
             resolver: OnceLock::new(),
             host_files: HostFiles::default(),

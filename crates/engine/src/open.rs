@@ -112,7 +112,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     };
     let supervisor = Supervisor::new(parts, runtime.clone());
     recovery::recover(&supervisor)?;
-    networks.settle(supervisor.running_processes());
+    networks.settle(supervisor.running_records());
     let sink = Arc::downgrade(&supervisor) as Weak<dyn Sink>;
     launcher.listen(sink)?;
     recovery::restart(&supervisor);

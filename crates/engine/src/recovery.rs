@@ -149,7 +149,7 @@ fn take_over(supervisor: &Supervisor, mut record: Record, found: Option<Found>) 
         }
     };
     let (id, name) = (record.id.clone(), record.name.clone());
-    let up = record.state.pid().is_some();
+    let found_up = record.state.pid().is_some().then(|| record.clone());
     {
         let mut table = supervisor.table();
         let taken = table.take_name(&name, &id).or_else(|fault| {
@@ -164,12 +164,15 @@ fn take_over(supervisor: &Supervisor, mut record: Record, found: Option<Found>) 
     }
     let Some(container) = supervisor.table().by_id(&id) else { return };
     // Those that ended meanwhile give their places back as everybody does.
-    supervisor.networks.take_over(&id);
-    if up {
-        container.phase.send_modify(|phase| {
-            phase.run = 1;
-            phase.up = true;
-        });
+    match found_up {
+        Some(record) => {
+            supervisor.networks.take_over(&record);
+            container.phase.send_modify(|phase| {
+                phase.run = 1;
+                phase.up = true;
+            });
+        }
+        None => supervisor.networks.forget(&id),
     }
     if let Some(ended) = ended {
         supervisor.ended(&container.key(), ended);

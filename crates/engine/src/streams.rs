@@ -7,7 +7,8 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
 
 /// A client's connection to the standard streams of a container or an exec.
 #[derive(Debug)]
@@ -24,12 +25,25 @@ pub struct Attachment {
 #[derive(Debug)]
 pub struct Output {
     pub(crate) receiver: mpsc::Receiver<(StreamKind, Bytes)>,
+    /// Becomes true when the process has ended; present where who listens asks for its code next.
+    pub(crate) over: Option<watch::Receiver<bool>>,
 }
+
+/// How long a process that has closed its streams may take to end, so that who has listened finds its code. One that
+/// goes on without them goes on unheard.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 
 impl Output {
     /// The next piece; `None` when the process has closed its streams.
     pub async fn next(&mut self) -> Option<(StreamKind, Bytes)> {
-        self.receiver.recv().await
+        let next = self.receiver.recv().await;
+        if next.is_none()
+            && let Some(mut over) = self.over.take()
+        {
+            // The streams of a process end a moment before itself. Late or gone, there is nothing more to wait for.
+            drop(tokio::time::timeout(LAST_STEPS, over.wait_for(|over| *over)).await);
+        }
+        next
     }
 }
 

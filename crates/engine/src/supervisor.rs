@@ -458,14 +458,10 @@ impl Sink for Supervisor {
 
 impl Supervisor {
     /// The containers whose processes live, and their numbers.
-    pub(crate) fn running_processes(&self) -> Vec<(String, u32)> {
+    pub(crate) fn running_records(&self) -> Vec<Record> {
         let containers = self.table().all();
-        containers
-            .iter()
-            .filter_map(|container| {
-                Some((container.id.clone(), container.seat().record.state.pid()?))
-            })
-            .collect()
+        let records = containers.iter().map(|container| container.seat().record.clone());
+        records.filter(|record| record.state.pid().is_some()).collect()
     }
 
     /// Whether a container is in one of the states in which its process lives.

@@ -10,6 +10,7 @@ mod lock;
 mod read;
 mod route;
 pub mod sysctl;
+mod taken;
 mod watch;
 mod wire;
 
@@ -21,9 +22,11 @@ pub use lock::SubnetLock;
 pub use read::{Counters, Link};
 pub use route::{Route, RouteSpec};
 pub use sysctl::ipv6_available;
+pub use taken::HostSubnets;
 pub use watch::{Change, Watch};
 
 pub(crate) use address::new_address;
+use route::is_local;
 pub(crate) use route::new_route;
 pub(crate) use wire::{Changes, RTM_SETLINK, ifinfo};
 
@@ -185,6 +188,36 @@ impl Links {
             Ok(_) => Ok(()),
             Err(error) if error.errno() == wire::ENODEV => Ok(()),
             Err(error) => Err(LinkError::new(format!("remove the interface `{name}`"), error)),
+        }
+    }
+
+    /// Removes many links at once, by their indexes: the kernel waits for readers once and not once for each. Those that
+    /// are gone are fine.
+    pub fn remove_together(&self, indexes: &[u32]) -> Result<(), LinkError> {
+        let attempted = |error| LinkError::new("remove interfaces", error);
+        let mut any = false;
+        for index in indexes {
+            let message = Message::new(RTM_SETLINK, flags::ACK)
+                .raw(&ifinfo(*index, Changes::default()))
+                .u32(wire::IFLA_GROUP, wire::LEAVING);
+            match self.batch(vec![message]) {
+                Ok(_) => any = true,
+                Err(error) if error.errno() == wire::ENODEV => {}
+                Err(error) => return Err(attempted(error)),
+            }
+        }
+        if !any {
+            return Ok(());
+        }
+        let message = Message::new(wire::RTM_DELLINK, flags::ACK)
+            .raw(&ifinfo(0, Changes::default()))
+            .u32(wire::IFLA_GROUP, wire::LEAVING);
+        let socket = self.removals.as_ref().unwrap_or(&self.socket);
+        match socket.lock().unwrap_or_else(PoisonError::into_inner).ask(message) {
+            Ok(_) => Ok(()),
+            // Another daemon that ends at the same time took them along.
+            Err(error) if error.errno() == wire::ENODEV => Ok(()),
+            Err(error) => Err(attempted(error)),
         }
     }
 

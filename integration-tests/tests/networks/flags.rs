@@ -32,8 +32,8 @@ fn network_create_knows_every_flag() {
         ("--label a=b --label c", "{{json .Labels}}", r#"{"a":"b","c":""}"#),
         (
             "--subnet 10.55.0.0/16 --ip-range 10.55.7.0/24 --gateway 10.55.0.9 --aux-address tv=10.55.7.1",
-            "{{json .IPAM.Config}}",
-            r#"[{"Subnet":"10.55.0.0/16","IPRange":"10.55.7.0/24","Gateway":"10.55.0.9","AuxiliaryAddresses":{"tv":"10.55.7.1"}}]"#,
+            "{{range .IPAM.Config}}{{.Subnet}} {{.IPRange}} {{.Gateway}} {{.AuxiliaryAddresses}}{{end}}",
+            "10.55.0.0/16 10.55.7.0/24 10.55.0.9 map[tv:10.55.7.1]",
         ),
         (
             "--ipv6 --subnet 10.56.0.0/24 --subnet fd56::/64 --gateway fd56::9",

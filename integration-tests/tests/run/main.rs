@@ -475,3 +475,13 @@ fn two_daemons_live_side_by_side_and_nothing_is_left() {
     });
     assert!(gone.is_some(), "{:?} {:?}", leftovers::mentioning(&id), leftovers::mentioning(&dir));
 }
+
+#[test]
+fn no_exit_code_of_an_exec_is_lost() {
+    let daemon = daemon();
+    daemon.naru(&["run", "-d", "--name", "busy", "--network", "none", "box", "sleep", "1000"]).ok();
+    for round in 0..100 {
+        let done = daemon.naru(&["exec", "busy", "sh", "-c", "exit 7"]);
+        assert_eq!(done.code, 7, "{round}: {done:?}");
+    }
+}

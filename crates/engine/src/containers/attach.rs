@@ -80,7 +80,7 @@ impl Containers {
             Some(logs) => after_logs(inner, logs, receiver),
             None => receiver,
         };
-        Ok(Attachment { tty, output: Output { receiver }, stdin })
+        Ok(Attachment { tty, output: Output { receiver, over: None }, stdin })
     }
 }
 

@@ -54,6 +54,16 @@ impl Containers {
                     "container cannot be connected to multiple networks with one of the networks in private (none) mode",
                 ));
             }
+            if matches!(record.host.network_mode.as_str(), "host" | "none") {
+                return Err(Fault::new(
+                    Kind::Forbidden,
+                    format!(
+                        "container {} was made without networks of its own, and cannot be connected to one",
+                        record.id
+                    ),
+                )
+                .with_hint("make it anew with `--network`"));
+            }
             if record.networks.contains_key(&network) {
                 return Err(Fault::new(
                     Kind::Forbidden,

@@ -153,7 +153,7 @@ impl Containers {
         } else {
             None
         };
-        let output = Output { receiver: output_receiver };
+        let output = Output { receiver: output_receiver, over: Some(exec.over.subscribe()) };
         Ok(Some(Attachment { tty: request.tty, output, stdin }))
     }
 

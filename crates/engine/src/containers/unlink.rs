@@ -46,8 +46,12 @@ impl Containers {
 /// Takes the names of a link out of the container's hosts file.
 fn forget(inner: &Supervisor, record: &Record, link: &str) -> Result<(), Fault> {
     let entry = |(address, names): (IpAddr, Vec<String>)| Entry { address, names };
-    let before: Vec<Entry> =
-        inner.networks.linked_addresses(&[link.to_owned()]).into_iter().map(entry).collect();
+    let before: Vec<Entry> = inner
+        .networks
+        .linked_addresses(&record.id, &[link.to_owned()])
+        .into_iter()
+        .map(entry)
+        .collect();
     let path = inner.places.file(record, "hosts");
     naru_network::in_place::change(&path, |text| naru_network::hosts::update(text, &before, &[]))
         .map(drop)
@@ -61,7 +65,8 @@ impl Supervisor {
             return Vec::new();
         }
         let told = record.host.links.iter().filter_map(|link| {
-            let (address, _) = self.networks.linked_addresses(std::slice::from_ref(link)).pop()?;
+            let (address, _) =
+                self.networks.linked_addresses(&record.id, std::slice::from_ref(link)).pop()?;
             let Link { target, alias } = Link::parse(link);
             let other = self.find(target).ok()?;
             let config = other.seat().record.config.clone();

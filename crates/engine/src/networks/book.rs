@@ -25,6 +25,8 @@ pub(crate) struct Network {
     pub(crate) ready: VecDeque<Ready>,
     /// Whether somebody used it since the daemon started, so that namespaces are made ready for it.
     pub(crate) warm: bool,
+    /// Whether somebody makes namespaces ready for it now.
+    pub(crate) filling: bool,
     /// Whether it is being removed: nobody comes in any more.
     pub(crate) leaving: bool,
     /// Names of running containers in it, in lower case, to their IDs.
@@ -42,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) reserved: Vec<OwnedFd>,
     /// Whether the resolver listens in its namespace.
     pub(crate) served: bool,
+    /// Its process, once it is known.
+    pub(crate) pid: Option<u32>,
 }
 
 /// Everything that is known of networks.
@@ -66,6 +70,7 @@ impl Network {
             link: None,
             ready: VecDeque::new(),
             warm: false,
+            filling: false,
             leaving: false,
             names: BTreeMap::new(),
         }

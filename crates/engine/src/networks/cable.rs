@@ -7,15 +7,14 @@ use super::{Inner, manage};
 use crate::model::EndpointRequest;
 use ipnet::IpNet;
 use naru_errdefs::{Fault, Kind};
+use naru_kernel::failpoint;
 use naru_network::firewall::{Network as Rules, Outgoing, State, bridged_packets_pass_rules};
 use naru_network::ipam::{Mac, Pool};
-use naru_network::link::{BridgeSpec, IpvlanMode, Layered, MacvlanMode, Port, SubnetLock};
+use naru_network::link::{BridgeSpec, IpvlanMode, Layered, Link, MacvlanMode, Port, SubnetLock};
 use naru_network::sandbox::{Attachment, MovedIn, ResolverSockets, Sandbox, SandboxSpec};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// What marks interfaces of ours for administrators and for the sweep.
-const MARK: &str = "naru";
 /// How long another daemon of this host may take to choose a subnet.
 const SUBNET_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,7 +87,7 @@ impl Inner {
             return Ok(());
         }
         self.records.remove(&record.id)?;
-        self.links()?.remove_marked(&record.bridge, MARK)?;
+        self.links()?.remove_marked(&record.bridge, self.mark())?;
         let anew = manage::predefined("bridge", Driver::Bridge, &self.options.bridge);
         self.set_record(&record.id, anew, Vec::new());
         Ok(())
@@ -111,7 +110,7 @@ impl Inner {
     fn left_behind(&self, record: &NetworkRecord) -> Result<(), Fault> {
         let links = self.links()?;
         match links.find(&record.bridge) {
-            Ok(link) if link.alias.as_deref() == Some(MARK) => Ok(links.remove(&record.bridge)?),
+            Ok(link) if self.is_marked(&link) => Ok(links.remove(&record.bridge)?),
             Ok(_) => Err(Fault::conflict(format!(
                 "the host has an interface `{}` that is not ours",
                 record.bridge
@@ -131,6 +130,7 @@ impl Inner {
         let index = match record.driver {
             Driver::Bridge => {
                 let index = self.bridge(&record)?;
+                failpoint::hit("network.after-bridge");
                 self.with_firewall(|firewall| {
                     Ok(firewall.add_network(&rules(&record, &self.gateways(id)))?)
                 })?;
@@ -151,7 +151,8 @@ impl Inner {
     fn bridge(&self, record: &NetworkRecord) -> Result<u32, Fault> {
         let links = self.links()?;
         match links.find(&record.bridge) {
-            Ok(link) if link.alias.as_deref() == Some(MARK) => return Ok(link.index),
+            // What somebody changed of it is put right.
+            Ok(link) if self.is_marked(&link) => {}
             Ok(_) => {
                 return Err(Fault::conflict(format!(
                     "the host has an interface `{}` that is not ours",
@@ -162,15 +163,16 @@ impl Inner {
             Err(error) if error.is_absent() => {}
             Err(error) => return Err(error.into()),
         }
-        let random = random_bytes()?;
         let spec = BridgeSpec {
             name: record.bridge.clone(),
-            mac: Mac::local(random),
+            // Always the same: containers go on to send to it when the bridge had to be made anew.
+            mac: Mac::local(lasting_bytes(&[&record.id, &record.bridge])),
             mtu: self.mtu(record),
             addresses: self.gateways(&record.id),
-            alias: Some(MARK.to_owned()),
+            alias: Some(self.mark().to_owned()),
         };
-        Ok(links.create_bridge(&spec)?)
+        let (index, _made) = links.ensure_bridge(&spec)?;
+        Ok(index)
     }
 
     /// The addresses of a network's gateways, with the lengths of their prefixes.
@@ -184,7 +186,7 @@ impl Inner {
     fn parent(&self, record: &NetworkRecord) -> Result<u32, Fault> {
         let links = self.links()?;
         match record.options.get(PARENT) {
-            Some(name) => links.parent(name, MARK).map_err(|error| {
+            Some(name) => links.parent(name, self.mark()).map_err(|error| {
                 if error.is_absent() {
                     Fault::invalid(format!("-o parent interface was not found on the host: {name}"))
                         .with_hint("`ip link` lists the interfaces there are")
@@ -197,7 +199,9 @@ impl Inner {
                 let name = format!("dm-{}", crate::record::short(&record.id));
                 match links.find(&name) {
                     Ok(link) => Ok(link.index),
-                    Err(error) if error.is_absent() => Ok(links.create_isolated(&name, MARK)?),
+                    Err(error) if error.is_absent() => {
+                        Ok(links.create_isolated(&name, self.mark())?)
+                    }
                     Err(error) => Err(error.into()),
                 }
             }
@@ -217,7 +221,10 @@ impl Inner {
         let done = match record.driver {
             Driver::Bridge => self
                 .with_firewall(|firewall| Ok(firewall.remove_network(&record.bridge)?))
-                .and_then(|()| Ok(self.links()?.remove_marked(&record.bridge, MARK).map(drop)?)),
+                .and_then(|()| {
+                    failpoint::hit("network.after-rules");
+                    Ok(self.links()?.remove_marked(&record.bridge, self.mark()).map(drop)?)
+                }),
             Driver::Macvlan | Driver::Ipvlan => self.remove_parent(&record),
             Driver::Host | Driver::Null => Ok(()),
         };
@@ -237,9 +244,19 @@ impl Inner {
             network.record.id != record.id && network.record.options.get(PARENT) == Some(name)
         });
         if !shared {
-            links.remove_marked(name, MARK)?;
+            links.remove_marked(name, self.mark())?;
         }
         Ok(())
+    }
+
+    /// What marks interfaces as made by this daemon, for administrators and for the sweep: other daemons of the host have
+    /// other tables of rules.
+    pub(super) fn mark(&self) -> &str {
+        &self.options.table
+    }
+
+    pub(super) fn is_marked(&self, link: &Link) -> bool {
+        link.alias.as_deref() == Some(self.mark())
     }
 
     fn mtu(&self, record: &NetworkRecord) -> Option<u32> {
@@ -304,7 +321,8 @@ impl Inner {
         Ok(endpoint)
     }
 
-    fn plug_into(
+    /// Makes the interface of a place, from what is noted of it.
+    pub(super) fn plug_into(
         &self,
         sandbox: &Sandbox,
         record: &NetworkRecord,
@@ -312,7 +330,9 @@ impl Inner {
         (endpoint, way_out): (&mut Endpoint, bool),
     ) -> Result<(), Fault> {
         let links = self.links()?;
-        let mac = match endpoint.request.mac.as_str() {
+        // One that is made anew has the address that it had.
+        let known = if endpoint.mac.is_empty() { &endpoint.request.mac } else { &endpoint.mac };
+        let mac = match known.as_str() {
             "" => match endpoint.ipv4 {
                 Some((address, _)) => Mac::for_ip(address.into(), random_bytes()?),
                 None => Mac::local(random_bytes()?),
@@ -538,4 +558,14 @@ fn link_local(request: &EndpointRequest) -> impl Iterator<Item = IpNet> {
 
 fn random_bytes() -> Result<[u8; 6], Fault> {
     naru_kernel::random::bytes::<6>().map_err(|error| Fault::io("cannot get random bytes", error))
+}
+
+/// Bytes that are the same for the same words, everywhere and always (FNV-1a).
+fn lasting_bytes(words: &[&str]) -> [u8; 6] {
+    let hash =
+        words.iter().flat_map(|word| word.bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64)
+        });
+    let [_, _, bytes @ ..] = hash.to_be_bytes();
+    bytes
 }

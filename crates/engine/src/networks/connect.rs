@@ -4,6 +4,7 @@ use super::record::{Endpoint, Places};
 use super::{Inner, Networks, Wish};
 use crate::record::Record;
 use naru_errdefs::{Fault, Kind};
+use naru_kernel::failpoint;
 use naru_network::sandbox::Sandbox;
 use std::net::IpAddr;
 
@@ -64,7 +65,7 @@ impl Inner {
         book.running.get(id).is_some_and(|running| running.served)
     }
 
-    fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
+    pub(super) fn connect(&self, record: &Record, wish: &Wish) -> Result<(), Fault> {
         let id = self.find_up(&wish.network)?;
         let endpoints = {
             let book = self.book();
@@ -130,7 +131,10 @@ impl Inner {
         if self.uses_resolver(places) && !self.is_served(id) {
             self.serve_again(id, sandbox)?;
         }
-        self.note(id, places)
+        failpoint::hit("connect.before-note");
+        self.note(id, places)?;
+        failpoint::hit("connect.after-note");
+        Ok(())
     }
 
     /// Published ports may lead to another place than before: the whole table is said anew.
@@ -155,12 +159,15 @@ impl Inner {
             (endpoint, places)
         };
         let rebuilt = self.rebuild_rules(&places);
+        failpoint::hit("disconnect.before-unplug");
         let unplugged = Sandbox::of_process(pid)
             .map_err(Fault::from)
             .and_then(|sandbox| self.unplug(&sandbox, &endpoint, &places));
+        failpoint::hit("disconnect.before-note");
         self.give_back(&[endpoint]);
         rebuilt.and(unplugged)?;
         self.note(id, &places)?;
+        failpoint::hit("disconnect.after-note");
         self.tell(network, "disconnect", id);
         Ok(())
     }

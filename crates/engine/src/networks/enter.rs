@@ -9,6 +9,7 @@ use crate::model::EndpointRequest;
 use crate::record::Record;
 use crate::spec::modes::Network as Mode;
 use naru_errdefs::{Fault, ResultExt};
+use naru_kernel::failpoint;
 use naru_network::sandbox::Sandbox;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -80,9 +81,14 @@ impl Networks {
         }
     }
 
-    /// What the hosts file says of links of the default network.
-    pub(crate) fn linked_addresses(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
-        self.inner.legacy_links(links)
+    /// What the hosts file of a running container says of links of the default network.
+    pub(crate) fn linked_addresses(
+        &self,
+        id: &str,
+        links: &[String],
+    ) -> Vec<(IpAddr, Vec<String>)> {
+        let places = self.inner.book().running.get(id).map(|running| running.places.clone());
+        places.map(|places| self.inner.legacy_links(links, &places)).unwrap_or_default()
     }
 
     /// Takes them back. Short: the kernel takes the namespace itself apart later.
@@ -123,6 +129,7 @@ impl Inner {
             dns_options: record.host.dns_options.clone(),
         };
         let path = sandbox.path();
+        failpoint::hit("enter.before-ports");
         let published = match self.publish(&record.id, &places, &wanted) {
             Ok(published) => published,
             Err(fault) => {
@@ -136,12 +143,15 @@ impl Inner {
             self.serve_names(&record.id, sockets);
         }
         let entered = self.entered(record, &places, path, resolver);
+        failpoint::hit("enter.before-note");
         let noted = self.note(&record.id, &places);
+        failpoint::hit("enter.after-note");
         let running = Running {
             places,
             sandbox: Some(sandbox),
             reserved: published.reserved,
             served: resolver,
+            pid: None,
         };
         let stays = {
             let mut book = self.book();
@@ -171,25 +181,36 @@ impl Inner {
             addresses: places.addresses(),
             resolver,
             host_gateway: host_gateway.unwrap_or_default(),
-            links: self.legacy_links(&record.host.links),
+            links: self.legacy_links(&record.host.links, places),
         }
     }
 
-    /// Links of the default network: names in the hosts file of who links, as docker has them.
-    fn legacy_links(&self, links: &[String]) -> Vec<(IpAddr, Vec<String>)> {
+    /// Links of the default network: names in the hosts file of who links, as docker has them, at addresses in a network that
+    /// both are in.
+    fn legacy_links(&self, links: &[String], own: &Places) -> Vec<(IpAddr, Vec<String>)> {
         let book = self.book();
-        links
-            .iter()
-            .filter_map(|link| {
-                let Link { target, alias } = Link::parse(link);
-                let (id, running) = book.running.iter().find(|(id, running)| {
-                    running.places.name == target || id.starts_with(target)
-                })?;
-                let address = running.places.endpoints.iter().find_map(|place| place.ipv4)?.0;
-                let names = dns_names(alias, id, &running.places.name, &[]);
-                Some((IpAddr::V4(address), names))
-            })
-            .collect()
+        let entry = |target: &str, alias: &str| {
+            let (id, running) = book
+                .running
+                .iter()
+                .find(|(id, running)| running.places.name == target || id.starts_with(target))?;
+            let is_near =
+                |place: &&Endpoint| own.endpoints.iter().any(|own| own.network == place.network);
+            let address = running.places.endpoints.iter().find(is_near)?.addresses().next()?;
+            Some((address, dns_names(alias, id, &running.places.name, &[])))
+        };
+        let mut list = Vec::new();
+        for link in links {
+            let Link { target, alias } = Link::parse(link);
+            match entry(target, alias) {
+                Some(found) => list.push(found),
+                None => tracing::warn!(
+                    container = own.name,
+                    "its link `{alias}` leads nowhere: container `{target}` does not run in a network that both are in"
+                ),
+            }
+        }
+        list
     }
 
     /// Whether a namespace for these networks needs IPv6, and the resolver.
@@ -335,6 +356,11 @@ impl Inner {
         for endpoint in &running.places.endpoints {
             self.tell(&endpoint.network, "disconnect", id);
         }
+        self.forget(id);
+    }
+
+    /// Removes the note of a container's places.
+    pub(super) fn forget(&self, id: &str) {
         let path = self.places.network(id);
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound

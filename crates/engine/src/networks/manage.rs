@@ -7,9 +7,11 @@ use super::{Inner, Networks};
 use crate::model::{NetworkFilter, NetworkRequest, NetworkView, PoolRequest, Timestamp};
 use ipnet::IpNet;
 use naru_errdefs::{Fault, Kind};
+use naru_kernel::failpoint;
 use naru_network::ipam::{self, Gateway, Pool, PoolSpec};
 use naru_network::link::SubnetLock;
 use std::net::IpAddr;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long another daemon of this host may take to choose a subnet.
@@ -171,13 +173,17 @@ impl Inner {
         record.pools = self.choose(&record, subnets)?;
         let network = Network::new(record.clone(), pools(&record)?);
         self.book().networks.insert(id.clone(), network);
-        let made = self.raise_now(&id).and_then(|()| Ok(self.records.put(&id, &record)?));
+        let made = self.raise_now(&id).and_then(|()| {
+            failpoint::hit("network.before-record");
+            Ok(self.records.put(&id, &record)?)
+        });
         drop(lock);
         if let Err(fault) = made {
             self.lower(&id);
             self.book().networks.remove(&id);
             return Err(fault);
         }
+        failpoint::hit("network.after-record");
         self.publish_event("create", &record, None);
         Ok((id, String::new()))
     }
@@ -205,7 +211,7 @@ impl Inner {
             .collect();
         let mut taken = own.clone();
         if record.driver == Driver::Bridge {
-            taken.extend(self.links()?.taken()?);
+            taken.extend(self.host_subnets(&own)?);
         }
         let mut list = Vec::new();
         for subnet in &asked {
@@ -247,6 +253,11 @@ impl Inner {
             }
         }
         Ok(list)
+    }
+
+    fn host_subnets(&self, own: &[IpNet]) -> Result<Vec<IpNet>, Fault> {
+        let mut subnets = self.host_subnets.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(subnets.beside(self.links()?, own)?)
     }
 
     fn remove(&self, name: &str) -> Result<(), Fault> {
@@ -292,6 +303,7 @@ impl Inner {
             }
             return Err(error.into());
         }
+        failpoint::hit("network.after-forget");
         self.lower(&record.id);
         self.book().networks.remove(&record.id);
         self.publish_event("destroy", &record, None);

@@ -46,8 +46,23 @@ impl Inner {
         }))
     }
 
-    /// Makes namespaces ready for a network that is in use.
+    /// Makes namespaces ready for a network that is in use, unless somebody does: a thousand starts need no thousand threads.
     pub(super) fn fill(&self, id: &str) {
+        let begun = {
+            let mut book = self.book();
+            book.networks
+                .get_mut(id)
+                .is_some_and(|network| !std::mem::replace(&mut network.filling, true))
+        };
+        if begun {
+            self.fill_up(id);
+            if let Some(network) = self.book().networks.get_mut(id) {
+                network.filling = false;
+            }
+        }
+    }
+
+    fn fill_up(&self, id: &str) {
         loop {
             let _filling = self.filling.lock().unwrap_or_else(PoisonError::into_inner);
             let wants = {

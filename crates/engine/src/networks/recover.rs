@@ -4,6 +4,7 @@
 use super::book::Running;
 use super::record::{Driver, Places};
 use super::{Inner, Networks, report};
+use crate::record::Record;
 use naru_errdefs::{Fault, ResultExt};
 use naru_network::dns::ADDRESS;
 use naru_network::firewall;
@@ -11,16 +12,22 @@ use naru_network::sandbox::{ResolverSockets, Sandbox};
 
 impl Networks {
     /// Takes over the places of a container that runs. Failures are reported: the container runs on as it is.
-    pub(crate) fn take_over(&self, id: &str) {
-        if let Err(fault) = self.inner.take_over(id) {
+    pub(crate) fn take_over(&self, record: &Record) {
+        if let Err(fault) = self.inner.take_over(record) {
+            let id = &record.id;
             report(&format!("cannot take over the networks of container {id}"), &fault);
         }
     }
 
-    /// All running containers were taken over: puts back what is missing in the kernel, and lets the resolver listen in
-    /// their namespaces again. `processes` are their IDs and process numbers.
-    pub(crate) fn settle(&self, processes: Vec<(String, u32)>) {
-        if let Err(fault) = self.inner.settle(processes) {
+    /// A start that was cut in two has noted places, and no process came to them.
+    pub(crate) fn forget(&self, id: &str) {
+        self.inner.forget(id);
+    }
+
+    /// All running containers were taken over, and these are they: removes what was being made or removed when the last
+    /// daemon was killed, puts back what is missing in the kernel, and lets the resolver listen in their namespaces again.
+    pub(crate) fn settle(&self, running: Vec<Record>) {
+        if let Err(fault) = self.inner.settle(running) {
             report("cannot put the networks right again", &fault);
         }
     }
@@ -31,8 +38,11 @@ impl Networks {
     }
 
     /// The process of a container runs and holds its namespace, so nobody else has to.
-    pub(crate) fn let_go(&self, id: &str) {
-        let held = self.inner.book().running.get_mut(id).and_then(|running| running.sandbox.take());
+    pub(crate) fn let_go(&self, id: &str, pid: Option<u32>) {
+        let held = self.inner.book().running.get_mut(id).and_then(|running| {
+            running.pid = pid;
+            running.sandbox.take()
+        });
         drop(held);
     }
 }
@@ -54,15 +64,58 @@ impl Inner {
             let up = book.networks.iter().filter(|(_, network)| network.link.is_some());
             up.map(|(id, _)| id.clone()).filter(|id| !used.contains(id)).collect()
         };
-        for id in &ids {
+        let (bridges, others): (Vec<String>, Vec<String>) =
+            ids.into_iter().partition(|id| self.is_bridge(id));
+        for id in &others {
             self.lower(id);
         }
-        if self.book().running.is_empty() {
+        let nobody = self.book().running.is_empty();
+        let names = self.let_go_of(&bridges);
+        if nobody {
             self.drop_firewall();
+        }
+        let removed = self.remove_bridges(&names, nobody);
+        if let Err(fault) = removed {
+            report("cannot remove the bridges of networks", &fault);
         }
     }
 
-    fn take_over(&self, id: &str) -> Result<(), Fault> {
+    fn is_bridge(&self, id: &str) -> bool {
+        let book = self.book();
+        book.networks.get(id).is_some_and(|network| network.record.driver == Driver::Bridge)
+    }
+
+    /// Their bridges are no longer up as far as we are concerned. Answers names and numbers.
+    fn let_go_of(&self, ids: &[String]) -> Vec<(String, u32)> {
+        let mut book = self.book();
+        let mut list = Vec::new();
+        for id in ids {
+            if let Some(network) = book.networks.get_mut(id)
+                && let Some(index) = network.link.take()
+            {
+                network.warm = false;
+                list.push((network.record.bridge.clone(), index));
+            }
+        }
+        list
+    }
+
+    /// Removes bridges, all at once: one by one the kernel would need longer than who ends a daemon waits.
+    fn remove_bridges(&self, bridges: &[(String, u32)], without_rules: bool) -> Result<(), Fault> {
+        if bridges.is_empty() {
+            return Ok(());
+        }
+        if !without_rules {
+            self.with_firewall(|firewall| {
+                bridges.iter().try_for_each(|(name, _)| Ok(firewall.remove_network(name)?))
+            })?;
+        }
+        let indexes: Vec<u32> = bridges.iter().map(|(_, index)| *index).collect();
+        Ok(self.links()?.remove_together(&indexes)?)
+    }
+
+    fn take_over(&self, record: &Record) -> Result<(), Fault> {
+        let id = record.id.as_str();
         let path = self.places.network(id);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -75,8 +128,12 @@ impl Inner {
             Fault::internal(format!("`{}` is damaged", path.display())).with_source(error)
         })?;
         let mut book = self.book();
-        // A network that is gone has nothing to say about its places any more.
-        places.endpoints.retain(|endpoint| book.networks.contains_key(&endpoint.network));
+        // A network that is gone has nothing to say about its places any more, and what the record does not know was being
+        // connected or disconnected when the daemon was killed.
+        places.endpoints.retain(|endpoint| {
+            let network = book.networks.get(&endpoint.network);
+            network.is_some_and(|network| record.networks.contains_key(&network.record.name))
+        });
         for endpoint in &places.endpoints {
             let Some(network) = book.networks.get_mut(&endpoint.network) else { continue };
             for address in endpoint.addresses() {
@@ -90,12 +147,18 @@ impl Inner {
         for port in &places.published {
             book.ports.take(port, id);
         }
-        let running = Running { places, sandbox: None, reserved: Vec::new(), served: false };
+        let running = Running {
+            places,
+            sandbox: None,
+            reserved: Vec::new(),
+            served: false,
+            pid: record.state.pid().filter(|pid| *pid > 0),
+        };
         book.add(id, running);
         Ok(())
     }
 
-    fn settle(&self, processes: Vec<(String, u32)>) -> Result<(), Fault> {
+    fn settle(&self, running: Vec<Record>) -> Result<(), Fault> {
         if let Err(fault) = self.follow_options() {
             report("cannot number the default network anew", &fault);
         }
@@ -123,15 +186,29 @@ impl Inner {
                 report("cannot put a network right again", &fault);
             }
         }
-        self.later(move |inner| inner.settle_later(&processes, &needed, &others));
+        let none = needed.is_empty()
+            && !others.iter().any(|id| {
+                let book = self.book();
+                book.networks.get(id).is_some_and(|network| network.record.driver == Driver::Bridge)
+            });
+        if none {
+            self.sweep_rules();
+        }
+        self.sweep_links()?;
+        for record in &running {
+            self.complete(record);
+        }
+        self.later(move |inner| inner.settle_later(&running, &needed, &others));
         Ok(())
     }
 
     /// What nobody waits for.
-    fn settle_later(&self, processes: &[(String, u32)], needed: &[String], others: &[String]) {
-        for (id, pid) in processes {
-            if let Err(fault) = self.serve_running(id, *pid) {
-                report(&format!("cannot answer names for container {id}"), &fault);
+    fn settle_later(&self, running: &[Record], needed: &[String], others: &[String]) {
+        for record in running {
+            if let Some(pid) = record.state.pid()
+                && let Err(fault) = self.serve_running(&record.id, pid)
+            {
+                report(&format!("cannot answer names for container {}", record.id), &fault);
             }
         }
         for id in others {

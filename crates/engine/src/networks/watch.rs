@@ -2,12 +2,16 @@
 //!
 //! One thread that sleeps until the kernel tells of a change; no timer.
 
-use super::record::Driver;
+use super::book::Running;
+use super::ready::Ready;
+use super::record::Endpoint;
 use super::{Inner, report};
 use naru_errdefs::{Fault, ResultExt};
 use naru_kernel::poll::{Epoll, Interest};
 use naru_network::firewall::Watch as Rules;
 use naru_network::link::{Change, Watch as Links};
+use naru_network::sandbox::Sandbox;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Weak;
 
 const LINKS: u64 = 0;
@@ -44,67 +48,170 @@ impl Inner {
             .during(|| "cannot start a thread".to_owned())
     }
 
-    /// Looks whether a bridge of ours is gone, and puts it back with the containers on it.
-    fn check_links(&self) {
-        let gone: Vec<String> = {
-            let Ok(links) = self.links() else { return };
-            let mut book = self.book();
-            let mut gone = Vec::new();
-            for network in book.networks.values_mut() {
-                let is_bridge = network.record.driver == Driver::Bridge;
-                let Some(index) = network.link.filter(|_| is_bridge) else { continue };
-                let there =
-                    links.find(&network.record.bridge).is_ok_and(|link| link.index == index);
-                if !there {
-                    network.link = None;
-                    // They were ports of the old one.
-                    for ready in std::mem::take(&mut network.ready) {
-                        network.release(&ready.endpoint);
-                    }
-                    gone.push(network.record.id.clone());
+    /// Puts right what stands behind our networks, as far as these changes are about it.
+    fn check_links(&self, changes: &[Change]) {
+        let Ok(links) = self.links() else { return };
+        for id in self.bridges_among(changes) {
+            let (name, bridge, index) = {
+                let book = self.book();
+                let Some(network) = book.networks.get(&id) else { continue };
+                (network.record.name.clone(), network.record.bridge.clone(), network.link)
+            };
+            let said = match links.find(&bridge) {
+                Ok(link) if Some(link.index) == index && link.up => continue,
+                Ok(link) if Some(link.index) == index => "somebody took its bridge down",
+                Ok(_) | Err(_) => "somebody removed its bridge",
+            };
+            tracing::warn!(network = name, "{said}; putting it right");
+            if let Some(network) = self.book().networks.get_mut(&id) {
+                network.link = None;
+                // They were ports of the old one.
+                for ready in std::mem::take(&mut network.ready) {
+                    network.release(&ready.endpoint);
                 }
             }
-            gone
-        };
-        for id in gone {
-            let name = self.book().networks.get(&id).map(|network| network.record.name.clone());
-            let name = name.unwrap_or_default();
-            tracing::warn!(network = name, "somebody removed its bridge; putting it back");
-            if let Err(fault) = self.raise(&id).and_then(|()| self.plug_in_again(&id)) {
-                report(&format!("cannot put the bridge of network `{name}` back"), &fault);
+            let done = self.raise(&id).and_then(|()| self.plug_in_again(&id));
+            if let Err(fault) = done {
+                report(&format!("cannot put the bridge of network `{name}` right"), &fault);
             }
         }
+        for (container, network) in self.places_among(changes) {
+            self.mend_place(&container, &network);
+        }
+    }
+
+    /// The networks whose bridges these changes may have harmed.
+    fn bridges_among(&self, changes: &[Change]) -> BTreeSet<String> {
+        let book = self.book();
+        let harmed = |index: u32| {
+            changes.iter().any(|change| match change {
+                Change::Present { index: changed, up, .. } => *changed == index && !up,
+                Change::Gone { index: changed, .. } => *changed == index,
+                Change::Lost => true,
+            })
+        };
+        let harmed = book.bridges().filter(|network| network.link.is_some_and(harmed));
+        harmed.map(|network| network.record.id.clone()).collect()
+    }
+
+    /// The places of running containers whose interfaces these changes may have harmed. What waits ready on a harmed one
+    /// is given up.
+    fn places_among(&self, changes: &[Change]) -> Vec<(String, String)> {
+        let mut book = self.book();
+        let harmed = |interface: &str, bridge: Option<u32>| {
+            changes.iter().any(|change| match change {
+                Change::Present { name, up, master, .. } => {
+                    name == interface && (!up || *master != bridge)
+                }
+                Change::Gone { name, .. } => name == interface,
+                Change::Lost => !interface.is_empty(),
+            })
+        };
+        let mut list = Vec::new();
+        for (id, running) in &book.running {
+            for endpoint in &running.places.endpoints {
+                let bridge = book.networks.get(&endpoint.network).and_then(|network| network.link);
+                if harmed(&endpoint.host_interface, bridge) {
+                    list.push((id.clone(), endpoint.network.clone()));
+                }
+            }
+        }
+        for network in book.networks.values_mut() {
+            let is_gone = |interface: &str| {
+                let gone = |change: &Change| matches!(change, Change::Gone { name, .. } if name == interface);
+                changes.iter().any(gone)
+            };
+            let (gone, kept): (VecDeque<Ready>, VecDeque<Ready>) =
+                std::mem::take(&mut network.ready)
+                    .into_iter()
+                    .partition(|ready| is_gone(&ready.endpoint.host_interface));
+            network.ready = kept;
+            for ready in gone {
+                network.release(&ready.endpoint);
+            }
+        }
+        list
     }
 
     /// Makes the interfaces of running containers ports of the new bridge.
     fn plug_in_again(&self, id: &str) -> Result<(), Fault> {
-        let (port, names) = {
+        let (port, members) = {
             let book = self.book();
             let network = book.networks.get(id);
             let port = network
                 .and_then(|network| Some(super::cable::port(&network.record, network.link?)));
-            let names: Vec<String> = book
-                .members(id)
-                .map(|(_, _, endpoint)| endpoint.host_interface.clone())
-                .filter(|name| !name.is_empty())
-                .collect();
-            (port, names)
+            let member = |(container, _, endpoint): (&String, &Running, &Endpoint)| {
+                (container.clone(), endpoint.host_interface.clone())
+            };
+            let members: Vec<(String, String)> = book.members(id).map(member).collect();
+            (port, members)
         };
         let Some(port) = port else { return Ok(()) };
         let links = self.links()?;
-        for name in names {
-            match links.find(&name) {
+        for (container, interface) in members.iter().filter(|(_, name)| !name.is_empty()) {
+            match links.find(interface) {
                 Ok(link) => {
                     links.set_port(link.index, port)?;
                     links.set_up(link.index)?;
                 }
-                Err(error) if error.is_absent() => tracing::warn!(
-                    "the interface `{name}` of a container is gone; the container must be restarted"
-                ),
+                Err(error) if error.is_absent() => self.mend_place(container, id),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(())
+    }
+
+    /// Looks at the interface of a container's place, and makes it anew if it is gone.
+    pub(super) fn mend_place(&self, container: &str, network: &str) {
+        if let Err(fault) = self.mend(container, network) {
+            report(&format!("cannot give container {container} its interface back"), &fault);
+        }
+    }
+
+    fn mend(&self, container: &str, network: &str) -> Result<(), Fault> {
+        let found = {
+            let book = self.book();
+            book.running.get(container).and_then(|running| {
+                let endpoints = &running.places.endpoints;
+                let endpoint = endpoints.iter().find(|endpoint| endpoint.network == network)?;
+                let network = book.networks.get(network)?;
+                let places = endpoints.clone();
+                let port = super::cable::port(&network.record, network.link?);
+                Some((endpoint.clone(), places, network.record.clone(), port, running.pid?))
+            })
+        };
+        // It has ended or was disconnected, and that is what the kernel told of.
+        let Some((mut endpoint, places, record, port, pid)) = found else { return Ok(()) };
+        let links = self.links()?;
+        let said = |what: &str| {
+            tracing::warn!(container, network = record.name, "somebody {what}; putting it right");
+        };
+        match links.find(&endpoint.host_interface) {
+            Ok(link) if link.master == Some(port.bridge) && link.up => return Ok(()),
+            // They came off with the bridge, which is the next to be put right.
+            Ok(_) if links.at(port.bridge).is_err() => return Ok(()),
+            Ok(link) => {
+                said("took the container's interface down or off the bridge");
+                links.set_port(link.index, port)?;
+                return Ok(links.set_up(link.index)?);
+            }
+            Err(error) if error.is_absent() => {}
+            Err(error) => return Err(error.into()),
+        }
+        // A process that ends takes its interfaces with it: there is nothing to put right then.
+        let Ok(sandbox) = Sandbox::of_process(pid) else { return Ok(()) };
+        let is_there = {
+            let book = self.book();
+            book.running.get(container).is_some_and(|running| running.pid == Some(pid))
+        };
+        if !is_there {
+            return Ok(());
+        }
+        said("removed the container's interface");
+        // The inner end is there yet when the outer one only went to another namespace.
+        sandbox.detach(&endpoint.interface)?;
+        self.plug_into(&sandbox, &record, port.bridge, (&mut endpoint, false))?;
+        self.lead_out(&sandbox, &[], &places)
     }
 
     /// Looks whether the table of rules still says what it should, and says it anew if not.
@@ -135,14 +242,7 @@ fn run(inner: &Weak<Inner>, epoll: &Epoll, mut links: Links, mut rules: Rules) {
         for event in ready {
             match event.token {
                 LINKS => {
-                    let gone = links.take().map(|changes| {
-                        changes
-                            .iter()
-                            .any(|change| matches!(change, Change::Gone { .. } | Change::Lost))
-                    });
-                    if gone.unwrap_or(true) {
-                        inner.check_links();
-                    }
+                    inner.check_links(&links.take().unwrap_or_else(|_unread| vec![Change::Lost]));
                 }
                 _ => {
                     if rules.is_touched().unwrap_or(true) {

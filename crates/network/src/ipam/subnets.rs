@@ -33,19 +33,27 @@ pub fn choose_subnet(pools: &[DefaultPool], taken: &[IpNet]) -> Result<IpNet, Po
         }
         let step = 1_u128.checked_shl(u32::from(base.max_prefix_len() - size)).ok_or_else(bad)?;
         let last = number(base.broadcast());
+        // In order, so that each is looked at once, however many there are.
+        let mut ranges: Vec<(u128, u128)> = taken
+            .iter()
+            .filter(|other| other.addr().is_ipv4() == base.addr().is_ipv4())
+            .map(|other| (number(other.network()), number(other.broadcast())))
+            .collect();
+        ranges.sort_unstable();
+        let mut ranges = ranges.into_iter().peekable();
+        let mut reach = None;
         let mut at = number(base.network());
         while at <= last {
             let subnet = subnet_at(base, at, size).ok_or_else(bad)?;
-            // Behind whatever is in the way, rather than one step on: a stretch may hold 2^100 subnets.
-            let obstacle = taken
-                .iter()
-                .filter(|other| overlap(&subnet, other))
-                .map(|other| number(other.broadcast()))
-                .max();
-            let Some(end) = obstacle else {
+            let end = number(subnet.broadcast());
+            while let Some((_, to)) = ranges.next_if(|(from, _)| *from <= end) {
+                reach = reach.max(Some(to));
+            }
+            let Some(obstacle) = reach.filter(|reach| *reach >= at) else {
                 return Ok(subnet);
             };
-            let beyond = end.max(number(subnet.broadcast()));
+            // Behind whatever is in the way, rather than one step on: a stretch may hold 2^100 subnets.
+            let beyond = obstacle.max(end);
             let Some(next) =
                 beyond.checked_add(1).and_then(|next| next.checked_next_multiple_of(step))
             else {

@@ -110,7 +110,7 @@ pub(super) fn family(ip: IpAddr) -> u8 {
     }
 }
 
-fn read(body: &[u8]) -> Option<(u32, IpNet)> {
+pub(super) fn read(body: &[u8]) -> Option<(u32, IpNet)> {
     let prefix = read_u8(body, 1)?;
     let index = read_u32(body, 4)?;
     let mut local = None;

@@ -5,7 +5,6 @@ use super::wire::{self, read_u8, read_u32};
 use super::{LinkError, Links};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use naru_kernel::netlink::{Message, attributes, flags};
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A route that is there.
@@ -92,13 +91,15 @@ impl Links {
             .map(|route| route.destination)
             .filter(|net| net.prefix_len() >= if matches!(net, IpNet::V4(_)) { 8 } else { 16 });
         let addresses = self.addresses()?.into_iter().map(|(_, address)| address.trunc());
-        let taken: BTreeSet<IpNet> = routes.chain(addresses).filter(|net| !is_local(net)).collect();
-        Ok(taken.into_iter().collect())
+        let mut taken: Vec<IpNet> = routes.chain(addresses).filter(|net| !is_local(net)).collect();
+        taken.sort_unstable();
+        taken.dedup();
+        Ok(taken)
     }
 }
 
 /// Whether a subnet is in no network's way: loopback, link-local, multicast.
-fn is_local(net: &IpNet) -> bool {
+pub(super) fn is_local(net: &IpNet) -> bool {
     match net {
         IpNet::V4(net) => {
             let ip = Ipv4Net::network(net);
@@ -148,7 +149,7 @@ fn routed(kind: u16, index: u32, route: &RouteSpec, with: u16) -> Message {
     message.with(route.gateway, |message, gateway| message.address(wire::RTA_GATEWAY, gateway))
 }
 
-fn read(body: &[u8]) -> Option<Route> {
+pub(super) fn read(body: &[u8]) -> Option<Route> {
     let family = read_u8(body, 0)?;
     let prefix = read_u8(body, 1)?;
     let mut table = u32::from(read_u8(body, 4)?);

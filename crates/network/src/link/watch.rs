@@ -66,10 +66,9 @@ impl AsFd for Watch {
 }
 
 fn changes(heard: io::Result<Vec<Answer>>) -> Result<Vec<Change>, LinkError> {
-    const ENOBUFS: i32 = 105;
     match heard {
         Ok(answers) => Ok(answers.iter().filter_map(change).collect()),
-        Err(error) if error.raw_os_error() == Some(ENOBUFS) => Ok(vec![Change::Lost]),
+        Err(error) if error.raw_os_error() == Some(wire::ENOBUFS) => Ok(vec![Change::Lost]),
         Err(error) => Err(LinkError::new("hear of changes of interfaces", error)),
     }
 }

@@ -24,6 +24,9 @@ pub(super) const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_IFALIAS: u16 = 20;
 pub(super) const IFLA_STATS64: u16 = 23;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
+pub(super) const IFLA_GROUP: u16 = 27;
+/// The group of links that are about to be removed ("nrem"); nobody else's by its odd number.
+pub(super) const LEAVING: u32 = 0x6e72_656d;
 pub(super) const IFLA_NET_NS_FD: u16 = 28;
 pub(super) const IFLA_EXT_MASK: u16 = 29;
 pub(super) const IFLA_NUM_TX_QUEUES: u16 = 31;
@@ -74,6 +77,7 @@ pub(super) const ENOENT: i32 = 2;
 pub(super) const ESRCH: i32 = 3;
 pub(super) const EEXIST: i32 = 17;
 pub(super) const EADDRNOTAVAIL: i32 = 99;
+pub(super) const ENOBUFS: i32 = 105;
 
 pub(super) const IFF_UP: u32 = 1;
 pub(super) const IFF_LOOPBACK: u32 = 8;

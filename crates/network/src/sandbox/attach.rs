@@ -147,7 +147,7 @@ impl Sandbox {
         let Attachment { name, addresses, gateway_v4, gateway_v6, routes, .. } = attachment;
         if addresses.iter().any(|net| matches!(net, IpNet::V6(_))) {
             // Over the loopback a container reaches its own addresses.
-            for name in ["lo", name.as_str()] {
+            for name in [name.as_str(), "lo"] {
                 self.enable_ipv6(name).map_err(|error| {
                     LinkError::new(format!("enable IPv6 of `{name}` in a container"), error)
                 })?;

@@ -1,8 +1,9 @@
 use crate::fixture::{addresses, bridge, has_kind, host, judged, run};
+use ipnet::IpNet;
 use naru_errdefs::{Failure, Kind};
 use naru_network::ipam::Mac;
 use naru_network::link::sysctl::{self, Protocol};
-use naru_network::link::{BridgeSpec, Change, Links, RouteSpec, SubnetLock, Watch};
+use naru_network::link::{BridgeSpec, Change, HostSubnets, Links, RouteSpec, SubnetLock, Watch};
 use std::os::fd::AsFd;
 use std::sync::mpsc;
 use std::thread;
@@ -208,6 +209,32 @@ fn addresses_and_routes_come_and_go() {
         assert_eq!(links.taken().unwrap(), []);
         let error = links.add_address(999, v4).unwrap_err();
         assert!(error.is_absent() && error.to_string().contains("`10.5.0.2/24`"));
+    });
+}
+
+#[test]
+fn subnets_of_the_host_are_remembered_until_somebody_changes_them() {
+    host(|| {
+        let links = Links::open().unwrap();
+        let index = links.create_isolated("d0", "x").unwrap();
+        let own: Vec<IpNet> = vec!["10.64.0.0/24".parse().unwrap()];
+        let mut subnets = HostSubnets::default();
+        let mut check = |expected: &[&str]| {
+            let found = subnets.beside(&links, &own).unwrap();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, expected);
+        };
+        check(&[]);
+        links.add_address(index, "10.64.0.1/24".parse().unwrap()).unwrap();
+        check(&[]);
+        links.add_address(index, "10.5.0.1/24".parse().unwrap()).unwrap();
+        check(&["10.5.0.0/24"]);
+        run(&["ip", "route", "add", "10.9.0.0/16", "via", "10.5.0.9", "table", "77"]);
+        check(&["10.5.0.0/24", "10.9.0.0/16"]);
+        run(&["ip", "route", "del", "10.9.0.0/16", "table", "77"]);
+        check(&["10.5.0.0/24"]);
+        run(&["ip", "address", "del", "10.5.0.1/24", "dev", "d0"]);
+        check(&[]);
     });
 }
 

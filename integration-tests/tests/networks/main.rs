@@ -106,3 +106,21 @@ fn a_published_port_answers_and_is_shown() {
     let taken = ["run", "--rm", "-p", &format!("{place}:7000"), "box", "true"];
     daemon.docker(&taken).fails(125, "port is already allocated");
 }
+
+#[test]
+fn every_container_without_a_network_has_a_loopback_of_its_own() {
+    let daemon = daemon();
+    let look = "readlink /proc/self/ns/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ls /sys/class/net; ip -o link show up";
+    let mut seen = Vec::new();
+    // The first is made when it is needed, others have waited.
+    for _ in 0..4 {
+        let said = daemon.naru(&["run", "--rm", "--network", "none", "box", "sh", "-c", look]).ok();
+        let lines: Vec<String> = said.text().lines().map(str::to_owned).collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!((lines[1].as_str(), lines[2].as_str()), ("0", "lo"), "{lines:?}");
+        assert!(lines[3].contains("LOOPBACK"), "{lines:?}");
+        seen.push(lines[0].clone());
+    }
+    let home = std::fs::read_link("/proc/self/ns/net").expect("a namespace");
+    assert!(!seen.contains(&home.display().to_string()), "{seen:?}");
+}

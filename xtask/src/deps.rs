@@ -9,6 +9,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox-static", "/bin/busybox"),
     ("debootstrap", "debootstrap"),
     ("docker.io", "dockerd"),
+    ("docker-compose", "docker-compose"),
+    ("python3-docker", "/usr/lib/python3/dist-packages/docker"),
     ("podman", "podman"),
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),

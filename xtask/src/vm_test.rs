@@ -10,6 +10,7 @@
 mod cpio;
 mod machine;
 mod modules;
+mod no_ipv6;
 mod verdict;
 
 use crate::shell;
@@ -83,7 +84,13 @@ const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "bfq", "overlay"];
 /// Runs it. With names as arguments only the tests whose names contain one of them are run.
 pub fn run(args: &[String]) -> Result<(), String> {
     let started = Instant::now();
-    let kernel = modules::newest_cloud_kernel()?;
+    if args.is_empty() || args.iter().any(|part| no_ipv6::is_meant(part)) {
+        without_ipv6()?;
+    }
+    if !args.is_empty() && args.iter().all(|part| no_ipv6::is_meant(part)) {
+        return Ok(());
+    }
+    let kernel = modules::newest_cloud_kernel(&MODULES)?;
     let mut archive = base(&kernel)?;
     let mut expected = Vec::new();
     let mut commands = String::new();
@@ -100,18 +107,59 @@ pub fn run(args: &[String]) -> Result<(), String> {
         return Err("there is no test of that name".to_owned());
     }
     archive.file("init", 0o755, init_script(&kernel.loading_order, &commands).as_bytes())?;
-    let dir = scratch()?;
-    let result = machine::boot(&kernel, &archive.finish()?, &dir);
-    let removed = std::fs::remove_dir_all(&dir);
-    let output = result?;
-    removed.map_err(|error| format!("cannot remove `{}`: {error}", dir.display()))?;
-    let report = verdict::judge(&output, &expected)?;
+    let report = boot(&kernel, archive, "", &expected)?;
     shell::say(&format!(
         "vm-test: {report} on {} with the unified hierarchy alone, in {} s",
         kernel.release,
         started.elapsed().as_secs()
     ));
     Ok(())
+}
+
+/// A whole daemon on a host whose kernel was booted without IPv6.
+fn without_ipv6() -> Result<(), String> {
+    let started = Instant::now();
+    let kernel = modules::newest_cloud_kernel(&no_ipv6::MODULES)?;
+    let mut archive = base(&kernel)?;
+    let messages = shell::output(
+        "cargo",
+        &["build", "--quiet", "--package", "naru", "--message-format=json"],
+    )?;
+    archive.file("bin/naru", 0o755, &slim(&program_of(&messages)?)?)?;
+    archive.file("init", 0o755, init_script(&kernel.loading_order, no_ipv6::SCRIPT).as_bytes())?;
+    let expected: Vec<String> = no_ipv6::EXPECTED.iter().map(|&name| name.to_owned()).collect();
+    let report = boot(&kernel, archive, no_ipv6::WORDS, &expected)?;
+    shell::say(&format!(
+        "vm-test: {report} on {} without IPv6, in {} s",
+        kernel.release,
+        started.elapsed().as_secs()
+    ));
+    Ok(())
+}
+
+/// The binary that cargo says it has built.
+fn program_of(messages: &str) -> Result<PathBuf, String> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message.pointer("/target/kind/0").is_some_and(|kind| kind == "bin"))
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .ok_or_else(|| "cargo built no program".to_owned())
+}
+
+/// Boots the machine in a directory of its own, and judges what it says.
+fn boot(
+    kernel: &modules::Kernel,
+    archive: Archive,
+    words: &str,
+    expected: &[String],
+) -> Result<String, String> {
+    let dir = scratch()?;
+    let result = archive.finish().and_then(|ramfs| machine::boot(kernel, &ramfs, words, &dir));
+    let removed = std::fs::remove_dir_all(&dir);
+    let output = result?;
+    removed.map_err(|error| format!("cannot remove `{}`: {error}", dir.display()))?;
+    verdict::judge(&output, expected)
 }
 
 /// The tests of a suite that are to be run.
@@ -170,7 +218,7 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t cgroup2 cgroup2 /sys/fs/cgroup || echo '{failure} mount cgroup2'
 {loads}
-echo bfq > /sys/block/vda/queue/scheduler
+if grep -q '^bfq ' /proc/modules; then echo bfq > /sys/block/vda/queue/scheduler; fi
 # Each test runs in a process of its own, so that one that dies takes no other along.
 run_suite() {{
     for name in $(cat /tests/$1.list); do

@@ -13,8 +13,14 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(600);
 const DISK_SIZE: u64 = 64 << 20;
 
-/// Boots with `initramfs` and returns the lines of the serial console. `dir` is for files of the machine.
-pub fn boot(kernel: &Kernel, initramfs: &[u8], dir: &Path) -> Result<Vec<String>, String> {
+/// Boots with `initramfs` and further `words` for the kernel, and returns the lines of the serial console. `dir` is for
+/// files of the machine.
+pub fn boot(
+    kernel: &Kernel,
+    initramfs: &[u8],
+    words: &str,
+    dir: &Path,
+) -> Result<Vec<String>, String> {
     let failed =
         |path: &Path, error: std::io::Error| format!("cannot write `{}`: {error}", path.display());
     let ramfs = dir.join("initramfs");
@@ -31,10 +37,10 @@ pub fn boot(kernel: &Kernel, initramfs: &[u8], dir: &Path) -> Result<Vec<String>
         .arg(&kernel.image)
         .arg("-initrd")
         .arg(&ramfs)
-        .args([
-            "-append",
-            "console=ttyS0 quiet panic=-1 oops=panic mitigations=off cgroup_no_v1=all",
-        ])
+        .arg("-append")
+        .arg(format!(
+            "console=ttyS0 quiet panic=-1 oops=panic mitigations=off cgroup_no_v1=all {words}"
+        ))
         .arg("-drive")
         .arg(format!("file={},if=virtio,format=raw,cache=unsafe", disk.display()))
         .stdin(Stdio::null())

@@ -1,6 +1,5 @@
 //! Finds the kernel and its modules. Acts: reads `/boot` and `/lib/modules`.
 
-use super::MODULES;
 use std::path::{Path, PathBuf};
 
 /// A kernel to boot.
@@ -14,7 +13,7 @@ pub struct Kernel {
 }
 
 /// The newest of Debian's cloud kernels.
-pub fn newest_cloud_kernel() -> Result<Kernel, String> {
+pub fn newest_cloud_kernel(modules: &[&str]) -> Result<Kernel, String> {
     let mut releases: Vec<String> = std::fs::read_dir("/boot")
         .map_err(|error| format!("cannot read `/boot`: {error}"))?
         .flatten()
@@ -30,7 +29,7 @@ pub fn newest_cloud_kernel() -> Result<Kernel, String> {
     let table = tree.join("modules.dep");
     let text = std::fs::read_to_string(&table)
         .map_err(|error| format!("cannot read `{}`: {error}", table.display()))?;
-    let loading_order = MODULES
+    let loading_order = modules
         .iter()
         .try_fold(Vec::new(), |order, module| with_module(order, &text, &tree, module))?;
     Ok(Kernel {

@@ -37,8 +37,11 @@ fn in_a_fresh_host(script: &str) -> integration_tests::Done {
         std::fs::create_dir(&own).unwrap();
         setup.push_str(&format!("mkdir -p {path}\nmount --bind {} {path}\n", own.display()));
     }
-    let end = "status=$?\nset +e\nkill \"$(cat /run/naru/naru.pid)\"\n\
+    // What a command that failed has left running goes, too.
+    let end = "status=$?\nset +e\n\
+               for id in $(BINARY ps -aq); do BINARY rm -f $id; done\nkill \"$(cat /run/naru/naru.pid)\"\n\
                for try in $(seq 100); do test -e /run/naru/monitor.sock || break; sleep 0.1; done\nexit $status\n";
+    let end = end.replace("BINARY", &binary().to_string_lossy());
     let setup = format!("ip link set lo up\n{setup}");
     let whole = format!("{setup}trap '{}' EXIT\n{script}", end.replace('\'', "'\\''"));
     let done = run(Command::new("unshare")

@@ -184,9 +184,12 @@ struct Upstream {
 impl Upstream {
     /// It sends for each question all messages that `answer` makes of it.
     fn new(answer: impl Fn(&Message, bool) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Upstream {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // The number that is free for packets may be taken for connections.
+        let (udp, tcp) = std::iter::repeat_with(|| UdpSocket::bind("127.0.0.1:0").unwrap())
+            .find_map(|udp| Some((TcpListener::bind(udp.local_addr().unwrap()).ok()?, udp)))
+            .map(|(tcp, udp)| (udp, tcp))
+            .unwrap();
         let address = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(address).unwrap();
         let answer = Arc::new(answer);
         let other = Arc::clone(&answer);
         let packets = std::thread::spawn(move || {

@@ -19,6 +19,7 @@ mod conntrack;
 mod encode;
 mod host;
 mod listing;
+mod mend;
 mod plan;
 mod ports;
 mod rules;
@@ -168,12 +169,23 @@ impl Firewall {
         Ok(Firewall { name: name.to_owned(), options, netlink })
     }
 
-    /// Makes the whole table as the state says, in one step, whatever it was. Connections that exist go on. Bridges that
-    /// are there are prepared, too ([`prepare_bridge`]); those to come are by [`Firewall::add_network`].
+    /// Makes the whole table as the state says, in one step, whatever it was. What is right already is not touched, so
+    /// packets that it concerns notice nothing. Connections that exist go on. Bridges that are there are prepared, too
+    /// ([`prepare_bridge`]); those to come are by [`Firewall::add_network`].
     pub fn rebuild(&mut self, state: &State) -> Result<(), FirewallError> {
         state.check()?;
         let table = rules::table(&self.name, &self.options, state);
-        self.change("rebuild", encode::replace(&table))?;
+        let mending = match self.is_there()? {
+            true => mend::mend(&self.listing(&table)?, &table),
+            false => None,
+        };
+        let mended = match mending {
+            Some(messages) => self.change("rebuild", messages).is_ok(),
+            None => false,
+        };
+        if !mended {
+            self.change("rebuild", encode::replace(&table))?;
+        }
         self.own_prefix(true)?;
         for network in &state.networks {
             match prepare_bridge(network) {
@@ -278,15 +290,7 @@ impl Firewall {
             return Ok(Drift { gone: true, ..Drift::default() });
         }
         let table = rules::table(&self.name, &self.options, state);
-        let mut listing = Listing::default();
-        let name = self.name.clone();
-        let chains = self.dump(encode::message(encode::GET_CHAIN, flags::DUMP))?;
-        listing.add_chains(&name, &chains);
-        let rules = self.dump(encode::message(encode::GET_RULE, flags::DUMP).text(1, &name))?;
-        listing.add_rules(&name, &rules);
-        let maps: Vec<&'static str> = table.maps.iter().map(|map| map.name).collect();
-        self.read_elements(&mut listing, &maps)?;
-        let mut drift = listing.drift(&table);
+        let mut drift = self.listing(&table)?.drift(&table);
         let unready = state.networks.iter().filter(|network| !host::is_prepared(network));
         drift
             .missing
@@ -299,6 +303,19 @@ impl Firewall {
         self.netlink.port().and_then(|port| Watch::open(&self.name, port)).map_err(|source| {
             FirewallError::Kernel { what: "watch", table: self.name.clone(), source }
         })
+    }
+
+    /// What the kernel has of a table.
+    fn listing(&mut self, table: &plan::Table) -> Result<Listing, FirewallError> {
+        let mut listing = Listing::default();
+        let name = self.name.clone();
+        let chains = self.dump(encode::message(encode::GET_CHAIN, flags::DUMP))?;
+        listing.add_chains(&name, &chains);
+        let rules = self.dump(encode::message(encode::GET_RULE, flags::DUMP).text(1, &name))?;
+        listing.add_rules(&name, &rules);
+        let maps: Vec<&'static str> = table.maps.iter().map(|map| map.name).collect();
+        self.read_elements(&mut listing, &maps)?;
+        Ok(listing)
     }
 
     /// Removes elements and then chains, in one batch. What is not there is left out, when the kernel complains.

@@ -155,6 +155,19 @@ pub(super) fn elements(
         .collect()
 }
 
+/// Removes the elements with these keys.
+pub(super) fn remove_keys(table: &str, map: &str, keys: &[&[u8]]) -> Vec<Message> {
+    keys.chunks(ELEMENTS_PER_MESSAGE)
+        .map(|chunk| {
+            message(DEL_ELEMENT, 0).text(1, table).text(2, map).nest(3, |all| {
+                chunk.iter().fold(all, |all, key| {
+                    all.nest(1, |one| one.nest(1, |inner| inner.bytes(1, key)))
+                })
+            })
+        })
+        .collect()
+}
+
 /// The bytes by which an element is found.
 pub(super) fn element_key(element: &Element) -> Vec<u8> {
     let mut key = Vec::with_capacity(40);

@@ -1,6 +1,6 @@
 //! Pure: what the kernel says is there, and how that differs from what should be.
 
-use super::encode::{base_mark, element_key, element_value, mark};
+use super::encode::{element_key, element_value};
 use super::plan::{Element, Table};
 use naru_kernel::netlink::{Answer, attributes};
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,9 +135,7 @@ impl Listing {
     pub(super) fn drift(&self, table: &Table) -> Drift {
         let mut drift = Drift::default();
         for chain in &table.chains {
-            let base = chain.base.map(|base| base_mark(&base));
-            let should: Vec<Vec<u8>> =
-                base.into_iter().chain(chain.rules.iter().map(mark)).collect();
+            let should = super::mend::marks_of(chain);
             match self.chains.get(&chain.name) {
                 None => drift.missing.push(format!("chain `{}`", chain.name)),
                 Some(marks) if *marks == should => {}

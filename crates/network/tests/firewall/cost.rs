@@ -159,23 +159,33 @@ fn whoever_is_killed_leaves_one_state_or_the_other() {
     println!("left: {seen:?}");
 }
 
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn nobody_is_refused_while_the_table_is_replaced() {
     let rig = Rig::new(false);
     let mut firewall = rig.firewall(FirewallOptions::default());
     let mut state = State { networks: vec![network(0), network(1)], ..State::default() };
     state.published = ports(50);
+    let more = State { published: ports(80), ..state.clone() };
     rig.host.run(|| firewall.rebuild(&state).unwrap());
     let done = AtomicBool::new(false);
     let mut rebuilt = 0;
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| {
+            // Also when it fails, or the others would go on for ever.
+            let _end = SetAtEnd(&done);
             for _ in 0..100 {
                 assert_eq!(rig.machine.ask("192.0.2.1:10007"), "a 192.0.2.2");
                 assert_eq!(rig.host.ask("[::1]:10007"), "a fd81::1");
                 assert_eq!(rig.host.ask("127.0.0.1:10007"), "a 10.81.0.1");
             }
-            done.store(true, Ordering::Relaxed);
         });
         // What is kept apart stays so, too: not one packet gets through.
         let kept = scope.spawn(|| {
@@ -186,12 +196,12 @@ fn nobody_is_refused_while_the_table_is_replaced() {
         });
         rig.host.run(|| {
             while !asked.is_finished() {
-                firewall.rebuild(&state).unwrap();
+                // In turn, so that each time something else is added and taken away.
+                firewall.rebuild(if rebuilt % 2 == 0 { &more } else { &state }).unwrap();
                 rebuilt += 1;
             }
         });
         asked.join().unwrap();
-        done.store(true, Ordering::Relaxed);
         kept.join().unwrap();
     });
     println!("rebuilt {rebuilt} times");

@@ -18,7 +18,9 @@ use naru_engine::{Containers, Engine, Events, Images, Networks, System, Volumes}
 use naru_errdefs::Fault;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The Engine API over the services of an engine.
 #[derive(Debug, Clone)]
@@ -31,6 +33,7 @@ pub struct Api {
     events: Events,
     exec_keys: ExecKeys,
     patience: Duration,
+    busy: Arc<Notify>,
 }
 
 impl Api {
@@ -46,7 +49,29 @@ impl Api {
             events,
             exec_keys: ExecKeys::default(),
             patience,
+            busy: Arc::default(),
         }
+    }
+}
+
+/// How long nobody asks for anything until the daemon rests.
+const QUIET: Duration = Duration::from_secs(2);
+
+impl Api {
+    /// Lets the daemon rest when nobody has asked for anything for a while. At rest there is no timer.
+    pub(crate) async fn rest_when_quiet(busy: Arc<Notify>, system: System) {
+        loop {
+            while tokio::time::timeout(QUIET, busy.notified()).await.is_ok() {}
+            let system = system.clone();
+            // A task that is lost is one rest less.
+            tokio::task::spawn_blocking(move || system.rest()).await.ok();
+            busy.notified().await;
+        }
+    }
+
+    /// What [`Api::rest_when_quiet`] needs.
+    pub(crate) fn rest(&self) -> (Arc<Notify>, System) {
+        (Arc::clone(&self.busy), self.system.clone())
     }
 }
 
@@ -90,7 +115,9 @@ impl Handler for Api {
         let api = self.clone();
         Box::pin(async move {
             let shown = (request.method().clone(), request.uri().path().to_owned());
+            let busy = Arc::clone(&api.busy);
             let answer = AssertUnwindSafe(answer(api, request)).catch_unwind().await;
+            busy.notify_one();
             match answer {
                 Ok(Ok(reply)) => reply,
                 Ok(Err(refusal)) => {

@@ -43,7 +43,10 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
+    let (busy, system) = api.rest();
+    let resting = tokio::spawn(Api::rest_when_quiet(busy, system));
     serve_with(listeners, Arc::new(api), options, shutdown).await;
+    resting.abort();
 }
 
 pub(crate) async fn serve_with(

@@ -1,6 +1,7 @@
 //! Pure: fields of requests that are understood but not served. Each is refused by its name, with what to do instead:
 //! a container that silently lacks what was asked for is worse than none.
 
+use naru_api_types::container::EndpointSettings;
 use naru_api_types::network::{Ipam, IpamPool, NetworkCreateRequest};
 use naru_errdefs::Fault;
 use serde_json::{Map, Value};
@@ -28,25 +29,6 @@ const HOST: &[Row] = &[
     ("CpuPercent", OTHER_OS),
     ("IOMaximumIOps", OTHER_OS),
     ("IOMaximumBandwidth", OTHER_OS),
-];
-
-/// Fields of an endpoint. Some only the daemon sets; a client that copied an inspection sends them back.
-const ENDPOINT: &[&str] = &[
-    "IPAMConfig",
-    "Links",
-    "Aliases",
-    "MacAddress",
-    "DriverOpts",
-    "GwPriority",
-    "NetworkID",
-    "EndpointID",
-    "Gateway",
-    "IPAddress",
-    "IPPrefixLen",
-    "IPv6Gateway",
-    "GlobalIPv6Address",
-    "GlobalIPv6PrefixLen",
-    "DNSNames",
 ];
 
 const KNOWN_CONFIG: &[&str] = &[
@@ -225,7 +207,9 @@ pub(crate) fn connect(body: &Value, known: &[&str]) -> Result<(), Fault> {
     };
     fields("", body, known, &[])?;
     match body.get("EndpointConfig") {
-        Some(Value::Object(endpoint)) => fields("EndpointConfig.", endpoint, ENDPOINT, &[]),
+        Some(Value::Object(endpoint)) => {
+            fields("EndpointConfig.", endpoint, EndpointSettings::FIELDS, &[])
+        }
         _ => Ok(()),
     }
 }
@@ -233,7 +217,7 @@ pub(crate) fn connect(body: &Value, known: &[&str]) -> Result<(), Fault> {
 fn endpoint_fields(network: &str, endpoint: &Value) -> Result<(), Fault> {
     let Value::Object(endpoint) = endpoint else { return Ok(()) };
     let prefix = format!("NetworkingConfig.EndpointsConfig.{network}.");
-    fields(&prefix, endpoint, ENDPOINT, &[])
+    fields(&prefix, endpoint, EndpointSettings::FIELDS, &[])
 }
 
 fn fields(

@@ -12,7 +12,7 @@ mod redirect;
 mod resolver;
 
 pub use attach::{Attached, Attachment, MovedIn};
-pub use resolver::{RESOLVER_ADDRESS, ResolverSockets};
+pub use resolver::ResolverSockets;
 
 use crate::link::sysctl::{self, Protocol};
 use crate::link::{Counters, LinkError, Links};

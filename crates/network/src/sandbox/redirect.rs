@@ -21,7 +21,7 @@
 //!
 //! The table's user data holds the two ports, so that the next daemon can have them again without any change.
 
-use super::resolver::RESOLVER_ADDRESS;
+use crate::dns::ADDRESS;
 use crate::link::LinkError;
 use naru_kernel::netlink::{self, Message, Netlink, attributes, flags};
 
@@ -163,7 +163,7 @@ impl Rewrite {
             .text(2, self.chain)
             .nest(4, |rule| {
                 let rule = load(rule, NETWORK_HEADER, self.address, 4);
-                let rule = equal(rule, &RESOLVER_ADDRESS.octets());
+                let rule = equal(rule, &ADDRESS.octets());
                 let rule = expression(rule, "meta", |meta| meta.be32(1, 1).be32(2, PROTOCOL_KEY));
                 let rule = equal(rule, &[self.protocol]);
                 let rule = load(rule, TRANSPORT_HEADER, self.at, 2);

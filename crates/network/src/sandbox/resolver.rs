@@ -4,12 +4,10 @@
 //! 53 of every address; packets are redirected inside the namespace.
 
 use super::redirect::{self, Current, Ports};
+use crate::dns::ADDRESS;
 use crate::link::LinkError;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-
-/// Where programs in a container find the resolver.
-pub const RESOLVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+use std::net::{TcpListener, UdpSocket};
 
 /// Sockets that belong to a container's network namespace, and keep it alive: they are to be dropped when the container
 /// has ended. Neither of them blocks.
@@ -52,8 +50,8 @@ fn open_new(before: bool) -> Result<ResolverSockets, LinkError> {
 
 /// Port 0 lets the kernel choose.
 fn bind(ports: Ports) -> io::Result<ResolverSockets> {
-    let udp = UdpSocket::bind((RESOLVER_ADDRESS, ports.udp))?;
-    let tcp = TcpListener::bind((RESOLVER_ADDRESS, ports.tcp))?;
+    let udp = UdpSocket::bind((ADDRESS, ports.udp))?;
+    let tcp = TcpListener::bind((ADDRESS, ports.tcp))?;
     udp.set_nonblocking(true)?;
     tcp.set_nonblocking(true)?;
     Ok(ResolverSockets { udp, tcp })

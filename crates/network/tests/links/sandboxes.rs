@@ -3,7 +3,7 @@ use crate::fixture::{
 };
 use naru_kernel::clone::flags::NETWORK;
 use naru_network::link::{Change, IpvlanMode, Layered, Links, MacvlanMode, RouteSpec, Watch};
-use naru_network::sandbox::{Attachment, MovedIn, RESOLVER_ADDRESS, Sandbox, SandboxSpec};
+use naru_network::sandbox::{Attachment, MovedIn, Sandbox, SandboxSpec};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
@@ -283,7 +283,7 @@ fn interfaces_on_top_of_the_hosts() {
 
 /// Asks the resolver's address as a program in the container does, over both transports, and answers as the resolver.
 fn ask_and_answer(sandbox: &Sandbox, sockets: &naru_network::sandbox::ResolverSockets) {
-    let to = (RESOLVER_ADDRESS, 53);
+    let to = (naru_network::dns::ADDRESS, 53);
     let bound = Some(Duration::from_secs(5));
     sockets.udp.set_nonblocking(false).unwrap();
     sockets.tcp.set_nonblocking(false).unwrap();

@@ -22,6 +22,7 @@ mod legacy;
 mod load;
 mod progress;
 mod record;
+mod remote;
 mod save;
 mod unpack;
 
@@ -35,5 +36,9 @@ pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
 pub use progress::{Progress, Report};
+pub use remote::{
+    Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
+    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull, push,
+};
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

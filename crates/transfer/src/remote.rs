@@ -1,0 +1,138 @@
+//! Other registries: how they are reached, who we are to them, what is moved.
+//!
+//! Acts: over the network, by `oci-client` and, where it falls short (ranges, resumed uploads, client certificates), by the
+//! same HTTP client directly.
+
+mod config;
+
+pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+
+use crate::progress::Progress;
+use naru_errdefs::Fault;
+use naru_oci::{Descriptor, ImageId, Platform, Reference};
+use naru_store::Store;
+use std::sync::Arc;
+
+/// Who is told of progress, from any thread or task.
+pub type Teller = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// All registries, with the settings for each and what is known of them (tokens, connections). Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Registries {
+    config: Arc<RegistriesConfig>,
+}
+
+impl Registries {
+    /// Registries by these settings. Nothing is connected or loaded before it is needed.
+    pub fn new(config: RegistriesConfig) -> Registries {
+        Registries { config: Arc::new(config) }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &RegistriesConfig {
+        &self.config
+    }
+}
+
+/// What is to be pulled.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// The image; a name without tag and digest means `latest`, or every tag with `all_tags`.
+    pub reference: Reference,
+    /// Every tag of the repository.
+    pub all_tags: bool,
+    /// Another platform than the host's.
+    pub platform: Option<Platform>,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Bytes a second; none is no limit but the configured one.
+    pub limit_rate: Option<u64>,
+}
+
+/// What was pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    /// Its ID.
+    pub id: ImageId,
+    /// Under which name.
+    pub name: Reference,
+    /// The manifest or index that the name means at the registry.
+    pub target: Descriptor,
+    /// Whether the name meant something else here before.
+    pub is_new: bool,
+}
+
+/// What is to be pushed.
+#[derive(Debug, Clone)]
+pub struct PushRequest {
+    /// The image; a name without tag means `latest`, or every tag with `all_tags`.
+    pub reference: Reference,
+    /// Every tag of the repository that is here.
+    pub all_tags: bool,
+    /// One platform of an index only.
+    pub platform: Option<Platform>,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Bytes a second.
+    pub limit_rate: Option<u64>,
+}
+
+/// What a registry answered to a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginAnswer {
+    /// For the person (`Login Succeeded`).
+    pub status: String,
+    /// A token to use instead of the password from now on; empty when there is none.
+    pub identity_token: String,
+}
+
+/// What a registry says of an image without handing it out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DistributionInfo {
+    /// What the name means.
+    pub descriptor: Descriptor,
+    /// The platforms it is there for.
+    pub platforms: Vec<Platform>,
+}
+
+/// Pulls: resolves, fetches what is missing side by side, unpacks while it comes, records last.
+pub async fn pull(
+    store: &Store,
+    registries: &Registries,
+    request: &PullRequest,
+    teller: &Teller,
+) -> Result<Vec<PulledImage>, Fault> {
+    let _ = (store, registries, teller);
+    Err(Fault::unsupported(format!("cannot pull `{}` yet", request.reference.familiar())))
+}
+
+/// Pushes: blobs that are missing there first (mounted where possible), then manifests, then tags.
+pub async fn push(
+    store: &Store,
+    registries: &Registries,
+    request: &PushRequest,
+    teller: &Teller,
+) -> Result<Vec<(Reference, Descriptor)>, Fault> {
+    let _ = (store, registries, teller);
+    Err(Fault::unsupported(format!("cannot push `{}` yet", request.reference.familiar())))
+}
+
+/// Tries credentials at a registry (`docker.io`, `host`, `host:port`).
+pub async fn login(
+    registries: &Registries,
+    registry: &str,
+    credentials: &Credentials,
+) -> Result<LoginAnswer, Fault> {
+    let _ = (registries, credentials);
+    Err(Fault::unsupported(format!("cannot log in at `{registry}` yet")))
+}
+
+/// Asks what a name means at its registry.
+pub async fn inspect_distribution(
+    registries: &Registries,
+    reference: &Reference,
+    credentials: &Credentials,
+) -> Result<DistributionInfo, Fault> {
+    let _ = (registries, credentials);
+    Err(Fault::unsupported(format!("cannot ask for `{}` yet", reference.familiar())))
+}

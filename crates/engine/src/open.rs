@@ -48,6 +48,7 @@ pub struct Engine {
     /// Events.
     pub events: Events,
     closing: Closing,
+    store: Store,
 }
 
 /// What is left to do when the services are no longer needed.
@@ -70,6 +71,11 @@ impl Engine {
     /// What is left to do at the end; to be kept by whoever takes the engine apart.
     pub fn closing(&self) -> Closing {
         self.closing.clone()
+    }
+
+    /// The store, for the registry that serves it from the same process; it can be open once only.
+    pub fn store(&self) -> Store {
+        self.store.clone()
     }
 
     /// Opens the data root, takes over what runs, and starts what should.
@@ -118,7 +124,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     recovery::restart(&supervisor);
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
-    let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
+    let images = Images::new(store.clone(), events.clone(), image_users(Arc::clone(&supervisor)));
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {
@@ -129,6 +135,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
         system,
         events,
         closing: Closing { launcher, networks },
+        store,
     })
 }
 

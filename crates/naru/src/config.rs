@@ -3,11 +3,13 @@
 mod file;
 mod flags;
 mod networks;
+mod registry;
 
 pub use flags::Flags;
 
 use naru_engine::NetworkOptions;
 use naru_errdefs::{Fault, ResultExt};
+use naru_registry::config::RegistryConfig;
 use std::path::{Path, PathBuf};
 
 /// Where the configuration file is when none is named; it need not exist.
@@ -35,6 +37,8 @@ pub struct Config {
     pub group: Option<String>,
     /// How networks are made.
     pub networks: NetworkOptions,
+    /// The registry on the same store; none: there is none.
+    pub registry: Option<RegistryConfig>,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -116,6 +120,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         "exec root",
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;
+    let registry = registry::embedded(&flags, &file)?;
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -140,6 +145,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         data_root,
         exec_root,
         networks,
+        registry,
         sockets,
         log_level,
         group: flags.group.or(file.group),

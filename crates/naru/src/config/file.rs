@@ -39,6 +39,8 @@ pub struct File {
     pub mtu: Option<u32>,
     /// See the flag `--publish-source`.
     pub publish_sources: Option<Vec<String>>,
+    /// The embedded registry; see docs/registry.md.
+    pub registry: Option<serde_json::Value>,
 }
 
 const KNOWN: &[&str] = &[
@@ -57,6 +59,7 @@ const KNOWN: &[&str] = &[
     "ipv6",
     "mtu",
     "publish-sources",
+    "registry",
 ];
 
 impl File {

@@ -15,6 +15,8 @@ mod form;
 mod gate;
 mod grant;
 mod htpasswd;
+#[cfg(test)]
+mod judge;
 mod jwt;
 mod pattern;
 mod policy;

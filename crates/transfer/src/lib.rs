@@ -37,8 +37,9 @@ pub use import::{Import, import};
 pub use load::{LoadedImage, load};
 pub use progress::{Progress, Report};
 pub use remote::{
-    Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
-    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull, push,
+    BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT, PullRequest,
+    PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig, RegistryConfig,
+    Repository, Teller, inspect_distribution, login, pull, push,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

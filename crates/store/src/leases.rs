@@ -137,6 +137,13 @@ impl Leases {
         Ok(id)
     }
 
+    /// Holds a blob by a kept lease, whether it is there or will come; durable.
+    pub fn hold_blob(&self, lease: &LeaseId, digest: &Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        hold(&self.core, *lease, Held::Blob(*digest), &mut batch)?;
+        if batch.is_empty() { Ok(()) } else { self.core.journal.commit(batch) }
+    }
+
     /// Ends a kept lease; fine when there is none of this name.
     pub fn release(&self, name: &str) -> Result<(), StoreError> {
         registry(&self.core)

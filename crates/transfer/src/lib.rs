@@ -8,6 +8,7 @@
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
 //!                                                └▶ early: unpack what may be a layer ─┘
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
+//! push    image names ─▶ plan ◆ ─▶ blobs that are missing there, manifests, tags
 //! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
 //! ```
 
@@ -21,6 +22,7 @@ mod layout;
 mod legacy;
 mod load;
 mod progress;
+mod push;
 mod record;
 mod remote;
 mod save;
@@ -35,10 +37,11 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
-pub use progress::{Progress, Report};
+pub use progress::{Progress, Pushed, Report};
+pub use push::push;
 pub use remote::{
     Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
-    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull, push,
+    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

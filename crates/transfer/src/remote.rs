@@ -106,17 +106,6 @@ pub async fn pull(
     Err(Fault::unsupported(format!("cannot pull `{}` yet", request.reference.familiar())))
 }
 
-/// Pushes: blobs that are missing there first (mounted where possible), then manifests, then tags.
-pub async fn push(
-    store: &Store,
-    registries: &Registries,
-    request: &PushRequest,
-    teller: &Teller,
-) -> Result<Vec<(Reference, Descriptor)>, Fault> {
-    let _ = (store, registries, teller);
-    Err(Fault::unsupported(format!("cannot push `{}` yet", request.reference.familiar())))
-}
-
 /// Tries credentials at a registry (`docker.io`, `host`, `host:port`).
 pub async fn login(
     registries: &Registries,

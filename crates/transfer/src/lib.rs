@@ -8,6 +8,7 @@
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
 //!                                                └▶ early: unpack what may be a layer ─┘
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
+//! own     the embedded registry's rows ─▶ unpack ─▶ image name; image name ─▶ rows: no byte is moved
 //! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
 //! ```
 
@@ -20,6 +21,7 @@ mod import;
 mod layout;
 mod legacy;
 mod load;
+mod own;
 mod progress;
 mod record;
 mod remote;
@@ -35,7 +37,8 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
-pub use progress::{Progress, Report};
+pub use own::{own_names, pull_own, push_own, refresh_own};
+pub use progress::{Progress, Pushed, Report};
 pub use remote::{
     Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
     RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull, push,

@@ -24,6 +24,8 @@ pub struct RegistriesConfig {
     pub uploads: usize,
     /// `max-download-attempts` (5 when zero).
     pub attempts: u32,
+    /// Names (`host[:port]`) of the registry that is embedded here: what it holds needs no network.
+    pub own: Vec<String>,
 }
 
 /// Settings of one registry.

@@ -37,7 +37,7 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
-pub use own::{own_names, pull_own, push_own, refresh_own};
+pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use remote::{
     Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,

@@ -11,7 +11,7 @@
 mod adopt;
 mod push;
 
-pub use adopt::{pull_own, refresh_own};
+pub use adopt::{inspect_own, pull_own, refresh_own};
 pub use push::push_own;
 
 use crate::remote::Registries;

@@ -4,7 +4,7 @@ use super::{document, seen};
 use crate::Progress;
 use crate::progress::Report;
 use crate::record::LEASE;
-use crate::remote::{PullRequest, PulledImage, Registries};
+use crate::remote::{DistributionInfo, PullRequest, PulledImage, Registries};
 use crate::unpack::{Layer, unpack};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{
@@ -71,6 +71,23 @@ pub fn refresh_own(store: &Store, registries: &Registries, text: &str) -> Result
         }
     }
     adopt(store, &reference, target, None, &|_| ()).map(drop)
+}
+
+/// What a name of the embedded registry means, and for which platforms it is there.
+pub fn inspect_own(store: &Store, reference: &Reference) -> Result<DistributionInfo, Fault> {
+    let reference = &reference.clone().or_latest();
+    let descriptor = target(store, reference)?.ok_or_else(|| unknown(reference))?;
+    let platforms = match document(store, &descriptor.digest)? {
+        ManifestOrIndex::Index(index) => {
+            index.manifests.iter().filter_map(|entry| entry.platform.clone()).collect()
+        }
+        ManifestOrIndex::Manifest(manifest) => {
+            let bytes = store.content.read(&manifest.config.digest, super::LONGEST)?;
+            let config = serde_json::from_slice::<Config>(&bytes);
+            config.iter().map(Config::platform).collect()
+        }
+    };
+    Ok(DistributionInfo { descriptor, platforms })
 }
 
 /// What a name means at the registry.

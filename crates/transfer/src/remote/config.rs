@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// How registries are reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistriesConfig {
     /// `registry-mirrors`: asked before Docker Hub, as URLs.
     pub mirrors: Vec<String>,

@@ -8,6 +8,7 @@
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
 //!                                                └▶ early: unpack what may be a layer ─┘
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
+//! own     the embedded registry's rows ─▶ unpack ─▶ image name; image name ─▶ rows: no byte is moved
 //! push    image names ─▶ plan ◆ ─▶ blobs that are missing there, manifests, tags
 //! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
 //! ```
@@ -21,6 +22,7 @@ mod import;
 mod layout;
 mod legacy;
 mod load;
+mod own;
 mod progress;
 mod push;
 mod record;
@@ -37,6 +39,7 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
+pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use push::push;
 pub use remote::{

@@ -43,8 +43,9 @@ pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use push::push;
 pub use remote::{
-    Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
-    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull,
+    BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT, PullRequest,
+    PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig, RegistryConfig,
+    Repository, Teller, inspect_distribution, login, pull,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

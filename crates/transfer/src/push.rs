@@ -17,15 +17,14 @@ mod memory;
 mod plan;
 mod select;
 mod upload;
-mod wire;
 
 pub(crate) use deliver::{Delivery, Supply, deliver};
-pub(crate) use exchange::{Ask, Exchange, Payload, Target};
+pub(crate) use exchange::{Ask, Exchange, Part, Payload, Target};
 pub(crate) use memory::remember_blobs;
 pub(crate) use plan::{Documents, Plan};
 
-use crate::progress::{Progress, Pushed};
-use crate::remote::{PushRequest, Registries, Teller};
+use crate::progress::Progress;
+use crate::remote::{PushRequest, Registries, Repository, Teller, Writer};
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, Reference, media_type};
 use naru_store::{Lease, Store};
@@ -60,10 +59,13 @@ pub async fn push(
         format!("The push refers to repository [{}/{}]", name.registry(), name.repository()),
         None,
     ));
-    let wire = registries.pusher(request).await?;
+    let wire = Writer::new(
+        Repository::new(registries, name.registry(), name.repository(), &request.credentials),
+        request.limit_rate,
+    );
     let delivery = Delivery {
         store,
-        wire: &*wire,
+        wire: &wire,
         uploads: registries.uploads(),
         attempts: registries.attempts(),
         teller,
@@ -95,8 +97,6 @@ pub async fn push(
 pub(crate) fn tell_tag(teller: &Teller, tag: &str, root: &Descriptor) {
     let (digest, size) = (root.digest, root.size);
     teller(Progress::status(format!("{tag}: digest: {digest} size: {size}"), None));
-    let pushed = Some(Pushed { tag: tag.to_owned(), digest, size });
-    teller(Progress { pushed, detail: Some((0, 0)), ..Progress::default() });
 }
 
 /// Reads what is to be pushed, and holds it.

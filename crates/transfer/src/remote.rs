@@ -3,9 +3,24 @@
 //! Acts: over the network, by `oci-client` and, where it falls short (ranges, resumed uploads, client certificates), by the
 //! same HTTP client directly.
 
+mod challenge;
 mod config;
+mod endpoint;
+mod http;
+mod limit;
+mod read;
+mod refusal;
+mod retry;
+mod tokens;
+mod wire;
+mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
+pub(crate) use retry::is_passing;
+pub use wire::Repository;
+pub(crate) use wire::asked_pause;
+pub(crate) use write::Writer;
 
 use crate::progress::Progress;
 use naru_errdefs::Fault;
@@ -19,18 +34,27 @@ pub type Teller = Arc<dyn Fn(Progress) + Send + Sync>;
 /// All registries, with the settings for each and what is known of them (tokens, connections). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registries {
-    config: Arc<RegistriesConfig>,
+    shared: Arc<wire::Shared>,
 }
 
 impl Registries {
     /// Registries by these settings. Nothing is connected or loaded before it is needed.
     pub fn new(config: RegistriesConfig) -> Registries {
-        Registries { config: Arc::new(config) }
+        Registries::with_patience(config, wire::Patience::default())
+    }
+
+    pub(crate) fn with_patience(config: RegistriesConfig, patience: wire::Patience) -> Registries {
+        Registries { shared: Arc::new(wire::Shared::new(config, patience)) }
     }
 
     /// The settings.
     pub fn config(&self) -> &RegistriesConfig {
-        &self.config
+        &self.shared.config
+    }
+
+    /// Lets go of idle connections and what was loaded for them.
+    pub fn rest(&self) {
+        self.shared.clients.forget();
     }
 }
 

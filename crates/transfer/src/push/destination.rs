@@ -1,12 +1,10 @@
 //! Acts: blobs and manifests into one repository of a registry.
 
-use super::exchange::{
-    Ask, Exchange, Part, Payload, Refusal, Target, Watch, ask, chance, is_busy, refusal,
-    retry_after,
-};
+use super::exchange::{Ask, Exchange, Part, Payload, Refusal, Target, Watch, ask, chance, refusal};
 use super::location;
 use super::plan::Document;
 use super::upload::{Budget, Heard, Nonsense, Step, next};
+use crate::remote::{asked_pause, is_passing};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Descriptor, Digest};
 use reqwest::{Method, Response, Url};
@@ -222,8 +220,8 @@ impl Destination<'_> {
                 let offset = location::offset(text(http::header::RANGE));
                 Ok(Told::Heard(Heard::Open { at, offset }))
             }
-            status if is_busy(status) => {
-                let after = retry_after(&answer);
+            status if is_passing(status) => {
+                let after = asked_pause(answer.headers());
                 let refusal = refusal(answer).await;
                 let fault = self.refused(&refusal, &format!("push `{}`", blob.digest));
                 Ok(Told::Dropped(fault, after))
@@ -237,8 +235,8 @@ impl Destination<'_> {
         let mut budget = Budget::new(self.attempts);
         loop {
             match ask(self.wire, question.clone()).await {
-                Ok(answer) if is_busy(answer.status().as_u16()) => {
-                    let after = retry_after(&answer);
+                Ok(answer) if is_passing(answer.status().as_u16()) => {
+                    let after = asked_pause(answer.headers());
                     let refusal = refusal(answer).await;
                     let fault = self.refused(&refusal, "push");
                     self.wait(&mut budget, fault, after).await?;

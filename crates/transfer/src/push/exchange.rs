@@ -244,18 +244,6 @@ fn or_status(text: String, status: u16) -> String {
     if text.is_empty() { format!("status {status}") } else { text }
 }
 
-/// Pure: seconds of a `Retry-After`. A date is left to our own back-off.
-pub(crate) fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds =
-        answer.headers().get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
-/// Pure: whether asking again may help.
-pub(crate) fn is_busy(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500..=599) && status != 501
-}
-
 /// A number to spread those who were turned away together.
 pub(crate) fn chance() -> u8 {
     use std::hash::{BuildHasher, Hasher};

@@ -13,10 +13,14 @@ mod refusal;
 mod retry;
 mod tokens;
 mod wire;
+mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
+pub(crate) use retry::is_passing;
 pub use wire::Repository;
+pub(crate) use wire::asked_pause;
+pub(crate) use write::Writer;
 
 use crate::progress::Progress;
 use naru_errdefs::Fault;
@@ -124,17 +128,6 @@ pub async fn pull(
 ) -> Result<Vec<PulledImage>, Fault> {
     let _ = (store, registries, teller);
     Err(Fault::unsupported(format!("cannot pull `{}` yet", request.reference.familiar())))
-}
-
-/// Pushes: blobs that are missing there first (mounted where possible), then manifests, then tags.
-pub async fn push(
-    store: &Store,
-    registries: &Registries,
-    request: &PushRequest,
-    teller: &Teller,
-) -> Result<Vec<(Reference, Descriptor)>, Fault> {
-    let _ = (store, registries, teller);
-    Err(Fault::unsupported(format!("cannot push `{}` yet", request.reference.familiar())))
 }
 
 /// Tries credentials at a registry (`docker.io`, `host`, `host:port`).

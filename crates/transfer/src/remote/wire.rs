@@ -246,9 +246,10 @@ impl Shared {
                 }
             },
         };
-        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
-        schemes.insert(endpoint.host.clone(), scheme);
-        drop(schemes);
+        self.schemes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(endpoint.host.clone(), scheme);
         self.send_by(scheme, endpoint, who, call).await
     }
 
@@ -497,7 +498,7 @@ pub(super) fn host_of(url: &Url) -> String {
 }
 
 /// What `Retry-After` asks for.
-pub(super) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn asked_pause(headers: &HeaderMap) -> Option<Duration> {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -154,6 +154,11 @@ impl Leases {
         self.core.journal.commit(batch)
     }
 
+    /// [`Leases::release`], which costs nothing when there is no lease of this name.
+    pub fn release_if_kept(&self, name: &str) -> Result<(), StoreError> {
+        if self.core.journal.contains(&Key::lease(name)) { self.release(name) } else { Ok(()) }
+    }
+
     /// Takes up the kept leases of earlier processes; called once, at open.
     pub(crate) fn restore(&self) -> Result<(), StoreError> {
         let now = crate::core::now();

@@ -10,7 +10,6 @@ mod growing;
 mod layer;
 mod resolve;
 
-
 use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::Wanted;
@@ -19,7 +18,9 @@ use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::Fetch;
 use naru_errdefs::{Fault, Kind};
-use naru_oci::{ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type};
+use naru_oci::{
+    ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
+};
 use naru_store::{Lease, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -68,7 +69,7 @@ pub async fn pull(
     for name in names {
         let pull = Pull { store, repository: &repository, name, request, teller };
         let image = pull.one().await?;
-        (teller)(Progress::status(format!("Digest: {}", image.target.digest)));
+        (teller)(Progress::status(format!("Digest: {}", image.target.digest), None));
         pulled.push(image);
     }
     let is_new = pulled.iter().any(|image| image.is_new);
@@ -77,11 +78,12 @@ pub async fn pull(
     } else {
         reference.clone().or_latest().familiar()
     };
-    (teller)(Progress::status(if is_new {
+    let status = if is_new {
         format!("Status: Downloaded newer image for {shown}")
     } else {
         format!("Status: Image is up to date for {shown}")
-    }));
+    };
+    (teller)(Progress::status(status, None));
     Ok(pulled)
 }
 
@@ -107,11 +109,8 @@ impl Pull<'_> {
             None => self.name.tag().unwrap_or("latest").to_owned(),
         };
         let head = self.repository.manifest_head(&text).await?;
-        (self.teller)(Progress {
-            status: Some(format!("Pulling from {}", self.repository.name())),
-            id: Some(text),
-            ..Progress::default()
-        });
+        let status = format!("Pulling from {}", self.repository.name());
+        (self.teller)(Progress::status(status, Some(&text)));
         // Who pulls the same image at the same time waits, and then finds it.
         let turn = self.repository.shared().turn(&head.digest);
         let _turn = turn.lock().await;

@@ -54,11 +54,6 @@ impl Growing {
         self.end(true);
     }
 
-    /// Whether the reader has gone.
-    pub(super) fn is_abandoned(&self) -> bool {
-        Arc::strong_count(&self.shared) == 1
-    }
-
     fn end(&self, whole: bool) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.end.get_or_insert(whole);
@@ -120,7 +115,6 @@ mod tests {
             file.write_all(&number.to_le_bytes()).unwrap();
             growing.reach(3 + 8 * (number + 1));
         }
-        assert!(!growing.is_abandoned());
         growing.finish();
         let all = reader.join().unwrap().unwrap();
         assert_eq!(all.len(), 8003);

@@ -102,20 +102,14 @@ impl Fetch {
     async fn attempt(&self) -> Result<Option<(Pending, Applied)>, Fault> {
         let mut ingest = self.ingest().await?;
         let tail = ingest.reader()?;
-        let (growing, tail) =
-            growing(tail, ingest.offset()).during(|| format!("cannot read `{}`", self.layer.digest))?;
+        let (growing, tail) = growing(tail, ingest.offset())
+            .during(|| format!("cannot read `{}`", self.layer.digest))?;
         let unpacking = self.start_unpacking(tail)?;
         {
             let _fetching = self.fetching.acquire().await.map_err(|_| closed())?;
-            if let Err(fault) = self.download(&mut ingest, &growing, unpacking.is_some()).await {
-                // An archive that is broken in its middle is better said than a download that was given up.
-                drop(growing);
-                if fault.kind() == Kind::Cancelled
-                    && let Some(unpacking) = unpacking
-                    && let Ok(Err(broken)) = unpacking.await
-                {
-                    return Err(broken);
-                }
+            // An archive that cannot be unpacked is fetched to its end all the same: only then it is known whether it is
+            // the image that is broken, or the way here.
+            if let Err(fault) = self.download(&mut ingest, &growing).await {
                 if fault.kind() == Kind::DataLoss {
                     ingest.discard();
                 }
@@ -124,8 +118,9 @@ impl Fetch {
         }
         self.tell("Verifying Checksum");
         let digest = self.layer.digest;
-        let committed =
-            tokio::task::spawn_blocking(move || ingest.commit(Some(digest))).await.map_err(|_| lost())?;
+        let committed = tokio::task::spawn_blocking(move || ingest.commit(Some(digest)))
+            .await
+            .map_err(|_| lost())?;
         match committed {
             Ok(_) => growing.finish(),
             Err(StoreError::Mismatch { expected, found }) => {
@@ -152,9 +147,10 @@ impl Fetch {
         let since = Instant::now();
         loop {
             let (store, lease, digest) = (self.store.clone(), self.lease, self.layer.digest);
-            let resumed = tokio::task::spawn_blocking(move || store.content.resume(&lease, &digest))
-                .await
-                .map_err(|_| lost())?;
+            let resumed =
+                tokio::task::spawn_blocking(move || store.content.resume(&lease, &digest))
+                    .await
+                    .map_err(|_| lost())?;
             match resumed {
                 Ok(ingest) if ingest.offset() > self.layer.size => ingest.discard(),
                 Ok(ingest) => return Ok(ingest),
@@ -168,18 +164,13 @@ impl Fetch {
     }
 
     /// Downloads until all bytes are there, however often the connection breaks while there is progress.
-    async fn download(
-        &self,
-        ingest: &mut Ingest,
-        growing: &Growing,
-        is_read: bool,
-    ) -> Result<(), Fault> {
+    async fn download(&self, ingest: &mut Ingest, growing: &Growing) -> Result<(), Fault> {
         let size = self.layer.size;
         let shared = self.repository.shared();
         let mut failed = 0;
         while ingest.offset() < size {
             let before = ingest.offset();
-            let Err(fault) = self.stream(ingest, growing, is_read).await else { break };
+            let Err(fault) = self.stream(ingest, growing).await else { break };
             if fault.kind() != Kind::Unavailable {
                 return Err(fault);
             }
@@ -198,12 +189,7 @@ impl Fetch {
     }
 
     /// One connection's worth of bytes.
-    async fn stream(
-        &self,
-        ingest: &mut Ingest,
-        growing: &Growing,
-        is_read: bool,
-    ) -> Result<(), Fault> {
+    async fn stream(&self, ingest: &mut Ingest, growing: &Growing) -> Result<(), Fault> {
         let (digest, size) = (self.layer.digest, self.layer.size);
         let mut blob = self.repository.blob(&digest, ingest.offset()).await?;
         let lies = |length: u64| {
@@ -239,9 +225,6 @@ impl Fetch {
                     .during(|| format!("cannot store the layer {digest}"))?;
                 piece.clear();
                 growing.reach(ingest.offset());
-                if is_read && growing.is_abandoned() {
-                    return Err(Fault::new(Kind::Cancelled, "the layer cannot be unpacked"));
-                }
                 if told.elapsed() >= TELL_EVERY {
                     told = Instant::now();
                     let id = digest.short();
@@ -263,13 +246,18 @@ impl Fetch {
     }
 
     /// Unpacks on a thread of its own into a directory that is moved to its place later.
-    fn start_unpacking(&self, layer: impl Read + Send + 'static) -> Result<Option<Unpacking>, Fault> {
+    fn start_unpacking(
+        &self,
+        layer: impl Read + Send + 'static,
+    ) -> Result<Option<Unpacking>, Fault> {
         if !self.unpack {
             return Ok(None);
         }
         // The place among the other layers is found when all are there; under this name nothing is committed.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let chain = ChainId(Digest::of(format!("unpacked early: {} {number}", self.layer.digest).as_bytes()));
+        let chain = ChainId(Digest::of(
+            format!("unpacked early: {} {number}", self.layer.digest).as_bytes(),
+        ));
         let Begin::Pending(pending) = self.store.snapshots.begin(chain, None, &self.lease)? else {
             return Err(Fault::internal("a layer that was never committed is there"));
         };

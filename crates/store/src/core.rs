@@ -2,6 +2,7 @@
 //!
 //! Acts: closes the store when the last handle goes: the writer finishes, then the lock is released.
 
+use crate::gc::{Counters, References};
 use crate::journal::Journal;
 use crate::leases::Registry;
 use crate::schema::Layout;
@@ -23,6 +24,9 @@ pub(crate) struct Core {
     pub(crate) leases: Mutex<Registry>,
     /// Resumable blobs that somebody is writing.
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
+    /// What manifests refer to.
+    pub(crate) references: References,
+    pub(crate) collections: Counters,
     pub(crate) layout: Layout,
     pub(crate) numbers: Arc<Numbers>,
     _lock: Lock,
@@ -57,6 +61,8 @@ impl Core {
             spares: Spares::new(&layout, &numbers),
             leases: Mutex::default(),
             partial: Mutex::default(),
+            references: References::default(),
+            collections: Counters::default(),
             layout,
             numbers,
             _lock: lock,

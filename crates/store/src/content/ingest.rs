@@ -9,6 +9,7 @@
 use super::{Blob, BlobRow};
 use crate::StoreError;
 use crate::core::{Core, Number};
+use crate::gc;
 use crate::journal::Batch;
 use crate::leases::{self, Held, LeaseId};
 use crate::schema::Key;
@@ -151,6 +152,7 @@ impl Ingest {
         fs::sync_dir(directory).map_err(StoreError::io("sync", directory))?;
         failpoint::hit("ingest.before-row");
         batch.put(key.clone(), &BlobRow { size: self.size });
+        gc::announce(&blob, &target, &mut batch);
         let committed = self.core.journal.commit(batch);
         if committed.is_err() && !self.core.journal.contains(&key) {
             // A file without a row is swept at the next open; now is better, for the space.

@@ -7,6 +7,7 @@ pub mod access;
 mod answer;
 mod blobs;
 mod body;
+pub mod config;
 mod documents;
 mod lists;
 mod manifests;

@@ -55,6 +55,10 @@ impl Content {
         Content { core }
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Whether a blob is there.
     pub fn has(&self, digest: &Digest) -> bool {
         self.core.journal.contains(&Key::blob(digest))
@@ -74,6 +78,8 @@ impl Content {
         match File::open(&path) {
             Ok(file) => Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It may have been collected since its row was seen.
+                self.path(digest)?;
                 Err(StoreError::LostBlob { digest: *digest })
             }
             Err(source) => Err(StoreError::io("open", &path)(source)),

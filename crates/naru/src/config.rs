@@ -3,11 +3,13 @@
 mod file;
 mod flags;
 mod networks;
+mod registries;
 mod registry;
 
 pub use flags::Flags;
 
 use naru_engine::NetworkOptions;
+use naru_engine::images::RegistriesConfig;
 use naru_errdefs::{Fault, ResultExt};
 use naru_registry::config::RegistryConfig;
 use std::path::{Path, PathBuf};
@@ -39,6 +41,8 @@ pub struct Config {
     pub networks: NetworkOptions,
     /// The registry on the same store; none: there is none.
     pub registry: Option<RegistryConfig>,
+    /// How other registries are reached.
+    pub registries: RegistriesConfig,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -90,6 +94,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         file.default_address_pools.is_some(),
     );
     clash("publish-sources", !flags.publish_source.is_empty(), file.publish_sources.is_some());
+    twice.extend(registries::clashes(&flags.registries, &file).into_iter().map(str::to_owned));
     if !twice.is_empty() {
         return Err(Fault::invalid(format!(
             "the following directives are specified both as a flag and in the configuration file: {}",
@@ -121,6 +126,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;
     let registry = registry::embedded(&flags, &file)?;
+    let registries = registries::options(&flags.registries, &file)?;
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -146,6 +152,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         exec_root,
         networks,
         registry,
+        registries,
         sockets,
         log_level,
         group: flags.group.or(file.group),

@@ -7,6 +7,7 @@ use crate::logging;
 use clap::Parser as _;
 use flags::Flags;
 use naru_errdefs::{Fault, Report, ResultExt};
+use naru_registry::Registry;
 use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
 use naru_store::Store;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -135,8 +137,8 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     }
     let scheme = if edge.tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %shown(&listener), scheme, "registry: listening");
-    let protocol = naru_registry::protocol(edge.clone(), store);
-    tasks.spawn(edge::serve(listener, edge, protocol, ServeOptions::default(), until()));
+    let registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
+    tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
     Ok(Running { stop, tasks })
 }
 

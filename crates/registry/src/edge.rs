@@ -5,17 +5,16 @@
 //!                                       └▶ /v2/...: the protocol, which asks the gate ─▶ done: figures, audit line
 //! ```
 
-mod base;
 mod connections;
 
-pub use base::Base;
-pub use connections::{Protocol, ServeOptions, serve, serve_figures};
+pub use connections::{ServeOptions, serve, serve_figures};
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;
-use crate::access::{Action, Gate, Peer, TOKEN_PATH};
+use crate::access::{Gate, Peer, TOKEN_PATH};
 use crate::config::RegistryConfig;
-use crate::metrics::{Metrics, Operation};
+use crate::metrics::Metrics;
+use crate::{Done, Watch};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -43,31 +42,6 @@ pub struct Edge {
     serves_metrics: bool,
     store: Store,
     directory: PathBuf,
-}
-
-/// A request that has been answered.
-#[derive(Debug, Clone, Copy)]
-pub struct Done<'a> {
-    /// What is counted.
-    pub operation: Operation,
-    /// What was done, as the audit has it; none: the audit has no line for it.
-    pub action: Option<Action>,
-    /// Who asked, as far as it is known.
-    pub user: Option<&'a str>,
-    /// From where.
-    pub peer: &'a Peer,
-    /// In which repository.
-    pub repository: &'a str,
-    /// The tag or digest.
-    pub reference: &'a str,
-    /// The answer's status.
-    pub status: u16,
-    /// Bytes of the request's body.
-    pub bytes_in: u64,
-    /// Bytes of the answer's body.
-    pub bytes_out: u64,
-    /// How long it took until the last byte.
-    pub took: Duration,
 }
 
 impl Edge {
@@ -110,7 +84,7 @@ impl Edge {
             let start = std::time::Instant::now();
             let response = self.gate.token(parts, body, peer).await;
             let status = response.status().as_u16();
-            self.metrics.answered(Operation::Token, status, start.elapsed());
+            self.metrics.answered("token", status, start.elapsed());
             let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
             self.metrics.moved(length(body.len()), length(response.body().len()));
             if let Some(audit) = &self.audit {
@@ -171,28 +145,31 @@ impl Edge {
             }
         }
     }
+}
 
-    /// Counts a request of the protocol, and notes it in the audit.
-    pub fn done(&self, done: Done<'_>) {
-        self.metrics.answered(done.operation, done.status, done.took);
-        self.metrics.moved(done.bytes_in, done.bytes_out);
+/// Counts a request of the protocol, and notes it in the audit.
+impl Watch for Edge {
+    fn done(&self, done: &Done) {
+        let status = done.status.as_u16();
+        self.metrics.answered(done.operation, status, done.took);
+        self.metrics.moved(done.received, done.sent);
+        let Some(audit) = &self.audit else { return };
         let action = match done.action {
-            Some(action) => action.as_str(),
             // Somebody who was refused at the door.
-            None if done.status == 401 || done.status == 429 => "login",
+            _ if status == 401 || status == 429 => "login",
+            Some(action) => action.as_str(),
             None => return,
         };
-        if let Some(audit) = &self.audit {
-            audit.record(Entry {
-                user: done.user,
-                peer: done.peer.address,
-                action,
-                repository: done.repository,
-                reference: done.reference,
-                status: done.status,
-                bytes: done.bytes_in.max(done.bytes_out),
-            });
-        }
+        let digest = done.digest.as_ref().map(ToString::to_string);
+        audit.record(Entry {
+            user: done.user.as_deref(),
+            peer: done.peer,
+            action,
+            repository: done.repository.as_deref().unwrap_or_default(),
+            reference: done.reference.as_deref().or(digest.as_deref()).unwrap_or_default(),
+            status,
+            bytes: done.received.max(done.sent),
+        });
     }
 }
 

@@ -4,13 +4,27 @@
 //! and engine never know each other; they meet in the store's repositories.
 
 pub mod access;
+mod answer;
+mod blobs;
+mod body;
 pub mod config;
+mod documents;
 pub mod edge;
+mod lists;
+mod manifests;
 pub mod metrics;
+mod problem;
+mod query;
+mod range;
+mod route;
+mod serve;
+mod service;
+mod uploads;
 pub mod upstream;
+mod watch;
 
-/// The protocol over a store, behind an edge.
-pub fn protocol(edge: edge::Edge, store: naru_store::Store) -> std::sync::Arc<dyn edge::Protocol> {
-    drop(store);
-    std::sync::Arc::new(edge::Base::new(edge))
-}
+pub use problem::{Code, Problem};
+pub use route::{Route, Target};
+pub use serve::serve;
+pub use service::Registry;
+pub use watch::{Done, Quota, Watch};

@@ -7,48 +7,27 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What is counted apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// `/v2/`
-    Base,
-    /// GET or HEAD of a blob.
-    BlobRead,
-    /// DELETE of a blob.
-    BlobDelete,
-    /// POST, PATCH, PUT, GET and DELETE of uploads.
-    Upload,
-    /// GET or HEAD of a manifest.
-    ManifestRead,
-    /// PUT of a manifest.
-    ManifestWrite,
-    /// DELETE of a manifest or tag.
-    ManifestDelete,
-    /// Tag lists.
-    Tags,
-    /// Referrers.
-    Referrers,
-    /// `_catalog`
-    Catalog,
-    /// `/token`
-    Token,
-    /// Everything else.
-    Other,
-}
-
-const OPERATIONS: [(Operation, &str); 12] = [
-    (Operation::Base, "base"),
-    (Operation::BlobRead, "blob-read"),
-    (Operation::BlobDelete, "blob-delete"),
-    (Operation::Upload, "upload"),
-    (Operation::ManifestRead, "manifest-read"),
-    (Operation::ManifestWrite, "manifest-write"),
-    (Operation::ManifestDelete, "manifest-delete"),
-    (Operation::Tags, "tags"),
-    (Operation::Referrers, "referrers"),
-    (Operation::Catalog, "catalog"),
-    (Operation::Token, "token"),
-    (Operation::Other, "other"),
+/// What is counted apart; anything else is `unknown`.
+const OPERATIONS: [&str; 19] = [
+    "base",
+    "catalog",
+    "tags.list",
+    "referrers.list",
+    "manifest.get",
+    "manifest.head",
+    "manifest.put",
+    "manifest.delete",
+    "blob.get",
+    "blob.head",
+    "blob.delete",
+    "upload.begin",
+    "upload.piece",
+    "upload.finish",
+    "upload.cancel",
+    "upload.status",
+    "token",
+    "cache",
+    "unknown",
 ];
 
 /// Statuses that are told apart; any other one is counted under its class.
@@ -122,9 +101,9 @@ struct Histogram {
 
 impl Metrics {
     /// One request has been answered.
-    pub fn answered(&self, operation: Operation, status: u16, took: Duration) {
-        let at = OPERATIONS.iter().position(|(it, _name)| *it == operation);
-        let Some(at) = at else { return };
+    pub fn answered(&self, operation: &str, status: u16, took: Duration) {
+        let at = OPERATIONS.iter().position(|it| *it == operation);
+        let at = at.unwrap_or(OPERATIONS.len() - 1);
         let class = STATUSES
             .iter()
             .position(|(it, _name)| *it == status)
@@ -154,7 +133,7 @@ impl Metrics {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         head(out, "requests_total", "counter", "Requests answered, by operation and status.")?;
-        for ((_it, operation), row) in OPERATIONS.iter().zip(&self.requests) {
+        for (operation, row) in OPERATIONS.iter().zip(&self.requests) {
             for ((_code, status), counter) in STATUSES.iter().zip(row) {
                 let count = counter.load(Ordering::Relaxed);
                 if count > 0 {
@@ -166,7 +145,7 @@ impl Metrics {
             }
         }
         head(out, "request_duration_seconds", "histogram", "Time until requests were answered.")?;
-        for ((_it, operation), histogram) in OPERATIONS.iter().zip(&self.durations) {
+        for (operation, histogram) in OPERATIONS.iter().zip(&self.durations) {
             histogram.write(out, operation)?;
         }
         head(out, "bytes_total", "counter", "Bytes of bodies, by direction.")?;
@@ -251,25 +230,25 @@ mod tests {
     #[test]
     fn what_was_counted_is_written() {
         let metrics = Metrics::default();
-        metrics.answered(Operation::BlobRead, 200, Duration::from_micros(600));
-        metrics.answered(Operation::BlobRead, 200, Duration::from_secs(2));
-        metrics.answered(Operation::BlobRead, 418, Duration::from_secs(1000));
-        metrics.answered(Operation::Token, 401, Duration::ZERO);
-        metrics.answered(Operation::Other, 999, Duration::ZERO);
+        metrics.answered("blob.get", 200, Duration::from_micros(600));
+        metrics.answered("blob.get", 200, Duration::from_secs(2));
+        metrics.answered("blob.get", 418, Duration::from_secs(1000));
+        metrics.answered("token", 401, Duration::ZERO);
+        metrics.answered("whatever a client sends", 999, Duration::ZERO);
         metrics.moved(5, 7);
         metrics.uploads_open.fetch_sub(1, Ordering::Relaxed);
         metrics.cache_hits.fetch_add(3, Ordering::Relaxed);
         let text = metrics.text();
         for line in [
-            "naru_registry_requests_total{operation=\"blob-read\",status=\"200\"} 2",
-            "naru_registry_requests_total{operation=\"blob-read\",status=\"4xx\"} 1",
+            "naru_registry_requests_total{operation=\"blob.get\",status=\"200\"} 2",
+            "naru_registry_requests_total{operation=\"blob.get\",status=\"4xx\"} 1",
             "naru_registry_requests_total{operation=\"token\",status=\"401\"} 1",
-            "naru_registry_request_duration_seconds_bucket{operation=\"blob-read\",le=\"0.0005\"} 0",
-            "naru_registry_request_duration_seconds_bucket{operation=\"blob-read\",le=\"0.001\"} 1",
-            "naru_registry_request_duration_seconds_bucket{operation=\"blob-read\",le=\"600\"} 2",
-            "naru_registry_request_duration_seconds_bucket{operation=\"blob-read\",le=\"+Inf\"} 3",
-            "naru_registry_request_duration_seconds_sum{operation=\"blob-read\"} 1002.000600",
-            "naru_registry_request_duration_seconds_count{operation=\"blob-read\"} 3",
+            "naru_registry_request_duration_seconds_bucket{operation=\"blob.get\",le=\"0.0005\"} 0",
+            "naru_registry_request_duration_seconds_bucket{operation=\"blob.get\",le=\"0.001\"} 1",
+            "naru_registry_request_duration_seconds_bucket{operation=\"blob.get\",le=\"600\"} 2",
+            "naru_registry_request_duration_seconds_bucket{operation=\"blob.get\",le=\"+Inf\"} 3",
+            "naru_registry_request_duration_seconds_sum{operation=\"blob.get\"} 1002.000600",
+            "naru_registry_request_duration_seconds_count{operation=\"blob.get\"} 3",
             "naru_registry_bytes_total{direction=\"in\"} 5",
             "naru_registry_bytes_total{direction=\"out\"} 7",
             "naru_registry_uploads_open 0",
@@ -283,7 +262,7 @@ mod tests {
     #[test]
     fn every_line_has_the_formats_shape_and_the_number_is_bounded() {
         let metrics = Metrics::default();
-        for (operation, _name) in OPERATIONS {
+        for operation in OPERATIONS {
             for status in 0..1000 {
                 metrics.answered(operation, status, Duration::from_micros(u64::from(status)));
             }

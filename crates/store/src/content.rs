@@ -16,6 +16,7 @@ use crate::core::Core;
 use crate::leases::LeaseId;
 use crate::row::Row;
 use crate::schema::{Key, table};
+use naru_kernel::mapped::MappedFile;
 use naru_oci::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -54,6 +55,10 @@ impl Content {
         Content { core }
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Whether a blob is there.
     pub fn has(&self, digest: &Digest) -> bool {
         self.core.journal.contains(&Key::blob(digest))
@@ -73,6 +78,8 @@ impl Content {
         match File::open(&path) {
             Ok(file) => Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It may have been collected since its row was seen.
+                self.path(digest)?;
                 Err(StoreError::LostBlob { digest: *digest })
             }
             Err(source) => Err(StoreError::io("open", &path)(source)),
@@ -91,6 +98,13 @@ impl Content {
             .read_to_end(&mut bytes)
             .map_err(StoreError::io("read", &self.core.layout.blob(digest)))?;
         Ok(bytes)
+    }
+
+    /// A blob's bytes as memory that the kernel fills when it is read, so that they can be sent without being copied.
+    pub fn map(&self, digest: &Digest) -> Result<MappedFile, StoreError> {
+        let path = self.core.layout.blob(digest);
+        let file = self.open(digest)?;
+        MappedFile::of_unchanging(&file).map_err(StoreError::io("map", &path))
     }
 
     /// Where a blob's bytes lie.

@@ -1,5 +1,6 @@
 //! The daemon's flags: dockerd's names. Pure.
 
+use super::registries::RegistryFlags;
 use std::path::PathBuf;
 
 /// `naru daemon [options]`.
@@ -64,6 +65,9 @@ pub struct Flags {
     /// Configuration file of that registry: certificates, users, rights and more.
     #[arg(long, value_name = "FILE")]
     pub registry_config: Option<PathBuf>,
+    /// How other registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryFlags,
     /// Internal: started by a client.
     #[arg(long, hide = true)]
     pub background: bool,

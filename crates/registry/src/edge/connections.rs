@@ -1,11 +1,11 @@
 //! Acts: accepts clients, shakes hands, and hands requests to the edge or to the protocol, until it is told to stop.
 
 use super::Edge;
+use crate::Registry;
 use crate::access::tls::certificate_user;
 use crate::access::{LARGEST_TOKEN_BODY, Peer};
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -28,12 +28,6 @@ use tokio::task::JoinSet;
 const REST: Duration = Duration::from_millis(100);
 /// How long the body of a request for a token may take.
 const TOKEN_BODY: Duration = Duration::from_secs(10);
-
-/// Answers requests below `/v2/`, and all others that are not the edge's own.
-pub trait Protocol: Send + Sync + 'static {
-    /// The answer to one request. Dropping the future cancels the request.
-    fn answer(&self, request: Request<Incoming>, peer: Peer) -> BoxFuture<'static, Response<Body>>;
-}
 
 /// How clients are served.
 #[derive(Debug, Clone, Copy)]
@@ -60,12 +54,12 @@ impl Default for ServeOptions {
 pub async fn serve(
     listener: TcpListener,
     edge: Edge,
-    protocol: Arc<dyn Protocol>,
+    protocol: Registry,
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
     accept(listener, options, shutdown, move |stream, address, stopping| {
-        let (edge, protocol) = (edge.clone(), Arc::clone(&protocol));
+        let (edge, protocol) = (edge.clone(), protocol.clone());
         async move { greet(stream, address, edge, protocol, options, stopping).await }
     })
     .await;
@@ -158,7 +152,7 @@ async fn greet(
     stream: TcpStream,
     address: SocketAddr,
     edge: Edge,
-    protocol: Arc<dyn Protocol>,
+    protocol: Registry,
     options: ServeOptions,
     stopping: watch::Receiver<bool>,
 ) {
@@ -183,14 +177,16 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: S,
     peer: Peer,
     edge: Edge,
-    protocol: Arc<dyn Protocol>,
+    protocol: Registry,
     (options, stopping): (ServeOptions, watch::Receiver<bool>),
 ) {
     let answer = move |request: Request<Incoming>| {
-        let (edge, protocol, peer) = (edge.clone(), Arc::clone(&protocol), peer.clone());
+        let (edge, protocol, peer) = (edge.clone(), protocol.clone(), peer.clone());
         async move {
             if !edge.is_own(request.uri().path()) {
-                return protocol.answer(request, peer).await;
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                return protocol.answer(request).await;
             }
             let (parts, body) = request.into_parts();
             let read = Limited::new(body, LARGEST_TOKEN_BODY).collect();

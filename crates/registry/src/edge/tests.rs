@@ -1,10 +1,6 @@
 use super::*;
+use crate::Registry;
 use crate::access::tls::CA_FILE;
-use crate::access::{Denied, Need};
-use axum::body::Body;
-use futures_util::future::BoxFuture;
-use http::Request;
-use hyper::body::Incoming;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -12,51 +8,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-
-/// The least of a registry: `/v2/` asks whether somebody is known, anything below whether they may pull `ann/app`.
-struct Door(Edge);
-
-impl Protocol for Door {
-    fn answer(&self, request: Request<Incoming>, peer: Peer) -> BoxFuture<'static, Response<Body>> {
-        let edge = self.0.clone();
-        Box::pin(async move {
-            let (parts, _body) = request.into_parts();
-            let needs = match parts.uri.path() {
-                "/v2/" => Vec::new(),
-                _ => vec![Need::new("ann/app", Action::Pull)],
-            };
-            let admitted = edge.gate.admit(&parts, &peer, &needs).await;
-            let mut response = Response::new(Body::from("{}"));
-            let (status, user) = match admitted {
-                Ok(identity) => (200, identity.user),
-                Err(Denied::Unauthorized { challenge }) => {
-                    let challenge = HeaderValue::from_str(&challenge).unwrap();
-                    response.headers_mut().insert("www-authenticate", challenge);
-                    (401, None)
-                }
-                Err(Denied::Forbidden) => (403, None),
-                Err(Denied::Throttled { retry_after }) => {
-                    response.headers_mut().insert("retry-after", retry_after.into());
-                    (429, None)
-                }
-            };
-            *response.status_mut() = StatusCode::from_u16(status).unwrap();
-            edge.done(Done {
-                operation: Operation::Base,
-                action: needs.first().map(|need| need.action),
-                user: user.as_deref(),
-                peer: &peer,
-                repository: needs.first().map_or("", |need| need.repository.as_str()),
-                reference: "",
-                status,
-                bytes_in: 0,
-                bytes_out: 2,
-                took: Duration::from_millis(1),
-            });
-            response
-        })
-    }
-}
 
 struct Served {
     dir: tempfile::TempDir,
@@ -78,12 +29,12 @@ async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Se
     let mut config = RegistryConfig::default();
     change(&mut config, dir.path());
     let store = Store::open(&dir.path().join("root")).unwrap();
-    let edge = Edge::open(&config, store).unwrap();
+    let edge = Edge::open(&config, store.clone()).unwrap();
+    let registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let protocol = Arc::new(Door(edge.clone()));
-    let served = serve(listener, edge.clone(), protocol, ServeOptions::default(), async {
+    let served = serve(listener, edge.clone(), registry, ServeOptions::default(), async {
         stopped.await.ok();
     });
     Served { dir, address, edge, stop, task: tokio::spawn(served) }
@@ -179,7 +130,7 @@ async fn a_token_is_had_and_used_and_the_audit_says_so() {
             Some(crate::access::audit::AuditConfig { file, max_size: None, max_files: None });
     })
     .await;
-    let (head, _) = served.get("GET /v2/x HTTP/1.1\r\n").await;
+    let (head, _) = served.get("GET /v2/ann/app/manifests/v1 HTTP/1.1\r\n").await;
     let challenge = "www-authenticate: Bearer realm=\"http://r.example/token\",service=\"naru-registry\",scope=\"repository:ann/app:pull\"";
     assert!(head.starts_with("HTTP/1.1 401") && head.contains(challenge), "{head}");
     let login = "Authorization: Basic YW5uOmFubi1zZWNyZXQ=\r\n";
@@ -187,8 +138,8 @@ async fn a_token_is_had_and_used_and_the_audit_says_so() {
         served.get(&format!("GET /token?scope=repository:ann/app:pull HTTP/1.1\r\n{login}")).await;
     let body: Value = serde_json::from_str(&body).unwrap();
     let bearer = format!("Authorization: Bearer {}\r\n", body["token"].as_str().unwrap());
-    let (head, _) = served.get(&format!("GET /v2/x HTTP/1.1\r\n{bearer}")).await;
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let (head, _) = served.get(&format!("GET /v2/ann/app/manifests/v1 HTTP/1.1\r\n{bearer}")).await;
+    assert!(head.starts_with("HTTP/1.1 404"), "{head}");
     let form = "grant_type=password&username=ann&password=ann-secret";
     let posted = format!("POST /token HTTP/1.1\r\nContent-Length: {}\r\n", form.len());
     let mut stream = TcpStream::connect(served.address).await.unwrap();
@@ -227,7 +178,7 @@ async fn a_token_is_had_and_used_and_the_audit_says_so() {
             })
             .count()
     };
-    assert_eq!((has("pull", None, 401), has("pull", Some("ann"), 200)), (1, 1), "{text}");
+    assert_eq!((has("token", None, 200), has("pull", Some("ann"), 404)), (2, 1), "{text}");
     assert_eq!(
         (has("token", None, 200), has("login", None, 401), has("login", None, 429)),
         (2, 5, 1),

@@ -58,13 +58,7 @@ impl DockerConfig {
     /// Who the user is to a registry (its key, see [`registry_key`]).
     pub fn credentials(&self, key: &str) -> Result<AuthConfig, Fault> {
         match self.document.helper(key) {
-            Some(name) => {
-                let found = Helper::named(&name)?.get(key)?;
-                Ok(found.unwrap_or_else(|| AuthConfig {
-                    serveraddress: key.to_owned(),
-                    ..AuthConfig::default()
-                }))
-            }
+            Some(name) => Ok(Helper::named(&name)?.get(key)?.unwrap_or_default()),
             None => Ok(self.document.credentials(key)),
         }
     }

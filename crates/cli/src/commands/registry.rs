@@ -70,7 +70,8 @@ fn login(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
             known.username,
             program = app.program()
         ));
-        match try_login(app, &mut config, known.clone()) {
+        let again = AuthConfig { serveraddress: key.clone(), ..known.clone() };
+        match try_login(app, &mut config, again) {
             Err(Failed { fault: Some(fault), .. }) if terminal::stdin_is_terminal() => {
                 printer::note(&match fault.kind() {
                     Kind::Unauthorized => "Stored credentials invalid or expired".to_owned(),

@@ -147,17 +147,19 @@ impl Document {
         Some(own.unwrap_or(&self.store).clone()).filter(|name| !name.is_empty())
     }
 
-    /// What the file itself says; an entry that cannot be read says nothing.
+    /// What the file itself says, with the key that it says it under; an entry that cannot be read says nothing.
     pub(super) fn credentials(&self, key: &str) -> AuthConfig {
         // Older clients wrote addresses of many forms.
         let old = || {
             let host = host_of(key);
-            self.auths.0.iter().rev().find(|(known, _)| host_of(known) == host)
+            let (known, value) =
+                self.auths.0.iter().rev().find(|(known, _)| host_of(known) == host)?;
+            Some((known.as_str(), &**value))
         };
-        let entry = self.auths.get(key).or_else(|| old().map(|(_, value)| &**value));
-        let entry = entry
-            .and_then(|value| serde_json::from_str::<Option<Entry>>(value.get()).ok().flatten())
-            .unwrap_or_default();
+        let entry = self.auths.get(key).map(|value| (key, value)).or_else(old);
+        let Some((key, value)) = entry else { return AuthConfig::default() };
+        let entry = serde_json::from_str::<Option<Entry>>(value.get()).ok().flatten();
+        let entry = entry.unwrap_or_default();
         let both = entry.auth.as_deref().and_then(split_auth);
         let (username, password) = both.unwrap_or_else(|| {
             (entry.username.unwrap_or_default(), entry.password.unwrap_or_default())
@@ -285,16 +287,17 @@ mod tests {
         .unwrap();
         let who = |key: &str| {
             let auth = document.credentials(key);
-            assert_eq!(auth.serveraddress, key);
-            format!("{}:{}{}", auth.username, auth.password, auth.identitytoken)
+            let AuthConfig { username, password, identitytoken, serveraddress, .. } = auth;
+            format!("{username}:{password}{identitytoken} {serveraddress}")
         };
-        assert_eq!(who("old.example"), "alice:secret");
-        assert_eq!(who("token.example"), ":t");
-        assert_eq!(who("plain.example"), "a:b");
-        assert_eq!(who(HUB_KEY), "hub:p");
-        for key in ["broken.example", "odd.example", "null.example", "other.example", "old"] {
-            assert_eq!(who(key), ":", "{key}");
+        assert_eq!(who("old.example"), "alice:secret https://old.example/v1/");
+        assert_eq!(who("token.example"), ":t token.example");
+        assert_eq!(who("plain.example"), "a:b plain.example");
+        assert_eq!(who(HUB_KEY), format!("hub:p {HUB_KEY}"));
+        for key in ["broken.example", "odd.example", "null.example"] {
+            assert_eq!(who(key), format!(": {key}"));
         }
+        assert_eq!((who("other.example").as_str(), who("old").as_str()), (": ", ": "));
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub(super) fn push(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let registries = Registries::of(app)?;
     app.talk(async |client| {
         let auth = registries.header(reference.registry());
-        let lines = client.push_image(&reference.familiar_name(), &query, auth).await?;
+        let lines = client.push_image(&reference.name(), &query, auth).await?;
         show(lines, if quiet { Show::Nowhere } else { Show::Out }).await?;
         if quiet {
             printer::out(&format!("{reference}\n"))?;
@@ -127,7 +127,7 @@ impl Pull<'_> {
             (None, tag) => Some(tag.unwrap_or("latest").to_owned()),
         };
         let query = Query::new()
-            .with("fromImage", self.reference.familiar_name())
+            .with("fromImage", self.reference.name())
             .with_some("limit-rate", self.limit_rate)
             .with_some("platform", self.platform.map(str::to_ascii_lowercase))
             .with_some("tag", tag);

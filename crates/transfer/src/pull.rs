@@ -14,6 +14,7 @@ use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::Wanted;
 use crate::progress::Progress;
+use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::Fetch;
@@ -307,6 +308,8 @@ impl Pull<'_> {
             for layer in &wanted.layers {
                 layer::release(&store, &layer.digest);
             }
+            let blobs: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
+            remember_blobs(&store, name.registry(), name.repository(), &blobs);
             Ok::<_, Fault>(PulledImage {
                 id: ImageId(record.config),
                 name,

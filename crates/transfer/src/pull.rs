@@ -299,8 +299,10 @@ impl Pull<'_> {
         let layers: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
         let done = tokio::task::spawn_blocking(move || {
             let record = prepare(&store, lease.id(), &wanted, &mut early)?;
-            let names = [(record.clone(), vec![name.clone()])];
-            let before = publish(&store, &names)?;
+            // It is known by what the registry calls it for ever, too.
+            let mut names = vec![name.clone(), name.with_digest(record.target.digest)];
+            names.dedup();
+            let before = publish(&store, &[(record.clone(), names)])?;
             drop(lease);
             if let Some((_, before)) = before.first() {
                 tracing::info!(name = %name, image = %before, "the name meant another image before");

@@ -11,6 +11,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use naru_api_types::error_body::PLAIN_REFUSALS;
+use naru_api_types::registry::REGISTRY_AUTH;
 use naru_api_types::{ErrorBody, Method, Query, Route};
 use naru_errdefs::{Fault, Kind};
 use serde::Serialize;
@@ -227,6 +228,8 @@ impl Client {
 pub enum Content {
     /// Nothing.
     None,
+    /// Nothing but who the user is to a registry, for a header.
+    Auth(String),
     /// A JSON value.
     Json(Vec<u8>),
     /// An archive or other bytes.
@@ -264,6 +267,7 @@ fn request(route: &Route, query: &Query, content: Content) -> Result<http::Reque
     };
     let request = match content {
         Content::None => builder.body(full(Vec::new())),
+        Content::Auth(auth) => builder.header(REGISTRY_AUTH, auth).body(full(Vec::new())),
         Content::Json(bytes) => {
             builder.header(http::header::CONTENT_TYPE, "application/json").body(full(bytes))
         }

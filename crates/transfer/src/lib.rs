@@ -26,6 +26,7 @@ mod legacy;
 mod load;
 mod own;
 mod progress;
+mod pull;
 mod push;
 mod record;
 mod remote;
@@ -46,11 +47,12 @@ pub use import::{Import, import};
 pub use load::{LoadedImage, load};
 pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
+pub use pull::pull;
 pub use push::push;
 pub use remote::{
     BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT, PullRequest,
     PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig, RegistryConfig,
-    Repository, Teller, inspect_distribution, login, pull,
+    Repository, Teller, inspect_distribution, login,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

@@ -39,6 +39,11 @@ impl Progress {
         }
     }
 
+    /// A line about one layer that counts nothing.
+    pub fn about(id: &str, status: &str) -> Progress {
+        Progress::layer(status, id.to_owned(), 0, 0)
+    }
+
     /// A line about a whole operation; `id` is the tag it is about.
     pub fn status(status: impl Into<String>, id: Option<&str>) -> Progress {
         Progress { status: Some(status.into()), id: id.map(str::to_owned), ..Progress::default() }

@@ -8,6 +8,7 @@ mod config;
 mod endpoint;
 mod http;
 mod limit;
+mod login;
 mod read;
 mod refusal;
 mod retry;
@@ -17,6 +18,7 @@ mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
 pub(crate) use limit::Limiter;
+pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub(crate) use retry::is_passing;
 pub use wire::Repository;
@@ -24,9 +26,7 @@ pub(crate) use wire::asked_pause;
 pub(crate) use write::Writer;
 
 use crate::progress::Progress;
-use naru_errdefs::Fault;
 use naru_oci::{Descriptor, ImageId, Platform, Reference};
-use naru_store::Store;
 use std::sync::Arc;
 
 /// Who is told of progress, from any thread or task.
@@ -118,35 +118,4 @@ pub struct DistributionInfo {
     pub descriptor: Descriptor,
     /// The platforms it is there for.
     pub platforms: Vec<Platform>,
-}
-
-/// Pulls: resolves, fetches what is missing side by side, unpacks while it comes, records last.
-pub async fn pull(
-    store: &Store,
-    registries: &Registries,
-    request: &PullRequest,
-    teller: &Teller,
-) -> Result<Vec<PulledImage>, Fault> {
-    let _ = (store, registries, teller);
-    Err(Fault::unsupported(format!("cannot pull `{}` yet", request.reference.familiar())))
-}
-
-/// Tries credentials at a registry (`docker.io`, `host`, `host:port`).
-pub async fn login(
-    registries: &Registries,
-    registry: &str,
-    credentials: &Credentials,
-) -> Result<LoginAnswer, Fault> {
-    let _ = (registries, credentials);
-    Err(Fault::unsupported(format!("cannot log in at `{registry}` yet")))
-}
-
-/// Asks what a name means at its registry.
-pub async fn inspect_distribution(
-    registries: &Registries,
-    reference: &Reference,
-    credentials: &Credentials,
-) -> Result<DistributionInfo, Fault> {
-    let _ = (registries, credentials);
-    Err(Fault::unsupported(format!("cannot ask for `{}` yet", reference.familiar())))
 }

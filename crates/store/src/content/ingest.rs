@@ -93,6 +93,12 @@ impl Ingest {
         }
     }
 
+    /// The bytes so far, to be read while more come: the reader sees what is written, and goes on to see it when the
+    /// blob is committed.
+    pub fn reader(&self) -> Result<File, StoreError> {
+        File::open(&self.path).map_err(StoreError::io("open", &self.path))
+    }
+
     /// How many bytes are there.
     pub fn offset(&self) -> u64 {
         self.size

@@ -43,6 +43,11 @@ pub fn pull_own(
         let target = target(store, &reference)?.ok_or_else(|| unknown(&reference))?;
         pulled.push(adopt(store, &reference, target, request.platform.as_ref(), report)?);
     }
+    let is_new = pulled.iter().any(|image| image.is_new);
+    let what = if is_new { "Downloaded newer image for" } else { "Image is up to date for" };
+    let name = request.reference.clone();
+    let name = if request.all_tags { name } else { name.or_latest() };
+    report(Progress::status(format!("Status: {what} {}", name.familiar()), None));
     Ok(pulled)
 }
 
@@ -177,7 +182,9 @@ fn adopt(
     let known: Vec<bool> =
         chain_ids(diff_ids).iter().map(|chain| store.snapshots.get(chain).is_ok()).collect();
     let (chain, size) = unpack(store, lease.id(), &layers)?;
-    for (layer, known) in layers.iter().zip(known) {
+    // Of an image that is here nothing is said but that it is.
+    let is_here = store.images.by_id(&ImageId(manifest.config.digest))?.is_some();
+    for (layer, known) in layers.iter().zip(known).filter(|_| !is_here) {
         let status = if known { "Already exists" } else { "Pull complete" };
         report(Progress::layer(status, layer.blob.digest.short(), 0, 0));
     }
@@ -202,8 +209,6 @@ fn adopt(
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
     report(Progress::status(format!("Digest: {}", target.digest), None));
-    let what = if is_new { "Downloaded newer image for" } else { "Image is up to date for" };
-    report(Progress::status(format!("Status: {what} {}", reference.familiar()), None));
     Ok(PulledImage { id: record.image_id, name: reference.clone(), target, is_new })
 }
 

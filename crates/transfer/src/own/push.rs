@@ -52,15 +52,16 @@ fn named(store: &Store, request: &PushRequest) -> Result<Vec<(Reference, ImageRe
         }
     }
     if found.is_empty() {
-        let shown = if request.all_tags {
-            wanted.familiar_name()
+        let name = wanted.familiar_name();
+        let knows = |name: &Reference| name.familiar_name() == wanted.familiar_name();
+        let message = if store.images.list()?.iter().any(|image| image.names.iter().any(knows)) {
+            format!("tag does not exist: {}", wanted.clone().or_latest().familiar())
         } else {
-            wanted.clone().or_latest().familiar()
+            format!("An image does not exist locally with the tag: {name}")
         };
-        return Err(Fault::not_found(format!(
-            "An image does not exist locally with the tag: {shown}"
-        ))
-        .with_hint("see what is here with `naru images`, and give it this name with `naru tag`"));
+        return Err(Fault::not_found(message).with_hint(
+            "see what is here with `naru images`, and give it this name with `naru tag`",
+        ));
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use naru_oci::{Descriptor, Digest, Digester, ManifestOrIndex, media_type};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName, RANGE};
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// Longer documents are no manifests; registries have the same bound.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
@@ -253,15 +254,15 @@ impl Repository {
             _ => return Err(answer.refuse(call.attempt, self.patience()).await),
         };
         let (host, stall) = (answer.host, self.patience().stall);
-        let shared = std::sync::Arc::clone(&self.shared);
+        let (shared, own) = (Arc::clone(&self.shared), self.limiter.clone());
         let bytes = unfold(Some(answer.response), move |response| {
-            let (host, shared) = (host.clone(), std::sync::Arc::clone(&shared));
+            let (host, shared, own) = (host.clone(), Arc::clone(&shared), own.clone());
             async move {
                 let mut response = response?;
                 let fault = match tokio::time::timeout(stall, response.chunk()).await {
                     Ok(Ok(None)) => return None,
                     Ok(Ok(Some(chunk))) => {
-                        if let Some(limiter) = &shared.limiter {
+                        for limiter in shared.limiter.iter().chain(own.as_deref()) {
                             limiter.pass(chunk.len()).await;
                         }
                         return Some((Ok(chunk), Some(response)));
@@ -276,6 +277,56 @@ impl Repository {
             }
         });
         Ok(BlobStream { total, start, bytes: bytes.boxed() })
+    }
+
+    /// A small blob, whole and verified.
+    pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Fault> {
+        let mut failed = 0;
+        loop {
+            let read = self.small_blob_once(descriptor).await;
+            match read {
+                Err(fault)
+                    if matches!(fault.kind(), Kind::Unavailable | Kind::DataLoss)
+                        && failed + 1 < self.shared.attempts() =>
+                {
+                    failed += 1;
+                    self.shared.pause(failed, None).await;
+                }
+                read => return read,
+            }
+        }
+    }
+
+    async fn small_blob_once(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Fault> {
+        let mut stream = self.blob(&descriptor.digest, 0).await?;
+        let mut bytes = Vec::new();
+        let mut digester = Digester::new(descriptor.digest.algorithm());
+        while let Some(chunk) = stream.bytes.next().await {
+            let chunk = chunk?;
+            digester.update(&chunk);
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() as u64 > descriptor.size {
+                break;
+            }
+        }
+        if (bytes.len() as u64) < descriptor.size {
+            return Err(Fault::new(
+                Kind::Unavailable,
+                format!("the blob {} ended early", descriptor.digest),
+            ));
+        }
+        let found = digester.finish();
+        if bytes.len() as u64 != descriptor.size || found != descriptor.digest {
+            return Err(Fault::new(
+                Kind::DataLoss,
+                format!(
+                    "`{}` gave a blob with the digest {found} instead of {}",
+                    self.registry, descriptor.digest
+                ),
+            )
+            .with_hint("the registry, or somebody between it and us, changes what it serves"));
+        }
+        Ok(bytes)
     }
 
     /// All tags, as the registry orders them.

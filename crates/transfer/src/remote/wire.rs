@@ -45,8 +45,8 @@ enum Manner {
 
 /// What is shared by everything that speaks to registries.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: RegistriesConfig,
+pub(crate) struct Shared {
+    pub(crate) config: RegistriesConfig,
     pub(super) clients: Clients,
     pub(super) tokens: Tokens,
     pub(super) patience: Patience,
@@ -73,18 +73,18 @@ impl Shared {
         }
     }
 
-    pub(super) fn attempts(&self) -> u32 {
+    pub(crate) fn attempts(&self) -> u32 {
         if self.config.attempts == 0 { ATTEMPTS } else { self.config.attempts }
     }
 
     /// The pause before the next attempt.
-    pub(super) async fn pause(&self, failed: u32, asked: Option<Duration>) {
+    pub(crate) async fn pause(&self, failed: u32, asked: Option<Duration>) {
         let chance = naru_kernel::random::bytes::<1>().map_or(255, |[byte]| byte);
         tokio::time::sleep(asked.unwrap_or_default().max(retry::back_off(failed, chance))).await;
     }
 
     /// The lock of a blob that is to be fetched: who holds it fetches, others wait and then look whether it is there.
-    pub(super) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         fetching.retain(|_, lock| lock.strong_count() > 0);
         if let Some(lock) = fetching.get(digest).and_then(Weak::upgrade) {
@@ -161,6 +161,8 @@ pub struct Repository {
     pub(super) registry: String,
     pub(super) name: String,
     pub(super) who: Credentials,
+    /// The bound of this transfer alone.
+    pub(super) limiter: Option<Arc<Limiter>>,
 }
 
 impl Repository {
@@ -176,7 +178,18 @@ impl Repository {
             registry: registry.to_owned(),
             name: name.to_owned(),
             who: who.clone(),
+            limiter: None,
         }
+    }
+
+    /// The same with a bound on bytes a second for what is read.
+    pub fn limited(mut self, rate: Option<u64>) -> Repository {
+        self.limiter = rate.map(|rate| Arc::new(Limiter::new(rate)));
+        self
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The registry, as in references.
@@ -305,6 +318,21 @@ impl Shared {
             tracing::debug!(error = %naru_errdefs::one_line(&fault), failed, "asking again");
             self.pause(failed, asked).await;
         }
+    }
+
+    /// Where a server's tokens come from, when it has asked for one.
+    pub(super) fn issuer(&self, endpoint: &Endpoint) -> Option<Issuer> {
+        let origin = format!("{}://{}", self.scheme(endpoint).as_str(), endpoint.host);
+        match self.manner(&origin)? {
+            Manner::Bearer(issuer) => Some(issuer),
+            Manner::Basic => None,
+        }
+    }
+
+    /// What a server that was spoken to speaks.
+    pub(super) fn scheme(&self, endpoint: &Endpoint) -> Scheme {
+        let known = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoint.scheme.or_else(|| known.get(&endpoint.host).copied()).unwrap_or(Scheme::Https)
     }
 
     fn manner(&self, origin: &str) -> Option<Manner> {

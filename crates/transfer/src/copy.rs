@@ -20,7 +20,7 @@ use crate::save::{Parts, SaveFormat};
 use fetch::Blobs;
 use gather::Gathered;
 use naru_errdefs::Fault;
-use naru_oci::{Descriptor, ImageId, Platform, Reference};
+use naru_oci::{Descriptor, ImageId, Platform, Reference, media_type};
 use naru_store::Store;
 use std::io::{Read, Write};
 
@@ -36,13 +36,13 @@ pub struct AtRegistry {
 }
 
 impl AtRegistry {
-    fn repository(&self) -> Repository {
+    pub(crate) fn repository(&self) -> Repository {
         let name = &self.reference;
         Repository::new(&self.registries, name.registry(), name.repository(), &self.credentials)
     }
 
     /// A digest counts more than a tag, as everywhere.
-    fn reference(&self) -> String {
+    pub(crate) fn reference(&self) -> String {
         match (self.reference.digest(), self.reference.tag()) {
             (Some(digest), _) => digest.to_string(),
             (None, tag) => tag.unwrap_or("latest").to_owned(),
@@ -168,7 +168,12 @@ impl Copying {
     }
 
     /// Fetches everything that an archive needs, and says what is written.
-    pub async fn ready_for_archive(self) -> Result<ReadyArchive, Fault> {
+    pub async fn ready_for_archive(self, format: SaveFormat) -> Result<ReadyArchive, Fault> {
+        let is_index = media_type::is_index(&self.gathered.root.media_type);
+        if format == SaveFormat::Docker && is_index {
+            return Err(Fault::unsupported("an archive of docker's form holds one platform")
+                .with_hint("copy to `oci-archive:`, or leave out `--all`"));
+        }
         self.fetch_all().await?;
         let Copying { store, gathered, plan, .. } = self;
         Ok(ReadyArchive { store, gathered, plan })

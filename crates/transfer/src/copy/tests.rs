@@ -74,7 +74,7 @@ impl World {
         let (teller, _) = listener();
         block(async {
             let copying = begin_copy(&self.store, source, platforms, None, &teller).await?;
-            let ready = copying.ready_for_archive().await?;
+            let ready = copying.ready_for_archive(format).await?;
             let digest = ready.root().digest;
             let mut bytes = Vec::new();
             ready.write(format, Some(name), &mut bytes)?;
@@ -277,6 +277,8 @@ fn an_index_is_copied_whole_or_by_platform() {
         world.copy_to_archive(from(), &Platforms::All, (SaveFormat::Oci, "t")).unwrap();
     let place = write(&world.dir.path().join("all.tar"), &whole);
     assert_eq!(Digest::of(&skopeo_raw(&format!("oci-archive:{place}:t"))), index);
+    let docker = world.copy_to_archive(from(), &Platforms::All, (SaveFormat::Docker, "t:1"));
+    assert_eq!(docker.unwrap_err().kind(), Kind::Unsupported);
     let one = |text: &str| Platforms::One(text.parse::<Platform>().unwrap());
     let (arm, _) = world.copy_to_registry(from(), &one("linux/arm64"), "arm:1").unwrap();
     let text = String::from_utf8(world.there.raw("all:1")).unwrap();

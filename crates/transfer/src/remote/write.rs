@@ -13,6 +13,15 @@ use reqwest::header::HeaderName;
 use std::sync::{Arc, Mutex};
 
 impl Registries {
+    /// The same registries, with unverified TLS and plain HTTP fine for one more of them. What is known of them is not
+    /// shared.
+    #[must_use]
+    pub fn trusting(&self, registry: &str) -> Registries {
+        let mut config = self.config().clone();
+        config.insecure.push(registry.to_owned());
+        Registries::new(config)
+    }
+
     /// Blobs that one push uploads side by side.
     pub(crate) fn uploads(&self) -> usize {
         match self.config().uploads {

@@ -122,7 +122,12 @@ impl Pull<'_> {
         }
         let parts = self.parts(&lease, &head).await?;
         let early = self.layers(&lease, &parts).await?;
-        self.complete(lease, parts, early).await
+        let layers: Vec<Digest> = parts.wanted.layers.iter().map(|layer| layer.digest).collect();
+        let pulled = self.complete(lease, parts, early).await?;
+        // A push to another repository of this registry needs to send none of them.
+        let (registry, repository) = (self.repository.registry(), self.repository.name());
+        crate::push::remember_blobs(self.store, registry, repository, &layers);
+        Ok(pulled)
     }
 
     /// The image, when the name already means it here, whole and for the platform that is asked for.

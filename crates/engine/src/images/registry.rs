@@ -172,7 +172,7 @@ impl Drop for Lines {
 }
 
 /// Runs a transfer that tells its progress; its failure is the last thing told.
-fn told<W, F>(work: W) -> ProgressStream
+pub(super) fn told<W, F>(work: W) -> ProgressStream
 where
     W: FnOnce(Teller) -> F,
     F: Future<Output = Result<(), Fault>> + Send + 'static,

@@ -14,6 +14,7 @@ use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::Wanted;
 use crate::progress::Progress;
+use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::Fetch;
@@ -303,8 +304,10 @@ impl Pull<'_> {
         let layers: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
         let done = tokio::task::spawn_blocking(move || {
             let record = prepare(&store, lease.id(), &wanted, &mut early)?;
-            let names = [(record.clone(), vec![name.clone()])];
-            let before = publish(&store, &names)?;
+            // It is known by what the registry calls it for ever, too.
+            let mut names = vec![name.clone(), name.with_digest(record.target.digest)];
+            names.dedup();
+            let before = publish(&store, &[(record.clone(), names)])?;
             drop(lease);
             if let Some((_, before)) = before.first() {
                 tracing::info!(name = %name, image = %before, "the name meant another image before");
@@ -312,6 +315,8 @@ impl Pull<'_> {
             for layer in &wanted.layers {
                 layer::release(&store, &layer.digest);
             }
+            let blobs: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
+            remember_blobs(&store, name.registry(), name.repository(), &blobs);
             Ok::<_, Fault>(PulledImage {
                 id: ImageId(record.config),
                 name,

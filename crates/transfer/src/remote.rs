@@ -9,6 +9,7 @@ mod endpoint;
 mod http;
 mod limit;
 mod login;
+mod pinned;
 mod read;
 mod refusal;
 mod retry;

@@ -53,6 +53,8 @@ pub struct File {
     pub max_download_attempts: Option<i64>,
     /// See the flag.
     pub limit_rate: Option<Rate>,
+    /// See the flag.
+    pub certs_dir: Option<Vec<PathBuf>>,
     /// See the flag `--registry-name`.
     pub registry_names: Option<Vec<String>>,
     /// Settings of single registries, by `HOST[:PORT]`.
@@ -81,6 +83,7 @@ const KNOWN: &[&str] = &[
     "max-concurrent-uploads",
     "max-download-attempts",
     "limit-rate",
+    "certs-dir",
     "registry-names",
     "registries",
 ];

@@ -107,6 +107,9 @@ fn push_one(
     }
     let tag = reference.tag().unwrap_or("latest");
     batch.put_tag(repository, tag, &target);
+    if target.digest == record.target.digest {
+        batch.put_name(&reference.with_digest(target.digest), record);
+    }
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
     let line = format!("{tag}: digest: {} size: {}", target.digest, target.size);

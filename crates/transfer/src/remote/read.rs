@@ -113,21 +113,25 @@ impl Repository {
         let status = answer.status();
         let separator = if reference.contains(':') { '@' } else { ':' };
         let shown = format!("{}{separator}{reference}", self.familiar());
-        let fault = answer.refuse(attempt, self.patience()).await;
+        if !matches!(status, 401 | 403 | 404) {
+            return answer.refuse(attempt, self.patience()).await;
+        }
+        let host = answer.host.clone();
+        let body = collect_body(answer.response, refusal::BODY_LIMIT, self.patience().stall, &host)
+            .await
+            .unwrap_or_default();
+        let said = refusal::words(&body).map(|said| format!(": {said}")).unwrap_or_default();
         match status {
-            404 => Fault::not_found(format!("manifest for {shown} not found"))
-                .with_source(fault)
+            404 => Fault::not_found(format!("manifest for {shown} not found{said}"))
                 .with_hint("see which tags there are, and how the name is spelt"),
-            401 | 403 => Fault::new(
+            _ => Fault::new(
                 refusal::kind_of(status),
                 format!(
-                    "pull access denied for {}, repository does not exist or may require 'docker login'",
+                    "pull access denied for {}, repository does not exist or may require 'docker login'{said}",
                     self.familiar()
                 ),
             )
-            .with_source(fault)
             .with_hint(format!("log in with `naru login {}`", self.registry)),
-            _ => fault,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::reply::{self, Reply};
 use axum::body::Body;
 use http::StatusCode;
 use http::header::HeaderValue;
-use naru_api_types::copy::{CONTENT_DIGEST, Place, SOURCE_AUTH};
+use naru_api_types::copy::{CONTENT_DIGEST, CONTENT_PLATFORM, Place, SOURCE_AUTH};
 use naru_api_types::progress::IdResponse;
 use naru_api_types::registry::AuthConfig;
 use naru_engine::Images;
@@ -104,7 +104,7 @@ pub(crate) async fn get_manifest(
     call: &Call,
 ) -> Result<Reply, Refusal> {
     let found = images.manifest(there(name, call)?).await;
-    let found = found.map_err(|fault| Refusal::from(fault).of_registry())?;
+    let (found, platform) = found.map_err(|fault| Refusal::from(fault).of_registry())?;
     let answer =
         reply::with_type(StatusCode::OK, "application/octet-stream", Body::from(found.bytes));
     let Reply::Response(mut answer) = with_digest(answer, &found.digest.to_string()) else {
@@ -112,6 +112,10 @@ pub(crate) async fn get_manifest(
     };
     if let Ok(kind) = HeaderValue::from_str(&found.media_type) {
         answer.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    }
+    let platform = platform.and_then(|platform| serde_json::to_string(&platform).ok());
+    if let Some(Ok(platform)) = platform.map(|text| HeaderValue::from_str(&text)) {
+        answer.headers_mut().insert(CONTENT_PLATFORM, platform);
     }
     Ok(Reply::Response(answer))
 }

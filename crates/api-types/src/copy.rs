@@ -12,6 +12,9 @@ pub const SOURCE_AUTH: &str = "X-Registry-Auth-Source";
 /// The header of an answer that says what is in its body.
 pub const CONTENT_DIGEST: &str = "Docker-Content-Digest";
 
+/// The header of an answer with a single image's manifest that says which platform it is for, as JSON.
+pub const CONTENT_PLATFORM: &str = "Naru-Platform";
+
 /// A place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {

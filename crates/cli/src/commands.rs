@@ -2,9 +2,11 @@
 
 mod absent;
 mod container;
+mod copy;
 mod each;
 mod image;
 mod inspect;
+mod manifest;
 mod network;
 mod registry;
 mod system;
@@ -160,6 +162,7 @@ static CLIENT: Command = Command {
 static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
+    &manifest::MANIFEST,
     &network::NETWORK,
     &system::SYSTEM,
     &volume::VOLUME,
@@ -185,6 +188,7 @@ static MEMBERS: &[&Command] = &[
     &container::UNPAUSE,
     &container::UPDATE,
     &container::WAIT,
+    &copy::COPY,
     &image::HISTORY,
     &image::IMAGES,
     &image::IMPORT,
@@ -209,7 +213,6 @@ static MEMBERS: &[&Command] = &[
     &absent::COMPOSE,
     &absent::CONFIG,
     &absent::CONTEXT,
-    &absent::MANIFEST,
     &absent::NODE,
     &absent::PLUGIN,
     &absent::SEARCH,

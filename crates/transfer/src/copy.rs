@@ -18,6 +18,7 @@ use crate::push::{Delivery, Plan, Supply, deliver};
 use crate::remote::{Credentials, Registries, Repository, Teller, Writer};
 use crate::save::{Parts, SaveFormat};
 use fetch::Blobs;
+pub(crate) use fetch::document;
 use gather::Gathered;
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, ImageId, Platform, Reference, media_type};

@@ -46,7 +46,7 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
-pub use manifests::{fetch_manifest, put_manifest};
+pub use manifests::{fetch_manifest, platform_of, put_manifest};
 pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;

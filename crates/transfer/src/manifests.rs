@@ -4,11 +4,28 @@ use crate::copy::AtRegistry;
 use crate::push::{Document, put_document};
 use crate::remote::{MANIFEST_LIMIT, RawManifest, Writer};
 use naru_errdefs::{Fault, Kind};
-use naru_oci::{Algorithm, Descriptor, Digest, Digester, ManifestOrIndex, media_type};
+use naru_oci::{
+    Algorithm, Config, Descriptor, Digest, Digester, ManifestOrIndex, Platform, media_type,
+};
 
 /// What a name means at its registry. The bytes have the digest that the name asks for.
 pub async fn fetch_manifest(there: &AtRegistry) -> Result<RawManifest, Fault> {
     there.repository().manifest(&there.reference()).await
+}
+
+/// The platform of a single image, as its configuration says; none of an index or an artifact.
+pub async fn platform_of(
+    there: &AtRegistry,
+    manifest: &RawManifest,
+) -> Result<Option<Platform>, Fault> {
+    let ManifestOrIndex::Manifest(parsed) = ManifestOrIndex::parse(&manifest.bytes)? else {
+        return Ok(None);
+    };
+    if !media_type::is_config(&parsed.config.media_type) {
+        return Ok(None);
+    }
+    let bytes = crate::copy::document(&there.repository(), &parsed.config).await?;
+    Ok(serde_json::from_slice::<Config>(&bytes).ok().map(|config| config.platform()))
 }
 
 /// Puts a manifest or index under a name. What it refers to has to be in the repository, which the registry checks.

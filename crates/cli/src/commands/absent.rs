@@ -21,7 +21,6 @@ absent! {
     COMPOSE "compose" "start the containers one by one with `naru run -d`";
     CONFIG "config" "mount the file with `--mount type=bind,source=FILE,target=PATH,readonly`";
     CONTEXT "context" "name the daemon with `-H unix://PATH` or the variable NARU_HOST";
-    MANIFEST "manifest" "look at an image with `naru image inspect`";
     NODE "node" "Naru runs one host; there is no swarm";
     PLUGIN "plugin" "Naru has no plugins; what it does is built in";
     SEARCH "search" "name the image in full and pull it with `naru pull`";

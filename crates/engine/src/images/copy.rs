@@ -153,9 +153,15 @@ impl Images {
         Ok(CopyAnswer::Archive(digest, SaveStream { receiver }))
     }
 
-    /// A manifest or index of a registry, byte for byte.
-    pub async fn manifest(&self, place: RegistryPlace) -> Result<RawManifest, Fault> {
-        naru_transfer::fetch_manifest(&self.at(place)).await
+    /// A manifest or index of a registry, byte for byte, and the platform of a single image.
+    pub async fn manifest(
+        &self,
+        place: RegistryPlace,
+    ) -> Result<(RawManifest, Option<Platform>), Fault> {
+        let there = self.at(place);
+        let found = naru_transfer::fetch_manifest(&there).await?;
+        let platform = naru_transfer::platform_of(&there, &found).await?;
+        Ok((found, platform))
     }
 
     /// Puts a manifest or index into a registry, byte for byte.

@@ -137,7 +137,16 @@ impl Pull<'_> {
 }
 
 /// Shows progress as it comes; an error in it is ours.
-pub(super) async fn show(mut lines: Lines, progress: Show) -> Result<(), Failed> {
+pub(super) async fn show(lines: Lines, progress: Show) -> Result<(), Failed> {
+    show_to_the_end(lines, progress).await.map(drop)
+}
+
+/// The same, with what the last line has for programs.
+pub(crate) async fn show_to_the_end(
+    mut lines: Lines,
+    progress: Show,
+) -> Result<Option<serde_json::Value>, Failed> {
+    let mut last = None;
     let terminal = match progress {
         Show::Out => printer::stdout_is_terminal(),
         Show::Err => printer::stderr_is_terminal(),
@@ -145,6 +154,7 @@ pub(super) async fn show(mut lines: Lines, progress: Show) -> Result<(), Failed>
     };
     let mut board = progress::Board::default();
     while let Some(line) = lines.next::<ProgressLine>().await? {
+        last = line.aux.clone().or(last);
         if let Some(fault) = line.failure() {
             return Err(fault.into());
         }
@@ -159,5 +169,5 @@ pub(super) async fn show(mut lines: Lines, progress: Show) -> Result<(), Failed>
             _ => {}
         }
     }
-    Ok(())
+    Ok(last)
 }

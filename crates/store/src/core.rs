@@ -2,6 +2,7 @@
 //!
 //! Acts: closes the store when the last handle goes: the writer finishes, then the lock is released.
 
+use crate::content::{Publishing, Sessions};
 use crate::journal::Journal;
 use crate::leases::Registry;
 use crate::schema::Layout;
@@ -23,6 +24,10 @@ pub(crate) struct Core {
     pub(crate) leases: Mutex<Registry>,
     /// Resumable blobs that somebody is writing.
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
+    /// Upload sessions of this process.
+    pub(crate) sessions: Sessions,
+    /// Blobs that are becoming visible now.
+    pub(crate) publishing: Publishing,
     pub(crate) layout: Layout,
     pub(crate) numbers: Arc<Numbers>,
     _lock: Lock,
@@ -57,6 +62,8 @@ impl Core {
             spares: Spares::new(&layout, &numbers),
             leases: Mutex::default(),
             partial: Mutex::default(),
+            sessions: Sessions::default(),
+            publishing: Publishing::default(),
             layout,
             numbers,
             _lock: lock,

@@ -3,6 +3,7 @@
 //! Acts: closes the store when the last handle goes: the writer finishes, then the lock is released.
 
 use crate::content::{Publishing, Sessions};
+use crate::gc::{Counters, References};
 use crate::journal::Journal;
 use crate::leases::Registry;
 use crate::schema::Layout;
@@ -28,6 +29,9 @@ pub(crate) struct Core {
     pub(crate) sessions: Sessions,
     /// Blobs that are becoming visible now.
     pub(crate) publishing: Publishing,
+    /// What manifests refer to.
+    pub(crate) references: References,
+    pub(crate) collections: Counters,
     pub(crate) layout: Layout,
     pub(crate) numbers: Arc<Numbers>,
     _lock: Lock,
@@ -64,6 +68,8 @@ impl Core {
             partial: Mutex::default(),
             sessions: Sessions::default(),
             publishing: Publishing::default(),
+            references: References::default(),
+            collections: Counters::default(),
             layout,
             numbers,
             _lock: lock,

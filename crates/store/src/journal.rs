@@ -16,10 +16,13 @@
 
 mod writer;
 
+use crate::gc::{Watch, named};
+use crate::leases::Held;
 use crate::schema::{Key, Layout};
 use crate::ticket::{Answer, Ticket, ticket};
 use crate::{OpenError, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -48,8 +51,10 @@ pub struct Batch {
     pub(crate) checks: Vec<(Key, Check)>,
     pub(crate) changes: Vec<(Key, Option<Bytes>)>,
     pub(crate) failed: Option<StoreError>,
-    /// Only if no referring row has changed since.
-    generation: Option<u64>,
+    /// What new blobs refer to.
+    names: Vec<Held>,
+    /// What the collector takes, as far as nobody holds it by then.
+    takes: Vec<Held>,
 }
 
 impl Batch {
@@ -60,16 +65,29 @@ impl Batch {
 
     /// Whether it would change nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.failed.is_none()
+        self.changes.is_empty() && self.takes.is_empty() && self.failed.is_none()
     }
 
     pub(crate) fn check(&mut self, key: Key, check: Check) {
         self.checks.push((key, check));
     }
 
-    /// The batch is refused as stale when a row that refers to others was changed after this generation.
-    pub(crate) fn only_at(&mut self, generation: u64) {
-        self.generation = Some(generation);
+    /// What the blobs of the batch refer to is wanted from now on.
+    pub(crate) fn names(&mut self, things: impl IntoIterator<Item = Held>) {
+        self.names.extend(things);
+    }
+
+    /// The rows of these go, as far as they are still condemned when the batch gets its place.
+    pub(crate) fn take(&mut self, things: impl IntoIterator<Item = Held>) {
+        self.takes.extend(things);
+    }
+
+    /// Everything that rows and blobs of the batch name.
+    fn named(&self) -> impl Iterator<Item = Held> {
+        let rows = self.changes.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        // A row of ours that cannot be read stops the next collection, at its scan.
+        let rows = rows.flat_map(|(key, value)| named(key, value).unwrap_or_default().things);
+        rows.chain(self.names.iter().copied())
     }
 
     pub(crate) fn put<T: crate::row::Row>(&mut self, key: Key, value: &T) {
@@ -115,8 +133,6 @@ struct Queue {
     volatile: BTreeMap<Key, Unwritten>,
     /// When the oldest volatile row must be written.
     due: Option<Instant>,
-    /// Counts changes of rows that refer to others.
-    generation: u64,
     /// Keys of the group that is being written.
     in_flight: BTreeSet<Key>,
     closing: bool,
@@ -127,6 +143,8 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     rows: RwLock<Rows>,
+    /// What the collector has to know of changes.
+    watch: Watch,
 }
 
 impl Shared {
@@ -172,6 +190,7 @@ impl Journal {
             queue: Mutex::default(),
             wake: Condvar::new(),
             rows: RwLock::new(rows),
+            watch: Watch::default(),
         });
         let writer = writer::Writer::new(Arc::clone(&shared), layout.clone(), database);
         let thread = std::thread::Builder::new()
@@ -234,8 +253,8 @@ impl Journal {
         }
         let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
         check(&batch.checks, |key| rows.get(key))?;
-        if batch.changes.iter().any(|(key, _)| key.refers()) {
-            queue.generation += 1;
+        if self.shared.watch.is_on() {
+            self.shared.watch.note(batch.named());
         }
         for (key, value) in batch.changes {
             let only_here = match queue.volatile.get(&key) {
@@ -309,11 +328,11 @@ impl Journal {
     ) {
         let start = Key::new(table, &format!("{prefix}{}", after.unwrap_or_default()));
         let from = match after {
-            Some(_) => std::ops::Bound::Excluded(start),
-            None => std::ops::Bound::Included(start),
+            Some(_) => Bound::Excluded(start),
+            None => Bound::Included(start),
         };
         let prefix = format!("{}{prefix}", Key::prefix(table));
-        for (key, bytes) in self.shared.rows().range((from, std::ops::Bound::Unbounded)) {
+        for (key, bytes) in self.shared.rows().range((from, Bound::Unbounded)) {
             match key.as_str().strip_prefix(&prefix) {
                 Some(rest) if visit(rest, bytes) => {}
                 _ => return,
@@ -326,10 +345,30 @@ impl Journal {
         self.shared.rows().clone()
     }
 
-    /// All rows, and the generation that they are of.
-    pub(crate) fn snapshot(&self) -> (Rows, u64) {
-        let queue = self.shared.queue();
-        (self.shared.rows().clone(), queue.generation)
+    /// At most so many rows of a table, keys without the table, in the order of the keys, from the one after `after` on.
+    pub(crate) fn page(
+        &self,
+        table: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<(String, Bytes)> {
+        let prefix = Key::prefix(table);
+        let from = Key::new(table, after.unwrap_or_default());
+        let from = if after.is_some() { Bound::Excluded(from) } else { Bound::Included(from) };
+        self.shared
+            .rows()
+            .range((from, Bound::Unbounded))
+            .map_while(|(key, bytes)| {
+                let rest = key.as_str().strip_prefix(&prefix)?;
+                Some((rest.to_owned(), Arc::clone(bytes)))
+            })
+            .take(limit)
+            .collect()
+    }
+
+    /// What the collector has to know of changes.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.shared.watch
     }
 }
 

@@ -25,7 +25,7 @@ mod verify;
 
 pub use content::{Blob, Content, Ingest, Upload, UploadInfo};
 pub use error::{DatabaseError, StoreError};
-pub use gc::Collected;
+pub use gc::{Collected, Collections};
 pub use images::{Image, ImageRecord, Images, ResolveError};
 pub use journal::Batch;
 pub use leases::{Held, Lease, LeaseId, Leases};

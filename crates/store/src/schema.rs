@@ -122,12 +122,6 @@ impl Key {
         text.contains('/').then(|| Key(text.to_owned()))
     }
 
-    /// Whether rows of this table keep others from the collector.
-    pub(crate) fn refers(&self) -> bool {
-        use table::{ACTIVE, IMAGE, LEASE, MEMBER, NAME, SNAPSHOT};
-        matches!(self.parts().0, IMAGE | NAME | ACTIVE | LEASE | MEMBER | SNAPSHOT)
-    }
-
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

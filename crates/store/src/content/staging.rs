@@ -9,6 +9,7 @@
 use super::{Blob, BlobRow};
 use crate::StoreError;
 use crate::core::Core;
+use crate::gc;
 use crate::journal::Batch;
 use crate::leases::{self, Held, LeaseId};
 use crate::schema::Key;
@@ -106,6 +107,7 @@ impl Staging {
             fs::sync_dir(directory).map_err(StoreError::io("sync", directory)).and_then(|()| {
                 failpoint::hit("ingest.before-row");
                 batch.put(key.clone(), &BlobRow { size: self.size });
+                gc::announce(&blob, &target, &mut batch);
                 more(&blob, &mut batch);
                 core.journal.commit(batch)
             });

@@ -39,10 +39,10 @@ pub struct Config {
     pub group: Option<String>,
     /// How networks are made.
     pub networks: NetworkOptions,
-    /// The registry on the same store; none: there is none.
-    pub registry: Option<RegistryConfig>,
     /// How other registries are reached.
     pub registries: RegistriesConfig,
+    /// The registry on the same store; none: there is none.
+    pub registry: Option<RegistryConfig>,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -125,8 +125,11 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         "exec root",
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;
+    let mut registries = registries::options(&flags.registries, &file)?;
     let registry = registry::embedded(&flags, &file)?;
-    let registries = registries::options(&flags.registries, &file)?;
+    if let Some(registry) = &registry {
+        registries.own = registry::names(registry, &registries.own)?;
+    }
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -151,8 +154,8 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         data_root,
         exec_root,
         networks,
-        registry,
         registries,
+        registry,
         sockets,
         log_level,
         group: flags.group.or(file.group),

@@ -11,7 +11,7 @@ pub use connections::{ServeOptions, serve, serve_figures};
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;
-use crate::access::{Gate, Peer, TOKEN_PATH};
+use crate::access::{Gate, Peer, TOKEN_PATH, TokenUser};
 use crate::config::RegistryConfig;
 use crate::metrics::Metrics;
 use crate::{Done, Watch};
@@ -88,8 +88,9 @@ impl Edge {
             let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
             self.metrics.moved(length(body.len()), length(response.body().len()));
             if let Some(audit) = &self.audit {
+                let user = response.extensions().get::<TokenUser>();
                 audit.record(Entry {
-                    user: peer.certificate_user.as_deref(),
+                    user: user.map(|user| &*user.0),
                     peer: peer.address,
                     action: "token",
                     repository: "",

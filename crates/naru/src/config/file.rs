@@ -41,8 +41,6 @@ pub struct File {
     pub mtu: Option<u32>,
     /// See the flag `--publish-source`.
     pub publish_sources: Option<Vec<String>>,
-    /// The embedded registry; see docs/registry.md.
-    pub registry: Option<serde_json::Value>,
     /// See the flag `--registry-mirror`.
     pub registry_mirrors: Option<Vec<String>>,
     /// See the flag `--insecure-registry`.
@@ -55,10 +53,14 @@ pub struct File {
     pub max_download_attempts: Option<i64>,
     /// See the flag.
     pub limit_rate: Option<Rate>,
+    /// See the flag.
+    pub certs_dir: Option<Vec<PathBuf>>,
     /// See the flag `--registry-name`.
     pub registry_names: Option<Vec<String>>,
     /// Settings of single registries, by `HOST[:PORT]`.
     pub registries: Option<BTreeMap<String, RegistrySettings>>,
+    /// The embedded registry; see docs/registry.md.
+    pub registry: Option<serde_json::Value>,
 }
 
 const KNOWN: &[&str] = &[
@@ -77,15 +79,16 @@ const KNOWN: &[&str] = &[
     "ipv6",
     "mtu",
     "publish-sources",
-    "registry",
     "registry-mirrors",
     "insecure-registries",
     "max-concurrent-downloads",
     "max-concurrent-uploads",
     "max-download-attempts",
     "limit-rate",
+    "certs-dir",
     "registry-names",
     "registries",
+    "registry",
 ];
 
 impl File {

@@ -38,6 +38,15 @@ pub fn embedded(flags: &Flags, file: &File) -> Result<Option<RegistryConfig>, Fa
     Ok(Some(config))
 }
 
+/// The names under which the engine knows this registry as its own. A port that is chosen when it listens has none.
+pub fn names(config: &RegistryConfig, public: &[String]) -> Result<Vec<String>, Fault> {
+    let listen = config.listen.as_deref().map(Listen::parse).transpose()?;
+    Ok(match listen.filter(|listen| listen.0.port() != 0) {
+        Some(listen) => naru_transfer::own_names(listen.0, public),
+        None => public.to_vec(),
+    })
+}
+
 fn twice(flag: &str, field: &str) -> Fault {
     Fault::invalid(format!(
         "the registry is configured both by the flag `--{flag}` and by `{field}` in a configuration file"
@@ -72,6 +81,18 @@ mod tests {
         naru_kernel::fs::write_atomic(&path, br#"{"listen": "5001"}"#, 0o600).unwrap();
         let path = path.to_str().unwrap();
         assert_eq!(listen(check(&["--registry-config", path], "{}")).as_deref(), Some("5001"));
+    }
+
+    #[test]
+    fn the_engine_knows_its_names() {
+        let names = |listen: &str, public: &[String]| {
+            let config = check(&["--registry", listen], "{}").unwrap().unwrap();
+            super::names(&config, public).unwrap().join(" ")
+        };
+        assert_eq!(names("5000", &[]), "127.0.0.1:5000 [::1]:5000 localhost:5000");
+        let public = ["r.site".to_owned()];
+        assert_eq!(names("10.0.0.1:80", &public), "10.0.0.1:80 r.site");
+        assert_eq!(names("127.0.0.1:0", &public), "r.site");
     }
 
     #[test]

@@ -48,8 +48,9 @@ pub fn ask(question: &str) -> Result<String, Failed> {
 /// Asks for a line that nobody shall see. The terminal sends every key by itself meanwhile, so that an interrupt does not
 /// leave it silent.
 pub fn ask_secret(question: &str) -> Result<String, Failed> {
-    printer::out(question)?;
+    // Silent before anybody is asked: who types fast would be shown otherwise.
     let raw = RawMode::enter()?;
+    printer::out(question)?;
     let mut line = Vec::new();
     let end = loop {
         let mut byte = [0];

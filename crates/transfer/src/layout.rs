@@ -37,6 +37,9 @@ pub struct Contents {
     pub links: BTreeMap<String, String>,
 }
 
+/// Documents that are in no file of the archive, because we write them.
+pub type MadeDocuments = BTreeMap<Digest, Vec<u8>>;
+
 /// One image to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -80,8 +83,8 @@ impl Contents {
     pub fn pick(
         &self,
         name: Option<&str>,
-    ) -> Result<(Descriptor, BTreeMap<Digest, Vec<u8>>), LoadError> {
-        let mut found: Vec<(Vec<String>, Descriptor, BTreeMap<Digest, Vec<u8>>)> = Vec::new();
+    ) -> Result<(Descriptor, MadeDocuments), LoadError> {
+        let mut found: Vec<(Vec<String>, Descriptor, MadeDocuments)> = Vec::new();
         if self.documents.contains_key("index.json") {
             let index: Index = self.parse("index.json")?;
             for entry in index.manifests {

@@ -15,6 +15,7 @@ use crate::error::LoadError;
 use crate::layout::Wanted;
 use crate::progress::Progress;
 use crate::push::remember_blobs;
+use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::Fetch;
@@ -126,7 +127,7 @@ impl Pull<'_> {
         let pulled = self.complete(lease, parts, early).await?;
         // A push to another repository of this registry needs to send none of them.
         let (registry, repository) = (self.repository.registry(), self.repository.name());
-        crate::push::remember_blobs(self.store, registry, repository, &layers);
+        remember_blobs(self.store, registry, repository, &layers);
         Ok(pulled)
     }
 

@@ -78,7 +78,7 @@ pub fn ask_secret(question: &str) -> Result<String, Failed> {
     drop(raw);
     printer::out("\n")?;
     end.map_err(|error| Fault::io("cannot read from the terminal", error.into()))?;
-    Ok(String::from_utf8(line).map_err(|_| Fault::invalid("the password is not UTF-8"))?)
+    Ok(String::from_utf8(line).map_err(|_secret| Fault::invalid("the password is not UTF-8"))?)
 }
 
 /// Whether standard input is a terminal.

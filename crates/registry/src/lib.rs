@@ -4,4 +4,13 @@
 //! and engine never know each other; they meet in the store's repositories.
 
 pub mod access;
+pub mod config;
+pub mod edge;
+pub mod metrics;
 pub mod upstream;
+
+/// The protocol over a store, behind an edge.
+pub fn protocol(edge: edge::Edge, store: naru_store::Store) -> std::sync::Arc<dyn edge::Protocol> {
+    drop(store);
+    std::sync::Arc::new(edge::Base::new(edge))
+}

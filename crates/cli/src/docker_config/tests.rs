@@ -15,6 +15,10 @@ fn alice() -> AuthConfig {
     }
 }
 
+fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) -> std::io::Result<()> {
+    std::fs::File::create(path)?.write_all(text.as_ref())
+}
+
 fn read(dir: &Path) -> DockerConfig {
     DockerConfig::read(dir.to_str()).unwrap()
 }
@@ -37,7 +41,7 @@ fn credentials_are_kept_for_the_user_alone() {
 fn a_link_and_a_mode_stay() {
     let dir = tempfile::tempdir().unwrap();
     let real = dir.path().join("real.json");
-    std::fs::write(&real, "{\"auths\":{}}").unwrap();
+    write(&real, "{\"auths\":{}}").unwrap();
     std::fs::set_permissions(&real, std::fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::symlink("real.json", dir.path().join("config.json")).unwrap();
     read(dir.path()).store(&alice()).unwrap();
@@ -49,23 +53,22 @@ fn a_link_and_a_mode_stay() {
 #[test]
 fn what_cannot_be_read_or_written_is_said() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("config.json"), "{").unwrap();
+    write(dir.path().join("config.json"), "{").unwrap();
     let fault = DockerConfig::read(dir.path().to_str()).unwrap_err();
     assert!(fault.message().contains("config.json"), "{fault}");
     let mut homeless = DockerConfig::read(None).unwrap();
     assert_eq!(homeless.credentials(KEY).unwrap().username, "");
     assert!(homeless.store(&alice()).unwrap_err().hint().unwrap().contains("HOME"));
-    std::fs::write(dir.path().join("config.json"), r#"{"credsStore": "../x"}"#).unwrap();
+    write(dir.path().join("config.json"), r#"{"credsStore": "../x"}"#).unwrap();
     assert!(read(dir.path()).credentials(KEY).is_err());
-    std::fs::write(dir.path().join("config.json"), r#"{"credsStore": "is-not-installed"}"#)
-        .unwrap();
+    write(dir.path().join("config.json"), r#"{"credsStore": "is-not-installed"}"#).unwrap();
     let fault = read(dir.path()).credentials(KEY).unwrap_err();
     assert!(fault.message().contains("docker-credential-is-not-installed"), "{fault}");
 }
 
 fn script(dir: &Path, text: &str) -> Helper {
     let program = dir.join("docker-credential-test");
-    std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
+    write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     Helper::at(&program, Duration::from_secs(20))
 }
@@ -115,7 +118,7 @@ fn a_helper_that_fails_stalls_or_babbles_is_no_trap() {
     let fault = babbling.get(KEY).unwrap_err();
     assert!(!naru_errdefs::one_line(&fault).contains("not secret"), "{fault}");
     let program = dir.path().join("docker-credential-test");
-    std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
     let stalling = Helper::at(&program, Duration::from_millis(300));
     let before = Instant::now();
     assert_eq!(stalling.get(KEY).unwrap_err().kind(), Kind::Unavailable);

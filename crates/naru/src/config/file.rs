@@ -59,6 +59,8 @@ pub struct File {
     pub registry_names: Option<Vec<String>>,
     /// Settings of single registries, by `HOST[:PORT]`.
     pub registries: Option<BTreeMap<String, RegistrySettings>>,
+    /// The embedded registry; see docs/registry.md.
+    pub registry: Option<serde_json::Value>,
 }
 
 const KNOWN: &[&str] = &[
@@ -86,6 +88,7 @@ const KNOWN: &[&str] = &[
     "certs-dir",
     "registry-names",
     "registries",
+    "registry",
 ];
 
 impl File {

@@ -11,7 +11,7 @@ use naru_oci::{
     Config, Descriptor, Digest, ImageId, Manifest, ManifestOrIndex, Platform, Reference, chain_ids,
     media_type,
 };
-use naru_store::{Batch, ImageRecord, Member, Store};
+use naru_store::{Batch, ImageRecord, MemberKind, Store};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How deep an index may lead to further ones.
@@ -102,10 +102,15 @@ fn target(store: &Store, reference: &Reference) -> Result<Option<Descriptor>, Fa
         let tag = reference.tag().unwrap_or("latest");
         return Ok(store.repositories.tag(repository, tag)?);
     };
-    if store.repositories.member(repository, &digest)? != Some(Member::Manifest) {
+    let member = store.repositories.member(repository, &digest)?;
+    let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
         return Ok(None);
-    }
-    let media_type = media_type_of(&document(store, &digest)?).to_owned();
+    };
+    // What it was pushed as counts; rows of old do not say.
+    let media_type = match member.media_type {
+        Some(media_type) => media_type,
+        None => media_type_of(&document(store, &digest)?).to_owned(),
+    };
     Ok(Some(Descriptor::new(media_type, digest, store.content.size(&digest)?)))
 }
 
@@ -221,7 +226,7 @@ fn choose(
 ) -> Result<(Digest, Manifest), Fault> {
     let mut digest = *digest;
     for _ in 0..MOST_NESTED {
-        if store.repositories.member(reference.repository(), &digest)? != Some(Member::Manifest) {
+        if !store.repositories.is_member(reference.repository(), &digest) {
             return Err(unknown(reference));
         }
         match document(store, &digest)? {
@@ -249,7 +254,7 @@ fn choose(
 
 /// A blob counts only as part of the repository, whoever else brought it here.
 fn belongs(store: &Store, reference: &Reference, digest: &Digest) -> Result<(), Fault> {
-    if store.repositories.member(reference.repository(), digest)?.is_some() {
+    if store.repositories.is_member(reference.repository(), digest) {
         return Ok(());
     }
     Err(Fault::new(

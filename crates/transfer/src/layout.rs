@@ -80,10 +80,7 @@ impl Contents {
 
     /// Finds the one image that is meant: by a name or tag that it has in the archive, or the only one. What it means is
     /// a manifest or index of the archive, or one that is written for an image of docker's own form.
-    pub fn pick(
-        &self,
-        name: Option<&str>,
-    ) -> Result<(Descriptor, MadeDocuments), LoadError> {
+    pub fn pick(&self, name: Option<&str>) -> Result<(Descriptor, MadeDocuments), LoadError> {
         let mut found: Vec<(Vec<String>, Descriptor, MadeDocuments)> = Vec::new();
         if self.documents.contains_key("index.json") {
             let index: Index = self.parse("index.json")?;

@@ -15,7 +15,6 @@ use crate::error::LoadError;
 use crate::layout::Wanted;
 use crate::progress::Progress;
 use crate::push::remember_blobs;
-use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::Fetch;

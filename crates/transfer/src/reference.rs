@@ -1,4 +1,4 @@
-//! The reference to be proven against: a docker-registry of this machine, and skopeo to look at it.
+//! The reference to be proven against: a docker-registry of this machine, and skopeo to look at it. Acts, in tests only.
 
 use crate::{Credentials, Progress, Registries, RegistriesConfig, Teller};
 use naru_oci::Digest;

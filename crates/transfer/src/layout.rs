@@ -37,6 +37,9 @@ pub struct Contents {
     pub links: BTreeMap<String, String>,
 }
 
+/// Documents that are in no file of the archive, because we write them.
+pub type MadeDocuments = BTreeMap<Digest, Vec<u8>>;
+
 /// One image to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
@@ -77,11 +80,8 @@ impl Contents {
 
     /// Finds the one image that is meant: by a name or tag that it has in the archive, or the only one. What it means is
     /// a manifest or index of the archive, or one that is written for an image of docker's own form.
-    pub fn pick(
-        &self,
-        name: Option<&str>,
-    ) -> Result<(Descriptor, BTreeMap<Digest, Vec<u8>>), LoadError> {
-        let mut found: Vec<(Vec<String>, Descriptor, BTreeMap<Digest, Vec<u8>>)> = Vec::new();
+    pub fn pick(&self, name: Option<&str>) -> Result<(Descriptor, MadeDocuments), LoadError> {
+        let mut found: Vec<(Vec<String>, Descriptor, MadeDocuments)> = Vec::new();
         if self.documents.contains_key("index.json") {
             let index: Index = self.parse("index.json")?;
             for entry in index.manifests {

@@ -126,7 +126,7 @@ impl Pull<'_> {
         let pulled = self.complete(lease, parts, early).await?;
         // A push to another repository of this registry needs to send none of them.
         let (registry, repository) = (self.repository.registry(), self.repository.name());
-        crate::push::remember_blobs(self.store, registry, repository, &layers);
+        remember_blobs(self.store, registry, repository, &layers);
         Ok(pulled)
     }
 

@@ -1,8 +1,8 @@
-//! The reference to be proven against: a docker-registry of this machine, and skopeo to look at it.
+//! The reference to be proven against: a docker-registry of this machine, and skopeo to look at it. Acts, in tests only.
 
 use crate::{Credentials, Progress, Registries, RegistriesConfig, Teller};
 use naru_oci::Digest;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,7 @@ impl Reference {
                 .unwrap();
             assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
             let users = Command::new("htpasswd").args(["-Bbn", USER, PASSWORD]).output().unwrap();
-            std::fs::write(dir.path().join("users"), users.stdout).unwrap();
+            write(&dir.path().join("users"), &users.stdout);
             text += &format!(
                 "  tls: {{certificate: {}, key: {}}}\nauth: {{htpasswd: {{realm: test, path: {}}}}}\n",
                 at("crt"),
@@ -52,7 +52,7 @@ impl Reference {
                 at("users")
             );
         }
-        std::fs::write(dir.path().join("config.yml"), text).unwrap();
+        write(&dir.path().join("config.yml"), text.as_bytes());
         let mut child = Command::new("docker-registry")
             .args(["serve", &at("config.yml")])
             .env_remove("OTEL_TRACES_EXPORTER")
@@ -150,8 +150,9 @@ pub(crate) fn block<T>(work: impl Future<Output = T>) -> T {
         .expect("it hangs")
 }
 
-/// Unpacks an archive as a layout that skopeo can read.
+/// A file, and its name as text.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> String {
-    std::fs::write(path, bytes).unwrap();
+    let mut file = std::fs::File::options().write(true).create_new(true).open(path).unwrap();
+    file.write_all(bytes).unwrap();
     path.display().to_string()
 }

@@ -176,7 +176,7 @@ pub(crate) enum Choice {
     /// The index as it is.
     Whole,
     /// One of its manifests, in its place.
-    Only(Descriptor),
+    Only(Box<Descriptor>),
 }
 
 /// Chooses what of an index is sent: the asked platform; else all of it when it is whole; else the one image that is here,
@@ -194,7 +194,7 @@ pub(crate) fn choose(
         let first = serving.next();
         let exact = parts.iter().find(|part| part.entry.platform.as_ref() == Some(wanted));
         return match exact.or(first) {
-            Some(part) if part.is_whole => Ok(Choice::Only(part.entry.clone())),
+            Some(part) if part.is_whole => Ok(Choice::Only(Box::new(part.entry.clone()))),
             Some(_) => {
                 Err(Fault::not_found(format!("the image's content for `{wanted}` is not here"))
                     .with_hint(format!("fetch it with `naru pull --platform {wanted}`")))
@@ -208,7 +208,7 @@ pub(crate) fn choose(
     }
     let mut here = parts.iter().filter(|part| part.is_whole && is_image(&part.entry));
     match (here.next(), here.next()) {
-        (Some(only), None) => Ok(Choice::Only(only.entry.clone())),
+        (Some(only), None) => Ok(Choice::Only(Box::new(only.entry.clone()))),
         (None, _) => Err(Fault::not_found(format!("no platform of the index `{index}` is here"))
             .with_hint("pull the image again")),
         (Some(_), Some(_)) => Err(Fault::conflict(format!(

@@ -242,7 +242,7 @@ mod tests {
             merge(Some(&index(before)), &index(&[new]))["manifests"].as_array().unwrap().clone()
         };
         let (a, b) = (entry("a", Some("1")), entry("b", Some("2")));
-        assert_eq!(merged(&[a.clone()], b.clone()), [a.clone(), b.clone()]);
+        assert_eq!(merged(std::slice::from_ref(&a), b.clone()), [a.clone(), b.clone()]);
         assert_eq!(
             merged(&[a.clone(), b.clone()], entry("c", Some("1"))),
             [b, entry("c", Some("1"))]

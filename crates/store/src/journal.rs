@@ -341,6 +341,12 @@ impl Journal {
             .collect()
     }
 
+    /// Whether a group of changes is on its way to the disk.
+    #[cfg(test)]
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.shared.queue().in_flight.is_empty()
+    }
+
     /// What the collector has to know of changes.
     pub(crate) fn watch(&self) -> &Watch {
         &self.shared.watch

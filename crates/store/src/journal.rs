@@ -37,10 +37,12 @@ pub(crate) type Bytes = Arc<[u8]>;
 pub(crate) type Rows = BTreeMap<Key, Bytes>;
 
 /// What a change relies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Check {
     Present,
     Absent,
+    /// Present, and exactly these bytes.
+    Same(Bytes),
 }
 
 /// Changes that belong together: all of them happen, or none.
@@ -250,7 +252,7 @@ impl Journal {
             return self.commit(batch);
         }
         let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
-        check(&batch.checks, |key| rows.contains_key(key))?;
+        check(&batch.checks, |key| rows.get(key))?;
         if self.shared.watch.is_on() {
             self.shared.watch.note(batch.named());
         }
@@ -313,6 +315,29 @@ impl Journal {
             .into_iter()
             .map(|(key, bytes)| decode(&Key::new(table, &key), &bytes).map(|value| (key, value)))
             .collect()
+    }
+
+    /// Visits the rows of a table whose keys start with `prefix`, in the order of the keys, from the one after
+    /// `prefix + after` on, until the visitor says `false`. It is given what follows the prefix. Other rows cost nothing.
+    pub(crate) fn scan(
+        &self,
+        table: &str,
+        prefix: &str,
+        after: Option<&str>,
+        mut visit: impl FnMut(&str, &Bytes) -> bool,
+    ) {
+        let start = Key::new(table, &format!("{prefix}{}", after.unwrap_or_default()));
+        let from = match after {
+            Some(_) => Bound::Excluded(start),
+            None => Bound::Included(start),
+        };
+        let prefix = format!("{}{prefix}", Key::prefix(table));
+        for (key, bytes) in self.shared.rows().range((from, Bound::Unbounded)) {
+            match key.as_str().strip_prefix(&prefix) {
+                Some(rest) if visit(rest, bytes) => {}
+                _ => return,
+            }
+        }
     }
 
     /// All rows as they are now.
@@ -383,16 +408,21 @@ pub(crate) fn list_bytes(rows: &Rows, table: &str) -> Vec<(String, Bytes)> {
 }
 
 /// Whether everything that a change relies on holds.
-fn check(checks: &[(Key, Check)], present: impl Fn(&Key) -> bool) -> Result<(), StoreError> {
+fn check<'a>(
+    checks: &[(Key, Check)],
+    found: impl Fn(&Key) -> Option<&'a Bytes>,
+) -> Result<(), StoreError> {
     for (key, check) in checks {
         let (table, name) = key.parts();
         let table = table.strip_prefix(crate::schema::table::RECORD_PREFIX).unwrap_or(table);
-        match (check, present(key)) {
-            (Check::Present, true) | (Check::Absent, false) => {}
-            (Check::Present, false) => {
+        match (check, found(key)) {
+            (Check::Present, Some(_)) | (Check::Absent, None) => {}
+            (Check::Same(wanted), Some(bytes)) if wanted == bytes => {}
+            (Check::Same(_), Some(_)) => return Err(StoreError::Stale),
+            (Check::Present | Check::Same(_), None) => {
                 return Err(StoreError::Absent { table: table.to_owned(), key: name.to_owned() });
             }
-            (Check::Absent, true) => {
+            (Check::Absent, Some(_)) => {
                 return Err(StoreError::Taken { table: table.to_owned(), key: name.to_owned() });
             }
         }

@@ -475,11 +475,11 @@ impl Group {
     }
 
     fn take(&mut self, job: Job, rows: &Rows, watch: &Watch) {
-        let present = |key: &Key| match self.overlay.get(key) {
-            Some(value) => value.is_some(),
-            None => rows.contains_key(key),
+        let found = |key: &Key| match self.overlay.get(key) {
+            Some(value) => value.as_ref(),
+            None => rows.get(key),
         };
-        if let Err(error) = check(&job.batch.checks, present) {
+        if let Err(error) = check(&job.batch.checks, found) {
             job.answer.send(Err(error));
             return;
         }

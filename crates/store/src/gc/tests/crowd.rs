@@ -27,13 +27,13 @@ fn push(store: &Store, repository: &str, tag: &str, shared: u64, own: u64) {
     ];
     for blob in layers.iter().chain([&config]) {
         let mut batch = Batch::new();
-        batch.put_member(repository, &blob.digest, Member::Blob);
+        batch.put_member(repository, &blob.digest, &Member::blob(0));
         store.commit(batch).unwrap();
     }
     let manifest = serde_json::to_vec(&Manifest::oci(config, layers)).unwrap();
     let target = bring(store, &lease, &manifest);
     let mut batch = Batch::new();
-    let member = Member::Manifest;
+    let member = &Member::blob(0);
     batch.put_member(repository, &target.digest, member);
     batch.put_tag(repository, tag, &target);
     store.commit(batch).unwrap();
@@ -64,7 +64,7 @@ fn clear(store: &Store, repository: &str) {
         batch.remove_tag(repository, &tag);
     }
     for (digest, _) in store.repositories.members(repository).unwrap() {
-        batch.remove_member(repository, &digest);
+        batch.remove_member(repository, &digest, &Member::blob(0));
     }
     store.commit(batch).unwrap();
 }

@@ -138,7 +138,11 @@ fn play(ops: &[Op]) -> Result<(), TestCaseError> {
             Op::Join(repository, at) => {
                 if documents.closure(at).into_iter().all(has) {
                     let mut batch = crate::Batch::new();
-                    batch.put_member(&repository.to_string(), &documents.digest(at), Member::Blob);
+                    batch.put_member(
+                        &repository.to_string(),
+                        &documents.digest(at),
+                        &Member::blob(0),
+                    );
                     store.commit(batch).unwrap();
                     promises.members.insert((repository, at));
                 }
@@ -149,7 +153,7 @@ fn play(ops: &[Op]) -> Result<(), TestCaseError> {
                     store.repositories.member(&repository.to_string(), &digest).unwrap()
                 {
                     let mut batch = crate::Batch::new();
-                    batch.remove_member(&repository.to_string(), &digest);
+                    batch.remove_member(&repository.to_string(), &digest, &Member::blob(0));
                     store.commit(batch).unwrap();
                     promises.members.remove(&(repository, at));
                 }

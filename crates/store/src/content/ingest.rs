@@ -83,6 +83,13 @@ impl Ingest {
         }
     }
 
+    /// The bytes so far, to be read while more come: the reader sees what is written, and goes on to see it when the
+    /// blob is committed.
+    pub fn reader(&self) -> Result<std::fs::File, StoreError> {
+        let path = &self.staging.path;
+        std::fs::File::open(path).map_err(StoreError::io("open", path))
+    }
+
     /// How many bytes are there.
     pub fn offset(&self) -> u64 {
         self.staging.size

@@ -16,7 +16,7 @@ mod gate;
 mod grant;
 mod htpasswd;
 mod jwt;
-mod pattern;
+pub(crate) mod pattern;
 mod policy;
 mod signing_key;
 mod throttle;

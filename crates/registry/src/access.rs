@@ -18,7 +18,7 @@ mod htpasswd;
 #[cfg(test)]
 mod judge;
 mod jwt;
-mod pattern;
+pub(crate) mod pattern;
 mod policy;
 mod signing_key;
 mod throttle;

@@ -19,6 +19,7 @@ mod range;
 mod route;
 mod serve;
 mod service;
+pub mod upkeep;
 mod uploads;
 pub mod upstream;
 mod watch;

@@ -58,12 +58,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// How many rows are looked at under one lock.
-const PAGE: usize = 512;
-/// How many documents are read in one step.
-const STEP: usize = 64;
-/// How many things go in one flush.
-const SLICE: usize = 256;
+/// How much is done at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Rows that are looked at under one lock.
+    page: usize,
+    /// Documents that are read in one step.
+    step: usize,
+    /// Things that go in one flush.
+    slice: usize,
+}
+
+impl Pace {
+    const NORMAL: Pace = Pace { page: 512, step: 64, slice: 256 };
+}
 
 /// What a collection took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,7 +139,7 @@ impl Store {
     /// Removes everything that nobody holds. Others go on meanwhile; a second collection waits for the first.
     pub fn collect(&self) -> Result<Collected, StoreError> {
         let run = || {
-            let mut collection = Collection::begin(&self.core)?;
+            let mut collection = Collection::begin(&self.core, Pace::NORMAL)?;
             while collection.step()? {}
             Ok(collection.finish())
         };
@@ -142,7 +150,7 @@ impl Store {
 
     /// What [`Store::collect`] would remove now.
     pub fn collectable(&self) -> Result<Collected, StoreError> {
-        let mut collection = Collection::begin(&self.core)?;
+        let mut collection = Collection::begin(&self.core, Pace::NORMAL)?;
         while !matches!(collection.stage, Stage::Judge) {
             collection.step()?;
         }
@@ -195,6 +203,7 @@ enum Stage {
 #[derive(Debug)]
 pub(crate) struct Collection<'a> {
     core: &'a Core,
+    pace: Pace,
     stage: Stage,
     blobs: BTreeMap<Digest, u64>,
     snapshots: BTreeMap<ChainId, SnapshotRow>,
@@ -214,7 +223,7 @@ impl Drop for Collection<'_> {
 }
 
 impl<'a> Collection<'a> {
-    fn begin(core: &'a Core) -> Result<Collection<'a>, StoreError> {
+    fn begin(core: &'a Core, pace: Pace) -> Result<Collection<'a>, StoreError> {
         let turn = core.collections.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut over = Batch::new();
         for name in leases::registry(core).expire(Instant::now()) {
@@ -231,6 +240,7 @@ impl<'a> Collection<'a> {
         mark.add(leases::registry(core).held());
         Ok(Collection {
             core,
+            pace,
             stage: Stage::Scan(tables, None),
             blobs: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -276,7 +286,7 @@ impl<'a> Collection<'a> {
         after: Option<String>,
     ) -> Result<Stage, StoreError> {
         let Some(table) = tables.last().copied() else { return Ok(Stage::Mark) };
-        let page = self.core.journal.page(table, after.as_deref(), PAGE);
+        let page = self.core.journal.page(table, after.as_deref(), self.pace.page);
         let last = page.last().map(|(key, _)| key.clone());
         for (name, bytes) in page {
             let key = Key::new(table, &name);
@@ -306,7 +316,7 @@ impl<'a> Collection<'a> {
 
     /// Marks some of what is reached; when there is no more, and nothing was noted meanwhile, what is unmarked is weighed.
     fn mark(&mut self) -> Result<Stage, StoreError> {
-        for _ in 0..STEP {
+        for _ in 0..self.pace.step {
             let Some(thing) = self.mark.next() else {
                 let noted = self.core.journal.watch().noted();
                 if !self.mark.add(noted) {
@@ -335,7 +345,7 @@ impl<'a> Collection<'a> {
         mut open: Vec<Held>,
         mut weighed: BTreeMap<Held, Vec<Held>>,
     ) -> Result<Stage, StoreError> {
-        for _ in 0..STEP {
+        for _ in 0..self.pace.step {
             let Some(thing) = open.pop() else {
                 self.condemned = Condemned::new(weighed);
                 return Ok(Stage::Judge);
@@ -372,7 +382,7 @@ impl<'a> Collection<'a> {
 
     /// Takes the next slice: rows first, then files.
     fn take(&mut self, mut order: Vec<Held>) -> Result<Stage, StoreError> {
-        let slice = order.split_off(order.len().saturating_sub(SLICE));
+        let slice = order.split_off(order.len().saturating_sub(self.pace.slice));
         if slice.is_empty() {
             return Ok(Stage::Over);
         }

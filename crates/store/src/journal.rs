@@ -33,6 +33,39 @@ pub(crate) const VOLATILE_FOR: Duration = Duration::from_millis(250);
 /// The bytes of a row, shared with readers.
 pub(crate) type Bytes = Arc<[u8]>;
 
+/// How often members and tags of repositories changed. Repositories share numbers, so that there is no more of them than there
+/// are places; whoever shares one with a busy repository sees changes that are none.
+#[derive(Debug, Default)]
+struct States(BTreeMap<u64, u64>);
+
+impl States {
+    const PLACES: u64 = 1024;
+
+    fn place(repository: &str) -> u64 {
+        // FNV-1a: spreads names well enough, and nobody gains by making two meet.
+        let hash = repository.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash % States::PLACES
+    }
+
+    fn get(&self, repository: &str) -> u64 {
+        self.0.get(&States::place(repository)).copied().unwrap_or(0)
+    }
+
+    /// Rows of these keys are about to change, or have just done so.
+    fn changed<'a>(&mut self, keys: impl Iterator<Item = &'a Key>) {
+        use crate::schema::table::{MEMBER, TAG};
+        for key in keys {
+            if let (MEMBER | TAG, name) = key.parts()
+                && let Some((repository, _)) = name.split_once(['@', ':'])
+            {
+                *self.0.entry(States::place(repository)).or_default() += 1;
+            }
+        }
+    }
+}
+
 /// All rows.
 pub(crate) type Rows = BTreeMap<Key, Bytes>;
 
@@ -51,6 +84,8 @@ pub struct Batch {
     pub(crate) checks: Vec<(Key, Check)>,
     pub(crate) changes: Vec<(Key, Option<Bytes>)>,
     pub(crate) failed: Option<StoreError>,
+    /// Only if these repositories are in these states.
+    states: Vec<(String, u64)>,
     /// What new blobs refer to.
     names: Vec<Held>,
     /// What the collector takes, as far as nobody holds it by then.
@@ -70,6 +105,11 @@ impl Batch {
 
     pub(crate) fn check(&mut self, key: Key, check: Check) {
         self.checks.push((key, check));
+    }
+
+    /// The batch is refused as stale when a member or tag of the repository was changed since [`Journal::state`] said this.
+    pub(crate) fn only_in(&mut self, repository: &str, state: u64) {
+        self.states.push((repository.to_owned(), state));
     }
 
     /// What the blobs of the batch refer to is wanted from now on.
@@ -133,6 +173,8 @@ struct Queue {
     volatile: BTreeMap<Key, Unwritten>,
     /// When the oldest volatile row must be written.
     due: Option<Instant>,
+    /// How often members and tags of repositories changed.
+    states: States,
     /// Keys of the group that is being written.
     in_flight: BTreeSet<Key>,
     closing: bool,
@@ -253,6 +295,7 @@ impl Journal {
         }
         let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
         check(&batch.checks, |key| rows.get(key))?;
+        queue.states.changed(batch.changes.iter().map(|(key, _)| key));
         if self.shared.watch.is_on() {
             self.shared.watch.note(batch.named());
         }
@@ -364,6 +407,18 @@ impl Journal {
             })
             .take(limit)
             .collect()
+    }
+
+    /// Whether a group of changes is on its way to the disk.
+    #[cfg(test)]
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.shared.queue().in_flight.is_empty()
+    }
+
+    /// A number that changes whenever members or tags of a repository do. Read before the rows, it tells later whether they are
+    /// still what they were.
+    pub(crate) fn state(&self, repository: &str) -> u64 {
+        self.shared.queue().states.get(repository)
     }
 
     /// What the collector has to know of changes.

@@ -75,6 +75,11 @@ impl Batch {
         }
     }
 
+    /// The batch counts only if no member and no tag of the repository was changed since [`Repositories::state`] said this.
+    pub fn only_in_state(&mut self, repository: &str, state: u64) {
+        Batch::only_in(self, repository, state);
+    }
+
     /// Takes a tag away.
     pub fn remove_tag(&mut self, repository: &str, tag: &str) {
         self.remove(Key::tag(repository, tag));
@@ -84,6 +89,11 @@ impl Batch {
 impl Repositories {
     pub(crate) fn new(core: Arc<Core>) -> Repositories {
         Repositories { core }
+    }
+
+    /// A number that changes whenever members or tags of the repository do. Ask before reading them.
+    pub fn state(&self, repository: &str) -> u64 {
+        self.core.journal.state(repository)
     }
 
     /// What a digest is in a repository; none when it is no member.

@@ -2,7 +2,7 @@
 //!
 //! Acts: see the order in [`super`].
 
-use super::{Bytes, Job, Queue, Rows, Shared, Unwritten, check};
+use super::{Bytes, Job, Queue, Rows, Shared, States, Unwritten, check};
 use crate::error::DatabaseError;
 use crate::gc::{Watch, named};
 use crate::leases::Held;
@@ -339,7 +339,7 @@ impl Writer {
             group.take_volatile(&mut queue);
         }
         for job in std::mem::take(&mut queue.jobs) {
-            group.take(job, &self.shared.rows(), &self.shared.watch);
+            group.take(job, &self.shared.rows(), &self.shared.watch, &mut queue.states);
         }
         for key in group.overlay.keys() {
             // What is durable now is no longer volatile.
@@ -361,6 +361,8 @@ impl Writer {
                 // The collection may have begun after the group was taken, and may have read these rows already.
                 self.shared.watch.note(group.named());
             }
+            // Once more: who read a state since the group was taken has seen the rows of before.
+            queue.states.changed(group.overlay.keys());
             for (key, value) in &group.overlay {
                 match value {
                     Some(bytes) => rows.insert(key.clone(), Arc::clone(bytes)),
@@ -474,7 +476,7 @@ impl Group {
         rows.chain(self.names.iter().copied())
     }
 
-    fn take(&mut self, job: Job, rows: &Rows, watch: &Watch) {
+    fn take(&mut self, job: Job, rows: &Rows, watch: &Watch, states: &mut States) {
         let found = |key: &Key| match self.overlay.get(key) {
             Some(value) => value.as_ref(),
             None => rows.get(key),
@@ -483,6 +485,11 @@ impl Group {
             job.answer.send(Err(error));
             return;
         }
+        if job.batch.states.iter().any(|(repository, state)| states.get(repository) != *state) {
+            job.answer.send(Err(StoreError::Stale));
+            return;
+        }
+        states.changed(job.batch.changes.iter().map(|(key, _)| key));
         if watch.is_on() {
             // Before it is visible: what is taken after this change, in the same flush, must leave what it names.
             watch.note(job.batch.named());

@@ -1,6 +1,6 @@
 //! Acts: a collection is made in steps, and between any two of them things are brought, held, named and let go.
 
-use super::super::Collection;
+use super::super::{Collection, Pace};
 use crate::{Lease, Member, Store};
 use naru_oci::{Descriptor, Digest, Index, Manifest, media_type};
 use proptest::prelude::*;
@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// One thing after the other, so that everything happens between any two of them.
+const SLOW: Pace = Pace { page: 3, step: 2, slice: 1 };
 const LEAVES: usize = 5;
 
 /// The documents of the test: leaves, manifests of leaves, an index of manifests, an artifact about the index.
@@ -109,6 +111,7 @@ fn play(ops: &[Op]) -> Result<(), TestCaseError> {
     let store = Store::open(dir.path()).unwrap();
     let documents = Documents::new();
     let mut promises = Promises::default();
+    let mut whole: BTreeSet<usize> = BTreeSet::new();
     let mut collection: Option<Collection<'_>> = None;
     let has = |at: usize| store.content.has(&documents.digest(at));
     for op in ops {
@@ -157,14 +160,22 @@ fn play(ops: &[Op]) -> Result<(), TestCaseError> {
             }
             Op::Step(count) => {
                 for _ in 0..count {
-                    let running =
-                        collection.get_or_insert_with(|| Collection::begin(&store.core).unwrap());
+                    let running = collection
+                        .get_or_insert_with(|| Collection::begin(&store.core, SLOW).unwrap());
                     if !running.step().unwrap() {
                         collection = None;
                     }
                 }
             }
         }
+        // What was there with all it refers to stays so as long as it is there, wanted or not: who finds it may rely on that.
+        whole.retain(|at| has(*at));
+        for at in &whole {
+            prop_assert!(documents.closure(*at).into_iter().all(has), "{at} lost a part at {op:?}");
+        }
+        whole.extend(
+            (0..documents.bytes.len()).filter(|at| documents.closure(*at).into_iter().all(has)),
+        );
         for at in promises.there(&documents) {
             let bytes = store.content.read(&documents.digest(at), 1 << 20);
             prop_assert!(bytes.is_ok(), "document {} was taken at {:?}: {:?}", at, op, bytes);
@@ -195,14 +206,76 @@ proptest! {
 #[test]
 fn what_is_named_at_the_last_moment_is_rescued_with_what_it_refers_to() {
     let documents = Documents::new();
-    for late in 0..40 {
+    for late in 0..80 {
         // The same life with the rescue one step later each time.
         let all = [0, 1, 2, 3, 5, 6, 8];
         let mut ops: Vec<Op> = all.into_iter().map(|at| Op::Bring(0, at)).collect();
         ops.push(Op::End(0));
         ops.push(Op::Step(late));
         ops.push(Op::Join(0, documents.bytes.len() - 2));
-        ops.push(Op::Step(40));
+        ops.push(Op::Step(80));
         play(&ops).unwrap();
+    }
+}
+
+/// A store with a blob that nobody holds, and a change that makes it a member.
+fn with_garbage(root: &std::path::Path) -> (Store, Digest) {
+    let store = Store::open(root).unwrap();
+    let lease = store.leases.create(MINUTE);
+    let digest = store.content.put(lease.id(), b"garbage").unwrap().digest;
+    drop(lease);
+    (store, digest)
+}
+
+fn join(digest: &Digest) -> crate::Batch {
+    let mut batch = crate::Batch::new();
+    batch.put_member("a", digest, Member::Blob);
+    batch
+}
+
+/// A change that has nothing to do with it.
+fn other() -> crate::Batch {
+    let mut batch = crate::Batch::new();
+    batch.put_bytes(crate::schema::Key::record("t", "a"), vec![1]);
+    batch
+}
+
+#[test]
+fn what_is_named_in_the_same_flush_before_the_slice_stays() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, digest) = with_garbage(dir.path());
+        let mut collection = Collection::begin(&store.core, SLOW).unwrap();
+        while !matches!(collection.stage, super::super::Stage::Take(_)) {
+            collection.step().unwrap();
+        }
+        // While the writer is busy with the first, the second and the slice queue up.
+        let first = store.submit(other());
+        let second = store.submit(join(&digest));
+        while collection.step().unwrap() {}
+        drop(collection);
+        first.wait().unwrap();
+        match second.wait() {
+            Ok(()) => assert!(store.content.read(&digest, 100).is_ok(), "a member was taken"),
+            Err(_) => assert!(!store.content.has(&digest)),
+        }
+    }
+}
+
+#[test]
+fn what_becomes_visible_after_the_scan_stays() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, digest) = with_garbage(dir.path());
+        let change = store.submit(join(&digest));
+        // The writer has the change, and nobody sees it yet.
+        while !store.core.journal.is_writing()
+            && store.repositories.member("a", &digest).unwrap().is_none()
+        {
+            std::hint::spin_loop();
+        }
+        store.collect().unwrap();
+        change.wait().unwrap();
+        assert!(store.content.read(&digest, 100).is_ok(), "a member was taken");
     }
 }

@@ -229,7 +229,7 @@ fn with_garbage(root: &std::path::Path) -> (Store, Digest) {
 
 fn join(digest: &Digest) -> crate::Batch {
     let mut batch = crate::Batch::new();
-    batch.put_member("a", digest, Member::Blob);
+    batch.put_member("a", digest, &Member::blob(0));
     batch
 }
 

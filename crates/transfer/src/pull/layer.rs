@@ -11,6 +11,7 @@ use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_layer::{Applied, Limits, apply};
 use naru_oci::{ChainId, Descriptor, Digest};
 use naru_store::{Begin, Ingest, LeaseId, Pending, Store, StoreError};
+use std::error::Error;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +62,7 @@ pub(super) fn release(store: &Store, digest: &Digest) {
 impl Fetch {
     /// Fetches the layer, unless somebody else has meanwhile; and unpacks it.
     pub(super) async fn run(&self) -> Result<Option<(Pending, Applied)>, Fault> {
-        let _unpacking = self.unpacking.acquire().await.map_err(|_| closed())?;
+        let _unpacking = self.unpacking.acquire().await.map_err(closed)?;
         let turn = self.repository.shared().turn(&self.layer.digest);
         let _turn = match turn.try_lock() {
             Ok(turn) => turn,
@@ -74,7 +75,7 @@ impl Fetch {
             self.tell("Download complete");
             let file = self.store.content.open(&self.layer.digest)?;
             return match self.start_unpacking(file)? {
-                Some(done) => done.await.map_err(|_| lost())?.map(Some),
+                Some(done) => done.await.map_err(lost)?.map(Some),
                 None => Ok(None),
             };
         }
@@ -84,7 +85,7 @@ impl Fetch {
                 let lease = store.leases.keep(&lease_name(&digest), KEPT)?;
                 store.leases.hold_blob(&lease, &digest)
             };
-            tokio::task::spawn_blocking(keep).await.map_err(|_| lost())??;
+            tokio::task::spawn_blocking(keep).await.map_err(lost)??;
         }
         let mut restarts = 0;
         let mut repository = self.repository.clone();
@@ -119,7 +120,7 @@ impl Fetch {
         let Some(mut done) = unpacking else { return Ok(None) };
         loop {
             match tokio::time::timeout(TELL_EVERY, &mut done).await {
-                Ok(done) => return done.map_err(|_| lost())?.map(Some),
+                Ok(done) => return done.map_err(lost)?.map(Some),
                 Err(_) => {
                     let (id, size) = (self.layer.digest.short(), self.layer.size);
                     (self.teller)(Progress::layer("Extracting", id, progress.read(), size));
@@ -136,7 +137,7 @@ impl Fetch {
         growing: Growing,
     ) -> Result<(), Fault> {
         {
-            let _fetching = self.fetching.acquire().await.map_err(|_| closed())?;
+            let _fetching = self.fetching.acquire().await.map_err(closed)?;
             // An archive that cannot be unpacked is fetched to its end all the same: only then it is known whether it is
             // the image that is broken, or the way here.
             if let Err(fault) = self.download(repository, &mut ingest, &growing).await {
@@ -148,9 +149,8 @@ impl Fetch {
         }
         self.tell("Verifying Checksum");
         let digest = self.layer.digest;
-        let committed = tokio::task::spawn_blocking(move || ingest.commit(Some(digest)))
-            .await
-            .map_err(|_| lost())?;
+        let committed =
+            tokio::task::spawn_blocking(move || ingest.commit(Some(digest))).await.map_err(lost)?;
         match committed {
             Ok(_) => {
                 growing.finish();
@@ -176,7 +176,7 @@ impl Fetch {
             let resumed =
                 tokio::task::spawn_blocking(move || store.content.resume(&lease, &digest))
                     .await
-                    .map_err(|_| lost())?;
+                    .map_err(lost)?;
             match resumed {
                 Ok(ingest) if ingest.offset() > self.layer.size => ingest.discard(),
                 Ok(ingest) => return Ok(ingest),
@@ -320,10 +320,10 @@ impl Fetch {
     }
 }
 
-fn closed() -> Fault {
-    Fault::internal("the queue of layers is closed")
+fn closed(error: impl Error + Send + Sync + 'static) -> Fault {
+    Fault::internal("the queue of layers is closed").with_source(error)
 }
 
-fn lost() -> Fault {
-    Fault::internal("the work on a layer ended early")
+fn lost(error: impl Error + Send + Sync + 'static) -> Fault {
+    Fault::internal("the work on a layer ended early").with_source(error)
 }

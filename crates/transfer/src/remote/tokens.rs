@@ -120,7 +120,7 @@ fn checked(shared: &Shared, realm: &str, plain_home: Option<&str>) -> Result<Url
             format!("the registry sends us for a token to `{realm}`, {why}"),
         )
     };
-    let url: Url = realm.parse().map_err(|_| refuse("which is no URL"))?;
+    let url: Url = realm.parse().map_err(|error| refuse("which is no URL").with_source(error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let is_fine = match url.scheme() {
         "https" => true,

@@ -420,21 +420,22 @@ impl Shared {
         authorization: Option<&str>,
         call: &Call<'_>,
     ) -> Result<Answer, Fault> {
-        let invalid = || {
+        let invalid = |error: url::ParseError| {
             Fault::invalid(format!(
                 "cannot {} at `{}`: no valid address",
                 call.attempt, endpoint.host
             ))
+            .with_source(error)
         };
         let first: Url = if call.target.starts_with('/') {
             format!("{}://{}{}", scheme.as_str(), endpoint.host, call.target)
                 .parse()
-                .map_err(|_| invalid())?
+                .map_err(invalid)?
         } else {
-            call.target.parse().map_err(|_| invalid())?
+            call.target.parse().map_err(invalid)?
         };
         let home: Url =
-            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(|_| invalid())?;
+            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(invalid)?;
         let mut url = first;
         for _ in 0..=MOST_REDIRECTS {
             let at_home = url.origin() == home.origin();
@@ -592,8 +593,9 @@ pub(super) async fn collect_body(
 ) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     loop {
-        let chunk = tokio::time::timeout(stall, response.chunk()).await.map_err(|_| {
+        let chunk = tokio::time::timeout(stall, response.chunk()).await.map_err(|error| {
             Fault::new(Kind::Unavailable, format!("`{host}` stopped in the middle of an answer"))
+                .with_source(error)
         })?;
         match chunk.map_err(|error| transport_fault("read the answer", host, error))? {
             None => return Ok(body),

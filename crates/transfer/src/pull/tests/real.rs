@@ -2,7 +2,7 @@
 
 use super::{Bench, Credentials, Kind, Shelf, image, login};
 use naru_test_support::TinyImage;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,6 +17,10 @@ impl Drop for Registry {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    std::fs::File::create(path).unwrap().write_all(bytes.as_ref()).unwrap();
 }
 
 fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
@@ -53,7 +57,7 @@ fn start(dir: &Path) -> Registry {
             "subjectAltName=DNS:registry.test,IP:127.0.0.1",
         ],
     );
-    std::fs::write(dir.join("htpasswd"), run("htpasswd", &["-Bbn", "me", "secret"])).unwrap();
+    write(dir.join("htpasswd"), run("htpasswd", &["-Bbn", "me", "secret"]));
     // Free a moment ago; taken by another, the registry ends and the test says so.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let settings = format!(
@@ -63,7 +67,7 @@ fn start(dir: &Path) -> Registry {
         path("key.pem"),
         path("htpasswd"),
     );
-    std::fs::write(dir.join("config.yml"), settings).unwrap();
+    write(dir.join("config.yml"), settings);
     let mut child = Command::new("docker-registry")
         .args(["serve", &path("config.yml")])
         .stdout(Stdio::null())
@@ -87,7 +91,7 @@ fn an_image_that_skopeo_pushed_to_docker_registry_is_pulled() {
     let image: TinyImage = image();
     let shelf = Shelf::of(&image);
     let archive = dir.path().join("image.tar");
-    std::fs::write(&archive, image.oci_archive()).unwrap();
+    write(&archive, image.oci_archive());
     let name = format!("{}/team/x:v1", there.address);
     run(
         "skopeo",

@@ -191,7 +191,7 @@ impl Server {
         stream.write_all(out)?;
         if let React::Stall(_) = react {
             // Until the other side has had enough.
-            input.read(&mut [0])?;
+            io::copy(&mut input, &mut io::sink())?;
         }
         stream.shutdown(Shutdown::Both)
     }

@@ -1,7 +1,6 @@
 //! Other registries: how they are reached, who we are to them, what is moved.
 //!
-//! Acts: over the network, by `oci-client` and, where it falls short (ranges, resumed uploads, client certificates), by the
-//! same HTTP client directly.
+//! Acts: over the network. One place sends, with tokens and attempts (`wire`), by the HTTP client that `oci-client` stands on.
 
 mod challenge;
 mod config;
@@ -14,6 +13,7 @@ mod read;
 mod refusal;
 mod retry;
 mod tokens;
+mod transport;
 mod wire;
 mod write;
 

@@ -2,7 +2,8 @@
 
 use super::endpoint::Endpoint;
 use super::refusal;
-use super::wire::{Answer, Call, Payload, Repository, collect_body, transport_fault};
+use super::transport::{collect_body, transport_fault};
+use super::wire::{Answer, Call, Payload, Repository};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt, unfold};
 use naru_errdefs::{Fault, Kind};

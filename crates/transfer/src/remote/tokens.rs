@@ -3,7 +3,8 @@
 use super::config::Credentials;
 use super::endpoint::{Scheme, is_insecure, name_of};
 use super::refusal;
-use super::wire::{Shared, collect_body, transport_fault};
+use super::transport::{collect_body, transport_fault};
+use super::wire::Shared;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use naru_errdefs::{Fault, Kind};

@@ -1,7 +1,6 @@
 //! Other registries: how they are reached, who we are to them, what is moved.
 //!
-//! Acts: over the network, by `oci-client` and, where it falls short (ranges, resumed uploads, client certificates), by the
-//! same HTTP client directly.
+//! Acts: over the network. One place sends, with tokens and attempts (`wire`), by the HTTP client that `oci-client` stands on.
 
 mod challenge;
 mod config;
@@ -14,6 +13,7 @@ mod read;
 mod refusal;
 mod retry;
 mod tokens;
+mod transport;
 mod wire;
 mod write;
 
@@ -22,6 +22,7 @@ pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub(crate) use retry::is_passing;
+pub(crate) use wire::Patience;
 pub use wire::Repository;
 pub(crate) use wire::asked_pause;
 pub(crate) use write::Writer;
@@ -42,10 +43,10 @@ pub struct Registries {
 impl Registries {
     /// Registries by these settings. Nothing is connected or loaded before it is needed.
     pub fn new(config: RegistriesConfig) -> Registries {
-        Registries::with_patience(config, wire::Patience::default())
+        Registries::with_patience(config, Patience::default())
     }
 
-    pub(crate) fn with_patience(config: RegistriesConfig, patience: wire::Patience) -> Registries {
+    pub(crate) fn with_patience(config: RegistriesConfig, patience: Patience) -> Registries {
         Registries { shared: Arc::new(wire::Shared::new(config, patience)) }
     }
 

@@ -6,6 +6,7 @@ use super::endpoint::{Endpoint, Scheme, endpoints, is_insecure};
 use super::http::Clients;
 use super::limit::Limiter;
 use super::tokens::{Issuer, Tokens, basic};
+use super::transport::{collect_body, transport_fault};
 use super::{Registries, refusal, retry};
 use bytes::Bytes;
 use naru_errdefs::{Fault, Kind};
@@ -163,6 +164,8 @@ pub struct Repository {
     pub(super) who: Credentials,
     /// The bound of this transfer alone.
     pub(super) limiter: Option<Arc<Limiter>>,
+    /// Whether mirrors may answer.
+    mirrors: bool,
 }
 
 impl Repository {
@@ -179,7 +182,13 @@ impl Repository {
             name: name.to_owned(),
             who: who.clone(),
             limiter: None,
+            mirrors: true,
         }
+    }
+
+    /// The same without its mirrors, after one of them gave what is wrong.
+    pub(crate) fn without_mirrors(&self) -> Repository {
+        Repository { mirrors: false, ..self.clone() }
     }
 
     /// The same with a bound on bytes a second for what is read.
@@ -213,7 +222,7 @@ impl Repository {
 
     /// The servers to be asked in turn; only the registry itself is ever written to.
     pub(crate) fn endpoints(&self, with_mirrors: bool) -> Result<Vec<Endpoint>, Fault> {
-        endpoints(&self.shared.config, &self.registry, with_mirrors)
+        endpoints(&self.shared.config, &self.registry, with_mirrors && self.mirrors)
     }
 
     /// Sends a request to a server. Mirrors are never told who we are to the registry itself.
@@ -278,7 +287,9 @@ impl Shared {
         // Tokens that were made for this very call: another refusal is final.
         let mut fresh = false;
         loop {
-            let authorization = self.authorization(&origin, scheme, who, call, &mut fresh).await?;
+            let authorization = self
+                .authorization(&origin, (scheme, &endpoint.host), who, call, &mut fresh)
+                .await?;
             let answer = self.once(scheme, endpoint, authorization.as_deref(), call).await;
             let (fault, asked) = match answer {
                 Ok(answer) if answer.status() == 401 => {
@@ -343,7 +354,7 @@ impl Shared {
     async fn authorization(
         &self,
         origin: &str,
-        scheme: Scheme,
+        registry: (Scheme, &str),
         who: &Credentials,
         call: &Call<'_>,
         fresh: &mut bool,
@@ -362,7 +373,7 @@ impl Shared {
                     Some(token) => token,
                     None => {
                         *fresh = true;
-                        self.fetch_token(&issuer, &call.scopes, who, scheme, false).await?
+                        self.fetch_token(&issuer, &call.scopes, who, registry, false).await?
                     }
                 };
                 Ok(Some(format!("Bearer {}", token.text)))
@@ -410,21 +421,22 @@ impl Shared {
         authorization: Option<&str>,
         call: &Call<'_>,
     ) -> Result<Answer, Fault> {
-        let invalid = || {
+        let invalid = |error: url::ParseError| {
             Fault::invalid(format!(
                 "cannot {} at `{}`: no valid address",
                 call.attempt, endpoint.host
             ))
+            .with_source(error)
         };
         let first: Url = if call.target.starts_with('/') {
             format!("{}://{}{}", scheme.as_str(), endpoint.host, call.target)
                 .parse()
-                .map_err(|_| invalid())?
+                .map_err(invalid)?
         } else {
-            call.target.parse().map_err(|_| invalid())?
+            call.target.parse().map_err(invalid)?
         };
         let home: Url =
-            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(|_| invalid())?;
+            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(invalid)?;
         let mut url = first;
         for _ in 0..=MOST_REDIRECTS {
             let at_home = url.origin() == home.origin();
@@ -537,62 +549,5 @@ fn tell_rate_limit(answer: &Answer) {
     if let Some(remaining) = answer.header("ratelimit-remaining") {
         let limit = answer.header("ratelimit-limit").unwrap_or_default();
         tracing::debug!(host = %answer.host, remaining, limit, "rate limit of the registry");
-    }
-}
-
-/// A failure below HTTP.
-pub(super) fn transport_fault(attempt: &str, host: &str, error: reqwest::Error) -> Fault {
-    let error = error.without_url();
-    let text = chain(&error);
-    let fault = Fault::new(Kind::Unavailable, text.clone())
-        .context(format!("cannot {attempt} at `{host}`"));
-    if text.contains("InvalidContentType") || text.contains("corrupt message") {
-        return fault.with_hint(format!(
-            "`{host}` seems to speak plain HTTP; if that is fine, add it to `insecure-registries`"
-        ));
-    }
-    if text.contains("invalid peer certificate") {
-        return fault.with_hint(format!(
-            "put the certificate of its authority into `certs.d/{host}/ca.crt`, or add it to `insecure-registries`"
-        ));
-    }
-    fault
-}
-
-/// An error and its causes in one line, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut said = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !said.iter().any(|before| before.contains(&text)) {
-            said.push(text);
-        }
-        next = cause.source();
-    }
-    said.join(": ")
-}
-
-/// A body of at most `limit` bytes; longer ones are refused.
-pub(super) async fn collect_body(
-    mut response: Response,
-    limit: usize,
-    stall: Duration,
-    host: &str,
-) -> Result<Vec<u8>, Fault> {
-    let mut body = Vec::new();
-    loop {
-        let chunk = tokio::time::timeout(stall, response.chunk()).await.map_err(|_| {
-            Fault::new(Kind::Unavailable, format!("`{host}` stopped in the middle of an answer"))
-        })?;
-        match chunk.map_err(|error| transport_fault("read the answer", host, error))? {
-            None => return Ok(body),
-            Some(chunk) if body.len() + chunk.len() > limit => {
-                return Err(Fault::invalid(format!(
-                    "the answer of `{host}` is longer than {limit} bytes"
-                )));
-            }
-            Some(chunk) => body.extend_from_slice(&chunk),
-        }
     }
 }

@@ -4,4 +4,5 @@
 //! and engine never know each other; they meet in the store's repositories.
 
 pub mod access;
+pub mod cache;
 pub mod upstream;

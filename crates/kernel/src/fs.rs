@@ -27,6 +27,20 @@ pub fn syncfs(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
 
+/// Lets the disk begin to take a range of a file that was written; does not wait for it, and promises nothing: what must be
+/// durable is synced.
+pub fn start_writeback(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    // SAFETY: the descriptor is open as long as `file` is borrowed; the call takes numbers only and touches no memory of ours.
+    let done = unsafe {
+        libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Replaces a file durably: either the old or the new bytes are there after a power cut, never a part.
 pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let parent = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -212,6 +226,15 @@ mod tests {
         write_atomic(&path, b"two", 0o600).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writeback_is_begun_for_a_range_that_a_file_may_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = create_new(&dir.path().join("x"), 0o600).unwrap();
+        file.write_all(&[1; 8192]).unwrap();
+        start_writeback(&file, 0, 8192).unwrap();
+        assert!(start_writeback(&file, u64::MAX, 1).is_err());
     }
 
     #[test]

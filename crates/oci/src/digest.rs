@@ -45,7 +45,12 @@ pub struct Digest {
 impl Digest {
     /// The SHA-256 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Digest {
-        let mut digester = Digester::new(Algorithm::Sha256);
+        Digest::of_as(Algorithm::Sha256, bytes)
+    }
+
+    /// The digest of `bytes` in an algorithm.
+    pub fn of_as(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+        let mut digester = Digester::new(algorithm);
         digester.update(bytes);
         digester.finish()
     }
@@ -167,6 +172,14 @@ impl Digester {
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
         })
+    }
+
+    /// The hash function.
+    pub fn algorithm(&self) -> Algorithm {
+        match &self.0 {
+            State::Sha256(_) => Algorithm::Sha256,
+            State::Sha512(_) => Algorithm::Sha512,
+        }
     }
 
     /// Takes more bytes in.

@@ -1,9 +1,42 @@
-//! Who may do what. The vocabulary is pure; the gate acts.
+//! Who may do what. The vocabulary is pure; the [`Gate`] acts: it looks at a request's credentials and says who is asking, or
+//! why nobody is let in.
+//!
+//! ```text
+//! request ─▶ credentials ◆ ─▶ Basic: throttle ◆ ─▶ htpasswd (bcrypt, aside)   ─┐
+//!                             Bearer: signature, audience, expiry ◆           ─┼▶ who ─▶ policy ◆ (and the token's grants) ─▶ Identity | Denied
+//!                             client certificate: its common name ◆           ─┘
+//! ```
 
+pub mod audit;
+mod config;
+mod credentials;
+mod der;
+mod form;
+mod gate;
+mod grant;
+mod htpasswd;
+mod jwt;
+mod pattern;
+mod policy;
+mod signing_key;
+mod throttle;
+pub mod tls;
+mod token_endpoint;
+mod token_request;
+mod users;
+
+pub use config::{AccessConfig, Challenge, PolicyRule, TokenConfig};
+pub use gate::Gate;
+pub use grant::{Grant, challenge_scope, parse_scope};
+pub use policy::Policy;
+pub use token_endpoint::{LARGEST_TOKEN_BODY, TOKEN_PATH};
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is done to a repository, or to the registry as a whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Read manifests, blobs, tags, referrers.
     Pull,
@@ -15,6 +48,21 @@ pub enum Action {
     Catalog,
 }
 
+impl Action {
+    /// Every action.
+    pub const ALL: [Action; 4] = [Action::Pull, Action::Push, Action::Delete, Action::Catalog];
+
+    /// Its name in configuration files, audit lines and (but for `catalog`) tokens' scopes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Action::Pull => "pull",
+            Action::Push => "push",
+            Action::Delete => "delete",
+            Action::Catalog => "catalog",
+        }
+    }
+}
+
 /// One right that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
@@ -24,11 +72,69 @@ pub struct Need {
     pub action: Action,
 }
 
-/// Who was let in.
+impl Need {
+    /// The right to do something to a repository.
+    pub fn new(repository: impl Into<String>, action: Action) -> Need {
+        Need { repository: repository.into(), action }
+    }
+}
+
+/// Where a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end's address.
+    pub address: IpAddr,
+    /// The common name of the client certificate that was verified.
+    pub certificate_user: Option<Arc<str>>,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+}
+
+impl Peer {
+    /// A peer of a connection without TLS.
+    pub fn plain(address: IpAddr) -> Peer {
+        Peer { address, certificate_user: None, tls: false }
+    }
+}
+
+/// Who was let in, and what else they may.
+#[derive(Debug, Clone)]
 pub struct Identity {
     /// The user's name; none for an anonymous one.
     pub user: Option<Arc<str>>,
+    /// What the bearer token grants; none when no token was used.
+    grants: Option<Arc<[Grant]>>,
+    /// None: everybody may everything.
+    policy: Option<Arc<Policy>>,
+}
+
+impl Identity {
+    /// Anonymous, where nobody is kept from anything.
+    pub fn unrestricted() -> Identity {
+        Identity { user: None, grants: None, policy: None }
+    }
+
+    /// Whether this request may do something: what mounting asks of the other repository.
+    pub fn may(&self, repository: &str, action: Action) -> bool {
+        self.has_right(repository, action) && self.is_granted(repository, action)
+    }
+
+    /// Whether a repository is shown in `_catalog`: whoever asks may pull it, whatever the token at hand was made for.
+    pub fn sees(&self, repository: &str) -> bool {
+        self.has_right(repository, Action::Pull)
+    }
+
+    fn has_right(&self, repository: &str, action: Action) -> bool {
+        self.policy
+            .as_ref()
+            .is_none_or(|policy| policy.allows(self.user.as_deref(), repository, action))
+    }
+
+    fn is_granted(&self, repository: &str, action: Action) -> bool {
+        self.grants
+            .as_ref()
+            .is_none_or(|grants| grants.iter().any(|grant| grant.covers(repository, action)))
+    }
 }
 
 /// Why somebody was not let in.

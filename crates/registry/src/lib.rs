@@ -5,4 +5,5 @@
 
 pub mod access;
 pub mod cache;
+pub mod config;
 pub mod upstream;

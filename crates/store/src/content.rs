@@ -3,21 +3,26 @@
 //! Acts. A blob is there when its row is; its file is then whole, durable and never changes.
 
 mod ingest;
+mod staging;
+mod upload;
 
 pub use ingest::Ingest;
-pub(crate) use ingest::hash;
+pub(crate) use staging::{Publishing, hash};
+pub(crate) use upload::Sessions;
+pub use upload::{Upload, UploadInfo};
 
 use crate::StoreError;
 use crate::core::Core;
 use crate::leases::LeaseId;
 use crate::row::Row;
 use crate::schema::{Key, table};
-use naru_oci::Digest;
+use naru_oci::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is stored about a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +54,10 @@ impl Content {
         Content { core }
     }
 
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Whether a blob is there.
     pub fn has(&self, digest: &Digest) -> bool {
         self.core.journal.contains(&Key::blob(digest))
@@ -68,6 +77,8 @@ impl Content {
         match File::open(&path) {
             Ok(file) => Ok(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // It may have been collected since its row was seen.
+                self.path(digest)?;
                 Err(StoreError::LostBlob { digest: *digest })
             }
             Err(source) => Err(StoreError::io("open", &path)(source)),
@@ -110,7 +121,43 @@ impl Content {
 
     /// Begins to write a blob under a lease.
     pub fn ingest(&self, lease: &LeaseId) -> Result<Ingest, StoreError> {
-        Ingest::begin(&self.core, *lease)
+        Ingest::begin(&self.core, *lease, Algorithm::Sha256)
+    }
+
+    /// [`Content::ingest`] of a blob whose digest will be of another algorithm.
+    pub fn ingest_as(&self, lease: &LeaseId, algorithm: Algorithm) -> Result<Ingest, StoreError> {
+        Ingest::begin(&self.core, *lease, algorithm)
+    }
+
+    /// Begins an upload session of a repository, hashed by an algorithm as it arrives.
+    pub fn begin_upload(
+        &self,
+        repository: &str,
+        algorithm: Algorithm,
+    ) -> Result<Upload, StoreError> {
+        Upload::begin(&self.core, repository, algorithm)
+    }
+
+    /// Goes on with an upload session of a repository. Fails with `NoUpload` when there is none of this number, with
+    /// `UploadBusy` when somebody writes it now.
+    pub fn open_upload(&self, repository: &str, id: &str) -> Result<Upload, StoreError> {
+        Upload::open(&self.core, repository, id)
+    }
+
+    /// How many bytes of an upload session have arrived.
+    pub fn upload_size(&self, repository: &str, id: &str) -> Result<u64, StoreError> {
+        upload::size(&self.core, repository, id)
+    }
+
+    /// All upload sessions.
+    pub fn uploads(&self) -> Result<Vec<UploadInfo>, StoreError> {
+        upload::list(&self.core)
+    }
+
+    /// Ends upload sessions that nobody writes and that got nothing for so long; says how many they were, and how many bytes
+    /// they had.
+    pub fn sweep_uploads(&self, older_than: Duration) -> Result<(u64, u64), StoreError> {
+        upload::sweep(&self.core, older_than)
     }
 
     /// Goes on writing a blob whose digest is known, from where an earlier writer stopped, even before a restart.

@@ -2,6 +2,8 @@
 //!
 //! Acts: closes the store when the last handle goes: the writer finishes, then the lock is released.
 
+use crate::content::{Publishing, Sessions};
+use crate::gc::{Counters, References};
 use crate::journal::Journal;
 use crate::leases::Registry;
 use crate::schema::Layout;
@@ -23,6 +25,13 @@ pub(crate) struct Core {
     pub(crate) leases: Mutex<Registry>,
     /// Resumable blobs that somebody is writing.
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
+    /// Upload sessions of this process.
+    pub(crate) sessions: Sessions,
+    /// Blobs that are becoming visible now.
+    pub(crate) publishing: Publishing,
+    /// What manifests refer to.
+    pub(crate) references: References,
+    pub(crate) collections: Counters,
     pub(crate) layout: Layout,
     pub(crate) numbers: Arc<Numbers>,
     _lock: Lock,
@@ -57,6 +66,10 @@ impl Core {
             spares: Spares::new(&layout, &numbers),
             leases: Mutex::default(),
             partial: Mutex::default(),
+            sessions: Sessions::default(),
+            publishing: Publishing::default(),
+            references: References::default(),
+            collections: Counters::default(),
             layout,
             numbers,
             _lock: lock,

@@ -95,6 +95,18 @@ pub enum StoreError {
         /// Its digest.
         digest: Digest,
     },
+    /// There is no such upload session, or not in this repository.
+    #[error("no such upload: `{id}`")]
+    NoUpload {
+        /// Its number.
+        id: String,
+    },
+    /// Somebody else is writing the same upload session.
+    #[error("upload `{id}` is being written by somebody else")]
+    UploadBusy {
+        /// Its number.
+        id: String,
+    },
     /// The snapshot is not in the store.
     #[error("no such snapshot: `{chain}`")]
     NoSnapshot {
@@ -169,10 +181,13 @@ impl Failure for StoreError {
             StoreError::Closed => Kind::Unavailable,
             StoreError::Absent { .. }
             | StoreError::NoBlob { .. }
+            | StoreError::NoUpload { .. }
             | StoreError::NoSnapshot { .. } => Kind::NotFound,
             StoreError::Taken { .. } => Kind::AlreadyExists,
             StoreError::TooLarge { .. } | StoreError::Mismatch { .. } => Kind::InvalidInput,
-            StoreError::Busy { .. } | StoreError::Stale => Kind::Conflict,
+            StoreError::Busy { .. } | StoreError::UploadBusy { .. } | StoreError::Stale => {
+                Kind::Conflict
+            }
         }
     }
 

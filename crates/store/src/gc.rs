@@ -1,30 +1,69 @@
-//! Garbage collection: takes what no image, container, lease or repository holds.
+//! Garbage collection: takes what no image, container, lease or repository holds, while everything else goes on.
 //!
-//! Acts. It runs beside everything else. The leases stay locked from the mark to the removal of the files, so nothing
-//! can be found and held in between; and the rows are taken away only if no row that refers to others has changed
-//! since the mark, or the mark is made again.
+//! Acts. Nobody waits for a collection but who wants the very thing that is on its way out, and he for one flush.
+//!
+//! ```text
+//! begin ─▶ scan ─▶ mark ─▶ weigh ─▶ judge ─▶ [ rows of some go in one flush ─▶ their files ] … ─▶ end
+//! └── noted: what is held or named ───┘      └────────── rescued: what is held or named ───┘
+//! ```
+//!
+//! Why nothing is taken that somebody holds or will find:
+//!
+//! 1. *Roots.* From `begin` on, [`Watch`] hears of every hold (under the lock of the leases) and of what every changed row
+//!    names (under the lock of the rows, before it is visible). So the scan may read the tables in pieces, with pauses, while
+//!    they change: what it misses was noted, what is noted twice does no harm, and what was let go meanwhile stays until the
+//!    next collection. New blobs are not in the scan, or they are held: they are committed under a lease.
+//! 2. *What roots refer to.* Content never changes under its digest, so what was marked stays rightly marked. A manifest that
+//!    becomes visible meanwhile names its targets in the batch that makes it so ([`announce`]).
+//! 3. *Judgement.* What is unmarked is *weighed* first: what each of it refers to is read. So when the marking ends, what was
+//!    noted at the last moment is rescued with all that it refers to, in memory, under one lock and without reading anything.
+//!    There is no second mark and nothing to try again, however much is going on.
+//! 4. *Taking.* The rows go in slices, in order: nothing goes before what refers to it. The writer decides, thing by thing,
+//!    at the moment when the slice gets its place among all changes: what was held or named before stays, with what it refers
+//!    to (by the order, nothing of that is gone yet); changes that come later and rely on the thing are refused, for its row is
+//!    not there. From that moment until its file is gone, the thing is *going*, and who wants to hold it waits: then it is not
+//!    there, and may be brought anew.
+//! 5. *A crash* leaves files without rows, which are swept at the next open, or things whose referrers are gone, which the next
+//!    collection takes.
+//!
+//! What nobody holds when a collection begins and nobody touches while it runs is gone when it ends.
 
+mod condemned;
 mod mark;
+mod named;
+mod references;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use named::named;
+pub(crate) use references::{LARGEST_MANIFEST, References, announce};
+pub(crate) use watch::Watch;
 
 use crate::content::BlobRow;
 use crate::core::Core;
-use crate::images::{ImageRow, NameRow};
-use crate::journal::{Batch, Rows, decode, list_bytes};
-use crate::leases::{self, Held, LeaseRow};
+use crate::journal::{Batch, decode};
+use crate::leases::{self, Held};
 use crate::schema::{Key, table};
-use crate::snapshots::{ActiveRow, SnapshotRow};
-use crate::{Blob, Committed, Store, StoreError};
-use mark::mark;
+use crate::snapshots::SnapshotRow;
+use crate::{Blob, Committed, Content, Store, StoreError};
+use condemned::Condemned;
+use mark::Mark;
 use naru_kernel::failpoint;
-use naru_oci::{ChainId, Digest, ManifestOrIndex};
+use naru_oci::{ChainId, Digest};
+use references::Document;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Longer documents are no manifests.
-pub(crate) const LARGEST_MANIFEST: u64 = 4 << 20;
-/// How often a mark is made again because rows changed meanwhile.
-const PATIENCE: u32 = 50;
+/// How many rows are looked at under one lock.
+const PAGE: usize = 512;
+/// How many documents are read in one step.
+const STEP: usize = 64;
+/// How many things go in one flush.
+const SLICE: usize = 256;
 
 /// What a collection took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,216 +84,367 @@ impl Collected {
     }
 }
 
+/// What the collections of this process did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collections {
+    /// How many ended well.
+    pub runs: u64,
+    /// How many failed.
+    pub failures: u64,
+    /// Blobs that were taken.
+    pub blobs: u64,
+    /// Snapshots that were taken.
+    pub snapshots: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+/// The numbers behind [`Collections`], and whose turn it is.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    turn: Mutex<()>,
+    runs: AtomicU64,
+    failures: AtomicU64,
+    blobs: AtomicU64,
+    snapshots: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Counters {
+    fn count(&self, result: &Result<Collected, StoreError>) {
+        let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
+        match result {
+            Ok(collected) => {
+                add(&self.runs, 1);
+                add(&self.blobs, u64::try_from(collected.blobs.len()).unwrap_or(0));
+                add(&self.snapshots, u64::try_from(collected.snapshots.len()).unwrap_or(0));
+                add(&self.bytes, collected.bytes());
+            }
+            Err(_) => {
+                add(&self.failures, 1);
+            }
+        }
+    }
+}
+
 impl Store {
-    /// Removes everything that nobody holds.
+    /// Removes everything that nobody holds. Others go on meanwhile; a second collection waits for the first.
     pub fn collect(&self) -> Result<Collected, StoreError> {
-        collect(&self.core)
-    }
-}
-
-pub(crate) fn collect(core: &Arc<Core>) -> Result<Collected, StoreError> {
-    let mut registry = leases::registry(core);
-    let mut over = Batch::new();
-    for name in registry.expire(Instant::now()) {
-        over.remove(Key::lease(&name));
-    }
-    if !over.is_empty() {
-        core.journal.commit(over)?;
-    }
-    let held = registry.held();
-    let mut tries = 0;
-    let collected = loop {
-        let (rows, generation) = core.journal.snapshot();
-        let graph = Graph::read(core, &rows)?;
-        let marked = mark(graph.roots(&held), |node| graph.references(node));
-        let unreadable = graph.unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut collected =
-            Collected { unreadable: unreadable.into_iter().collect(), ..Collected::default() };
-        let mut batch = Batch::new();
-        batch.only_at(generation);
-        let mut numbers = Vec::new();
-        for (chain, row) in &graph.snapshots {
-            if !marked.contains(&Held::Snapshot(*chain)) {
-                batch.remove(Key::snapshot(chain));
-                numbers.push(row.number);
-                collected.snapshots.push(Committed {
-                    chain: *chain,
-                    parent: row.parent,
-                    size: row.size,
-                });
-            }
-        }
-        if collected.unreadable.is_empty() {
-            for (digest, row) in &graph.blobs {
-                if !marked.contains(&Held::Blob(*digest)) {
-                    batch.remove(Key::blob(digest));
-                    collected.blobs.push(Blob { digest: *digest, size: row.size });
-                }
-            }
-        }
-        if batch.is_empty() {
-            break collected;
-        }
-        failpoint::hit("gc.before-rows");
-        match core.journal.commit(batch) {
-            Ok(()) => {}
-            Err(StoreError::Stale) if tries < PATIENCE => {
-                tries += 1;
-                continue;
-            }
-            Err(error) => return Err(error),
-        }
-        failpoint::hit("gc.before-files");
-        for blob in &collected.blobs {
-            core.trash.discard(&core.layout.blob(&blob.digest))?;
-        }
-        for number in numbers {
-            core.trash.discard(&core.layout.snapshot(number))?;
-        }
-        break collected;
-    };
-    discard_partial(core, &held)?;
-    Ok(collected)
-}
-
-/// Takes the bytes of resumable blobs that nobody writes and no lease holds.
-fn discard_partial(core: &Core, held: &BTreeSet<Held>) -> Result<(), StoreError> {
-    let writing = core.partial.lock().unwrap_or_else(PoisonError::into_inner);
-    let directory = core.layout.ingests();
-    let entries = std::fs::read_dir(&directory).map_err(StoreError::io("read", &directory))?;
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let digest = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".part"))
-            .and_then(|name| name.replacen('-', ":", 1).parse::<Digest>().ok());
-        if let Some(digest) = digest
-            && !writing.contains(&digest)
-            && !held.contains(&Held::Blob(digest))
-        {
-            core.trash.discard(&entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// What refers to what, read from the rows and, for manifests, from the blobs.
-struct Graph<'a> {
-    core: &'a Core,
-    blobs: BTreeMap<Digest, BlobRow>,
-    snapshots: BTreeMap<ChainId, SnapshotRow>,
-    roots: BTreeSet<Held>,
-    /// Manifests that images need and that cannot be read.
-    unreadable: std::sync::Mutex<BTreeSet<Digest>>,
-    manifests: BTreeSet<Digest>,
-}
-
-impl<'a> Graph<'a> {
-    fn read(core: &'a Core, rows: &Rows) -> Result<Graph<'a>, StoreError> {
-        let mut graph = Graph {
-            core,
-            blobs: read(rows, table::BLOB)?,
-            snapshots: read(rows, table::SNAPSHOT)?,
-            roots: BTreeSet::new(),
-            unreadable: std::sync::Mutex::default(),
-            manifests: BTreeSet::new(),
+        let run = || {
+            let mut collection = Collection::begin(&self.core)?;
+            while collection.step()? {}
+            Ok(collection.finish())
         };
-        for (_, image) in read::<String, ImageRow>(rows, table::IMAGE)? {
-            graph.manifests.extend([image.manifest, image.target.digest]);
-            graph.roots.insert(Held::Blob(image.config));
-            graph.roots.extend(image.chain.map(Held::Snapshot));
-        }
-        for (_, name) in read::<String, NameRow>(rows, table::NAME)? {
-            graph.manifests.insert(name.target.digest);
-        }
-        for (_, active) in read::<String, ActiveRow>(rows, table::ACTIVE)? {
-            graph.roots.extend(active.parent.map(Held::Snapshot));
-        }
-        for (_, lease) in read::<String, LeaseRow>(rows, table::LEASE)? {
-            graph.roots.extend(lease.holds);
-        }
-        for (key, _) in list_bytes(rows, table::MEMBER) {
-            let digest = key.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok());
-            graph.roots.extend(digest.map(Held::Blob));
-        }
-        Ok(graph)
+        let result = run();
+        self.core.collections.count(&result);
+        result
     }
 
-    fn roots(&self, held: &BTreeSet<Held>) -> Vec<Held> {
-        let manifests = self.manifests.iter().copied().map(Held::Blob);
-        manifests.chain(self.roots.iter().copied()).chain(held.iter().copied()).collect()
+    /// What [`Store::collect`] would remove now.
+    pub fn collectable(&self) -> Result<Collected, StoreError> {
+        let mut collection = Collection::begin(&self.core)?;
+        while !matches!(collection.stage, Stage::Judge) {
+            collection.step()?;
+        }
+        let mut collected = collection.unreadable();
+        for thing in collection.unmarked() {
+            collection.record(&mut collected, &thing);
+        }
+        Ok(collected)
     }
 
-    fn references(&self, node: &Held) -> Vec<Held> {
-        match node {
-            Held::Snapshot(chain) => self
-                .snapshots
-                .get(chain)
-                .and_then(|row| row.parent)
-                .map(Held::Snapshot)
-                .into_iter()
-                .collect(),
-            Held::Blob(digest) => {
-                let Some(row) = self.blobs.get(digest) else {
-                    self.missed(digest);
-                    return Vec::new();
-                };
-                if row.size > LARGEST_MANIFEST {
-                    return Vec::new();
+    /// What the collections of this process did.
+    pub fn collections(&self) -> Collections {
+        let counters = &self.core.collections;
+        Collections {
+            runs: counters.runs.load(Ordering::Relaxed),
+            failures: counters.failures.load(Ordering::Relaxed),
+            blobs: counters.blobs.load(Ordering::Relaxed),
+            snapshots: counters.snapshots.load(Ordering::Relaxed),
+            bytes: counters.bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Content {
+    /// The blobs that a manifest or an index refers to, its subject included. None when it is not there, cannot be read, or
+    /// is something else.
+    pub fn references(&self, digest: &Digest) -> Result<Option<Arc<[Digest]>>, StoreError> {
+        Ok(match references::read(self.core(), digest)? {
+            Document::Manifest(targets) => Some(targets),
+            Document::Other | Document::Missing => None,
+        })
+    }
+}
+
+/// Where a collection is.
+#[derive(Debug)]
+enum Stage {
+    /// The tables that are still to be read, the next one last, and the key after which to go on.
+    Scan(Vec<&'static str>, Option<String>),
+    Mark,
+    /// What is unmarked and not yet read, and what the rest refers to.
+    Weigh(Vec<Held>, BTreeMap<Held, Vec<Held>>),
+    Judge,
+    /// What is still to be taken, the next one last.
+    Take(Vec<Held>),
+    Over,
+}
+
+/// A collection under way. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Collection<'a> {
+    core: &'a Core,
+    stage: Stage,
+    blobs: BTreeMap<Digest, u64>,
+    snapshots: BTreeMap<ChainId, SnapshotRow>,
+    mark: Mark,
+    /// What images need to be manifests.
+    manifests: BTreeSet<Digest>,
+    unreadable: BTreeSet<Digest>,
+    condemned: Condemned,
+    collected: Collected,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Drop for Collection<'_> {
+    fn drop(&mut self) {
+        self.core.journal.watch().end();
+    }
+}
+
+impl<'a> Collection<'a> {
+    fn begin(core: &'a Core) -> Result<Collection<'a>, StoreError> {
+        let turn = core.collections.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = Batch::new();
+        for name in leases::registry(core).expire(Instant::now()) {
+            over.remove(Key::lease(&name));
+        }
+        if !over.is_empty() {
+            core.journal.commit(over)?;
+        }
+        core.journal.watch().begin();
+        let mut tables = vec![table::BLOB, table::SNAPSHOT];
+        tables.extend(named::TABLES);
+        let mut mark = Mark::default();
+        // After `begin`, so that no hold is neither here nor noted.
+        mark.add(leases::registry(core).held());
+        Ok(Collection {
+            core,
+            stage: Stage::Scan(tables, None),
+            blobs: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            mark,
+            manifests: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            condemned: Condemned::default(),
+            collected: Collected::default(),
+            _turn: turn,
+        })
+    }
+
+    /// Does a little; says whether there is more to do.
+    fn step(&mut self) -> Result<bool, StoreError> {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Scan(tables, after) => self.scan(tables, after)?,
+            Stage::Mark => self.mark()?,
+            Stage::Weigh(open, weighed) => self.weigh(open, weighed)?,
+            Stage::Judge => {
+                let mut order = self.condemned.order();
+                order.reverse();
+                self.core.journal.watch().judge(std::mem::take(&mut self.condemned));
+                Stage::Take(order)
+            }
+            Stage::Take(order) => self.take(order)?,
+            Stage::Over => return Ok(false),
+        };
+        if matches!(self.stage, Stage::Over) {
+            self.discard_partial()?;
+        }
+        Ok(true)
+    }
+
+    fn finish(mut self) -> Collected {
+        let unreadable = self.unreadable().unreadable;
+        Collected { unreadable, ..std::mem::take(&mut self.collected) }
+    }
+
+    /// Reads one page of rows.
+    fn scan(
+        &mut self,
+        mut tables: Vec<&'static str>,
+        after: Option<String>,
+    ) -> Result<Stage, StoreError> {
+        let Some(table) = tables.last().copied() else { return Ok(Stage::Mark) };
+        let page = self.core.journal.page(table, after.as_deref(), PAGE);
+        let last = page.last().map(|(key, _)| key.clone());
+        for (name, bytes) in page {
+            let key = Key::new(table, &name);
+            match table {
+                table::BLOB => {
+                    if let Ok(digest) = name.parse() {
+                        self.blobs.insert(digest, decode::<BlobRow>(&key, &bytes)?.size);
+                    }
                 }
-                match std::fs::read(self.core.layout.blob(digest)) {
-                    Ok(bytes)
-                        if bytes.first() != Some(&b'{') && !self.manifests.contains(digest) =>
-                    {
-                        Vec::new()
+                table::SNAPSHOT => {
+                    if let Ok(chain) = name.parse() {
+                        self.snapshots.insert(chain, decode(&key, &bytes)?);
                     }
-                    Ok(bytes) => match ManifestOrIndex::parse(&bytes) {
-                        Ok(document) => targets(&document).into_iter().map(Held::Blob).collect(),
-                        Err(_) => {
-                            self.missed(digest);
-                            Vec::new()
-                        }
-                    },
-                    Err(_) => {
-                        self.missed(digest);
-                        Vec::new()
-                    }
+                }
+                _ => {
+                    let named = named(&key, &bytes)?;
+                    self.manifests.extend(named.manifests);
+                    self.mark.add(named.things);
+                }
+            }
+        }
+        if last.is_none() {
+            tables.pop();
+        }
+        Ok(Stage::Scan(tables, last))
+    }
+
+    /// Marks some of what is reached; when there is no more, and nothing was noted meanwhile, what is unmarked is weighed.
+    fn mark(&mut self) -> Result<Stage, StoreError> {
+        for _ in 0..STEP {
+            let Some(thing) = self.mark.next() else {
+                let noted = self.core.journal.watch().noted();
+                if !self.mark.add(noted) {
+                    let unmarked = self.unmarked();
+                    return Ok(Stage::Weigh(unmarked, BTreeMap::new()));
+                }
+                continue;
+            };
+            let targets = self.references(&thing)?;
+            self.mark.add(targets);
+        }
+        Ok(Stage::Mark)
+    }
+
+    /// What was there at the scan and is not marked. While manifests cannot be read, that is no blob.
+    fn unmarked(&self) -> Vec<Held> {
+        let blobs = self.blobs.keys().copied().map(Held::Blob);
+        let blobs = blobs.filter(|_| self.unreadable.is_empty());
+        let snapshots = self.snapshots.keys().copied().map(Held::Snapshot);
+        snapshots.chain(blobs).filter(|thing| !self.mark.is_marked(thing)).collect()
+    }
+
+    /// Reads what some of the unmarked refers to.
+    fn weigh(
+        &mut self,
+        mut open: Vec<Held>,
+        mut weighed: BTreeMap<Held, Vec<Held>>,
+    ) -> Result<Stage, StoreError> {
+        for _ in 0..STEP {
+            let Some(thing) = open.pop() else {
+                self.condemned = Condemned::new(weighed);
+                return Ok(Stage::Judge);
+            };
+            let targets = self.references(&thing)?;
+            weighed.insert(thing, targets);
+        }
+        Ok(Stage::Weigh(open, weighed))
+    }
+
+    fn references(&mut self, thing: &Held) -> Result<Vec<Held>, StoreError> {
+        let digest = match thing {
+            Held::Snapshot(chain) => {
+                let key = Key::snapshot(chain);
+                let row = self.core.journal.get::<SnapshotRow>(&key)?;
+                return Ok(row
+                    .and_then(|row| row.parent)
+                    .map(Held::Snapshot)
+                    .into_iter()
+                    .collect());
+            }
+            Held::Blob(digest) => digest,
+        };
+        match references::read(self.core, digest)? {
+            Document::Manifest(targets) => Ok(targets.iter().copied().map(Held::Blob).collect()),
+            Document::Other | Document::Missing => {
+                if self.manifests.contains(digest) {
+                    self.unreadable.insert(*digest);
+                }
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Takes the next slice: rows first, then files.
+    fn take(&mut self, mut order: Vec<Held>) -> Result<Stage, StoreError> {
+        let slice = order.split_off(order.len().saturating_sub(SLICE));
+        if slice.is_empty() {
+            return Ok(Stage::Over);
+        }
+        let watch = self.core.journal.watch();
+        let mut batch = Batch::new();
+        batch.take(slice.into_iter().rev());
+        failpoint::hit("gc.before-rows");
+        let taken = self.core.journal.commit(batch).and_then(|()| {
+            failpoint::hit("gc.before-files");
+            let going = watch.going();
+            let mut collected = std::mem::take(&mut self.collected);
+            for thing in &going {
+                self.record(&mut collected, thing);
+            }
+            self.collected = collected;
+            going.iter().try_for_each(|thing| self.discard(thing))
+        });
+        watch.let_go();
+        taken.map(|()| Stage::Take(order))
+    }
+
+    fn record(&self, collected: &mut Collected, thing: &Held) {
+        match thing {
+            Held::Blob(digest) => {
+                let size = self.blobs.get(digest).copied().unwrap_or(0);
+                collected.blobs.push(Blob { digest: *digest, size });
+            }
+            Held::Snapshot(chain) => {
+                if let Some(row) = self.snapshots.get(chain) {
+                    let (parent, size) = (row.parent, row.size);
+                    collected.snapshots.push(Committed { chain: *chain, parent, size });
                 }
             }
         }
     }
 
-    /// Notes a manifest that an image needs; anything else that is no manifest is fine.
-    fn missed(&self, digest: &Digest) {
-        if self.manifests.contains(digest) {
-            self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest);
+    fn discard(&self, thing: &Held) -> Result<(), StoreError> {
+        match thing {
+            Held::Blob(digest) => {
+                self.core.references.forget(digest);
+                self.core.trash.discard(&self.core.layout.blob(digest))
+            }
+            Held::Snapshot(chain) => match self.snapshots.get(chain) {
+                Some(row) => self.core.trash.discard(&self.core.layout.snapshot(row.number)),
+                None => Ok(()),
+            },
         }
     }
-}
 
-/// The blobs that a manifest or an index refers to.
-pub(crate) fn targets(document: &ManifestOrIndex) -> Vec<Digest> {
-    match document {
-        ManifestOrIndex::Manifest(manifest) => std::iter::once(manifest.config.digest)
-            .chain(manifest.layers.iter().map(|layer| layer.digest))
-            .chain(manifest.subject.iter().map(|subject| subject.digest))
-            .collect(),
-        ManifestOrIndex::Index(index) => {
-            index.manifests.iter().map(|manifest| manifest.digest).collect()
-        }
+    fn unreadable(&self) -> Collected {
+        Collected { unreadable: self.unreadable.iter().copied().collect(), ..Collected::default() }
     }
-}
 
-fn read<K: std::str::FromStr + Ord, T: crate::row::Row>(
-    rows: &Rows,
-    table: &str,
-) -> Result<BTreeMap<K, T>, StoreError> {
-    let mut map = BTreeMap::new();
-    for (key, bytes) in list_bytes(rows, table) {
-        let value = decode(&Key::new(table, &key), &bytes)?;
-        if let Ok(key) = key.parse() {
-            map.insert(key, value);
+    /// Takes the bytes of resumable blobs that nobody writes and no lease holds.
+    fn discard_partial(&self) -> Result<(), StoreError> {
+        let directory = self.core.layout.ingests();
+        let entries = std::fs::read_dir(&directory).map_err(StoreError::io("read", &directory))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let digest = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(".part"))
+                .and_then(|name| name.replacen('-', ":", 1).parse::<Digest>().ok());
+            let Some(digest) = digest else { continue };
+            // Nobody begins to write it while this is locked.
+            let writing = self.core.partial.lock().unwrap_or_else(PoisonError::into_inner);
+            if !writing.contains(&digest)
+                && !leases::registry(self.core).is_held(Held::Blob(digest))
+            {
+                self.core.trash.discard(&entry.path())?;
+            }
         }
+        Ok(())
     }
-    Ok(map)
 }

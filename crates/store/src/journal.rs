@@ -16,10 +16,13 @@
 
 mod writer;
 
+use crate::gc::{Watch, named};
+use crate::leases::Held;
 use crate::schema::{Key, Layout};
 use crate::ticket::{Answer, Ticket, ticket};
 use crate::{OpenError, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -34,10 +37,12 @@ pub(crate) type Bytes = Arc<[u8]>;
 pub(crate) type Rows = BTreeMap<Key, Bytes>;
 
 /// What a change relies on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Check {
     Present,
     Absent,
+    /// Present, and exactly these bytes.
+    Same(Bytes),
 }
 
 /// Changes that belong together: all of them happen, or none.
@@ -46,8 +51,10 @@ pub struct Batch {
     pub(crate) checks: Vec<(Key, Check)>,
     pub(crate) changes: Vec<(Key, Option<Bytes>)>,
     pub(crate) failed: Option<StoreError>,
-    /// Only if no referring row has changed since.
-    generation: Option<u64>,
+    /// What new blobs refer to.
+    names: Vec<Held>,
+    /// What the collector takes, as far as nobody holds it by then.
+    takes: Vec<Held>,
 }
 
 impl Batch {
@@ -58,16 +65,29 @@ impl Batch {
 
     /// Whether it would change nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.failed.is_none()
+        self.changes.is_empty() && self.takes.is_empty() && self.failed.is_none()
     }
 
     pub(crate) fn check(&mut self, key: Key, check: Check) {
         self.checks.push((key, check));
     }
 
-    /// The batch is refused as stale when a row that refers to others was changed after this generation.
-    pub(crate) fn only_at(&mut self, generation: u64) {
-        self.generation = Some(generation);
+    /// What the blobs of the batch refer to is wanted from now on.
+    pub(crate) fn names(&mut self, things: impl IntoIterator<Item = Held>) {
+        self.names.extend(things);
+    }
+
+    /// The rows of these go, as far as they are still condemned when the batch gets its place.
+    pub(crate) fn take(&mut self, things: impl IntoIterator<Item = Held>) {
+        self.takes.extend(things);
+    }
+
+    /// Everything that rows and blobs of the batch name.
+    fn named(&self) -> impl Iterator<Item = Held> {
+        let rows = self.changes.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        // A row of ours that cannot be read stops the next collection, at its scan.
+        let rows = rows.flat_map(|(key, value)| named(key, value).unwrap_or_default().things);
+        rows.chain(self.names.iter().copied())
     }
 
     pub(crate) fn put<T: crate::row::Row>(&mut self, key: Key, value: &T) {
@@ -113,8 +133,6 @@ struct Queue {
     volatile: BTreeMap<Key, Unwritten>,
     /// When the oldest volatile row must be written.
     due: Option<Instant>,
-    /// Counts changes of rows that refer to others.
-    generation: u64,
     /// Keys of the group that is being written.
     in_flight: BTreeSet<Key>,
     closing: bool,
@@ -125,6 +143,8 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     rows: RwLock<Rows>,
+    /// What the collector has to know of changes.
+    watch: Watch,
 }
 
 impl Shared {
@@ -170,6 +190,7 @@ impl Journal {
             queue: Mutex::default(),
             wake: Condvar::new(),
             rows: RwLock::new(rows),
+            watch: Watch::default(),
         });
         let writer = writer::Writer::new(Arc::clone(&shared), layout.clone(), database);
         let thread = std::thread::Builder::new()
@@ -231,9 +252,9 @@ impl Journal {
             return self.commit(batch);
         }
         let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
-        check(&batch.checks, |key| rows.contains_key(key))?;
-        if batch.changes.iter().any(|(key, _)| key.refers()) {
-            queue.generation += 1;
+        check(&batch.checks, |key| rows.get(key))?;
+        if self.shared.watch.is_on() {
+            self.shared.watch.note(batch.named());
         }
         for (key, value) in batch.changes {
             let only_here = match queue.volatile.get(&key) {
@@ -296,15 +317,58 @@ impl Journal {
             .collect()
     }
 
+    /// Visits the rows of a table whose keys start with `prefix`, in the order of the keys, from the one after
+    /// `prefix + after` on, until the visitor says `false`. It is given what follows the prefix. Other rows cost nothing.
+    pub(crate) fn scan(
+        &self,
+        table: &str,
+        prefix: &str,
+        after: Option<&str>,
+        mut visit: impl FnMut(&str, &Bytes) -> bool,
+    ) {
+        let start = Key::new(table, &format!("{prefix}{}", after.unwrap_or_default()));
+        let from = match after {
+            Some(_) => Bound::Excluded(start),
+            None => Bound::Included(start),
+        };
+        let prefix = format!("{}{prefix}", Key::prefix(table));
+        for (key, bytes) in self.shared.rows().range((from, Bound::Unbounded)) {
+            match key.as_str().strip_prefix(&prefix) {
+                Some(rest) if visit(rest, bytes) => {}
+                _ => return,
+            }
+        }
+    }
+
     /// All rows as they are now.
     pub(crate) fn all(&self) -> Rows {
         self.shared.rows().clone()
     }
 
-    /// All rows, and the generation that they are of.
-    pub(crate) fn snapshot(&self) -> (Rows, u64) {
-        let queue = self.shared.queue();
-        (self.shared.rows().clone(), queue.generation)
+    /// At most so many rows of a table, keys without the table, in the order of the keys, from the one after `after` on.
+    pub(crate) fn page(
+        &self,
+        table: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<(String, Bytes)> {
+        let prefix = Key::prefix(table);
+        let from = Key::new(table, after.unwrap_or_default());
+        let from = if after.is_some() { Bound::Excluded(from) } else { Bound::Included(from) };
+        self.shared
+            .rows()
+            .range((from, Bound::Unbounded))
+            .map_while(|(key, bytes)| {
+                let rest = key.as_str().strip_prefix(&prefix)?;
+                Some((rest.to_owned(), Arc::clone(bytes)))
+            })
+            .take(limit)
+            .collect()
+    }
+
+    /// What the collector has to know of changes.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.shared.watch
     }
 }
 
@@ -338,16 +402,21 @@ pub(crate) fn list_bytes(rows: &Rows, table: &str) -> Vec<(String, Bytes)> {
 }
 
 /// Whether everything that a change relies on holds.
-fn check(checks: &[(Key, Check)], present: impl Fn(&Key) -> bool) -> Result<(), StoreError> {
+fn check<'a>(
+    checks: &[(Key, Check)],
+    found: impl Fn(&Key) -> Option<&'a Bytes>,
+) -> Result<(), StoreError> {
     for (key, check) in checks {
         let (table, name) = key.parts();
         let table = table.strip_prefix(crate::schema::table::RECORD_PREFIX).unwrap_or(table);
-        match (check, present(key)) {
-            (Check::Present, true) | (Check::Absent, false) => {}
-            (Check::Present, false) => {
+        match (check, found(key)) {
+            (Check::Present, Some(_)) | (Check::Absent, None) => {}
+            (Check::Same(wanted), Some(bytes)) if wanted == bytes => {}
+            (Check::Same(_), Some(_)) => return Err(StoreError::Stale),
+            (Check::Present | Check::Same(_), None) => {
                 return Err(StoreError::Absent { table: table.to_owned(), key: name.to_owned() });
             }
-            (Check::Absent, true) => {
+            (Check::Absent, Some(_)) => {
                 return Err(StoreError::Taken { table: table.to_owned(), key: name.to_owned() });
             }
         }

@@ -29,6 +29,16 @@ pub enum Held {
     Snapshot(ChainId),
 }
 
+impl Held {
+    /// The key of its row.
+    pub(crate) fn key(&self) -> Key {
+        match self {
+            Held::Blob(digest) => Key::blob(digest),
+            Held::Snapshot(chain) => Key::snapshot(chain),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
     holds: BTreeSet<Held>,
@@ -37,8 +47,7 @@ struct Entry {
     kept: Option<(String, u64)>,
 }
 
-/// The leases of this process. Its lock is also what the collector holds while it takes rows away, so that nothing
-/// can be found and held between the mark and the sweep.
+/// The leases of this process.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     next: u64,
@@ -49,6 +58,11 @@ impl Registry {
     /// Everything that is held now.
     pub(crate) fn held(&self) -> BTreeSet<Held> {
         self.entries.values().flat_map(|entry| entry.holds.iter().copied()).collect()
+    }
+
+    /// Whether any lease holds a thing.
+    pub(crate) fn is_held(&self, thing: Held) -> bool {
+        self.entries.values().any(|entry| entry.holds.contains(&thing))
     }
 
     /// Whether a lease other than this one holds a thing.
@@ -198,19 +212,27 @@ pub(crate) fn registry(core: &Core) -> MutexGuard<'_, Registry> {
     core.leases.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds a thing; a kept lease's row goes into the batch.
+/// Holds a thing; a kept lease's row goes into the batch. When the collector is just removing the thing, this waits until it
+/// is gone.
 pub(crate) fn hold(
     core: &Core,
     lease: LeaseId,
     thing: Held,
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
-    let mut registry = registry(core);
-    let entry = registry.entries.get_mut(&lease).ok_or(StoreError::NoLease { lease: lease.0 })?;
-    if entry.holds.insert(thing)
-        && let Some((name, expires)) = &entry.kept
+    let watch = core.journal.watch();
     {
-        batch.put(Key::lease(name), &LeaseRow { expires: *expires, holds: entry.holds.clone() });
+        let mut registry = registry(core);
+        let entry =
+            registry.entries.get_mut(&lease).ok_or(StoreError::NoLease { lease: lease.0 })?;
+        if entry.holds.insert(thing)
+            && let Some((name, expires)) = &entry.kept
+        {
+            let row = LeaseRow { expires: *expires, holds: entry.holds.clone() };
+            batch.put(Key::lease(name), &row);
+        }
+        watch.note([thing]);
     }
+    watch.wait_for(&thing);
     Ok(())
 }

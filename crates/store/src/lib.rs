@@ -23,15 +23,15 @@ mod ticket;
 mod trash;
 mod verify;
 
-pub use content::{Blob, Content, Ingest};
+pub use content::{Blob, Content, Ingest, Upload, UploadInfo};
 pub use error::{DatabaseError, StoreError};
-pub use gc::Collected;
+pub use gc::{Collected, Collections};
 pub use images::{Image, ImageRecord, Images, ResolveError};
 pub use journal::Batch;
 pub use leases::{Held, Lease, LeaseId, Leases};
 pub use open::OpenError;
 pub use records::{Records, Table};
-pub use repositories::{Member, Repositories};
+pub use repositories::{Member, MemberKind, Repositories, Tagged};
 pub use row::{RowError, Upgrade};
 pub use schema::{STORE_NAME, STORE_VERSION};
 pub use snapshots::{

@@ -13,6 +13,8 @@
 //!     ingests/<n>               a blob being written; removed at open
 //!     ingests/<algorithm>-<hex>.part
 //!                               a blob being written that can be resumed; kept across restarts
+//!     ingests/upload-<uuid>-<scope>-<algorithm>.part
+//!                               an upload session of a repository (`scope` is a hash of its name), likewise
 //!   snapshots/
 //!     empty/                    the lower directory of containers without an image
 //!     pending/<n>/fs            a layer being unpacked; removed at open
@@ -28,7 +30,7 @@
 //!
 //! Truth is in the rows: a file without a row is not there, and is swept at the next open.
 
-use naru_oci::{ChainId, Digest, ImageId, Reference};
+use naru_oci::{Algorithm, ChainId, Digest, ImageId, Reference};
 use std::path::{Path, PathBuf};
 
 /// The version of the layout above; a store of a higher one is refused.
@@ -55,6 +57,8 @@ pub(crate) mod table {
     pub(crate) const MEMBER: &str = "member";
     /// Tags of repositories: `<repository>:<tag>`.
     pub(crate) const TAG: &str = "tag";
+    /// Manifests that are about another one: `<repository>@<digest of the subject>@<digest>`.
+    pub(crate) const REFERRER: &str = "referrer";
     /// Records of other crates: `record:<table>`.
     pub(crate) const RECORD_PREFIX: &str = "record:";
 }
@@ -100,6 +104,10 @@ impl Key {
         Key::new(table::TAG, &format!("{repository}:{tag}"))
     }
 
+    pub(crate) fn referrer(repository: &str, subject: &Digest, digest: &Digest) -> Key {
+        Key::new(table::REFERRER, &format!("{repository}@{subject}@{digest}"))
+    }
+
     pub(crate) fn record(table: &str, key: &str) -> Key {
         Key::new(&format!("{}{table}", table::RECORD_PREFIX), key)
     }
@@ -112,12 +120,6 @@ impl Key {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Key> {
         let text = std::str::from_utf8(bytes).ok()?;
         text.contains('/').then(|| Key(text.to_owned()))
-    }
-
-    /// Whether rows of this table keep others from the collector.
-    pub(crate) fn refers(&self) -> bool {
-        use table::{ACTIVE, IMAGE, LEASE, MEMBER, NAME, SNAPSHOT};
-        matches!(self.parts().0, IMAGE | NAME | ACTIVE | LEASE | MEMBER | SNAPSHOT)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -188,6 +190,10 @@ impl Layout {
 
     pub(crate) fn partial(&self, digest: &Digest) -> PathBuf {
         self.ingests().join(format!("{}-{}.part", digest.algorithm().as_str(), digest.hex()))
+    }
+
+    pub(crate) fn upload(&self, id: &str, scope: &str, algorithm: Algorithm) -> PathBuf {
+        self.ingests().join(format!("upload-{id}-{scope}-{}.part", algorithm.as_str()))
     }
 
     pub(crate) fn snapshots(&self) -> PathBuf {

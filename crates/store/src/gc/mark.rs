@@ -3,16 +3,33 @@
 use crate::leases::Held;
 use std::collections::BTreeSet;
 
-/// Everything that the roots refer to, directly or not, the roots included.
-pub(super) fn mark(roots: Vec<Held>, references: impl Fn(&Held) -> Vec<Held>) -> BTreeSet<Held> {
-    let mut marked = BTreeSet::new();
-    let mut open = roots;
-    while let Some(node) = open.pop() {
-        if marked.insert(node) {
-            open.extend(references(&node));
+/// Everything that was reached, and what of it was not yet looked into.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    marked: BTreeSet<Held>,
+    open: Vec<Held>,
+}
+
+impl Mark {
+    /// Marks these; says whether any of them is new.
+    pub(super) fn add(&mut self, things: impl IntoIterator<Item = Held>) -> bool {
+        let before = self.open.len();
+        for thing in things {
+            if self.marked.insert(thing) {
+                self.open.push(thing);
+            }
         }
+        self.open.len() > before
     }
-    marked
+
+    /// The next thing whose references are to be added.
+    pub(super) fn next(&mut self) -> Option<Held> {
+        self.open.pop()
+    }
+
+    pub(super) fn is_marked(&self, thing: &Held) -> bool {
+        self.marked.contains(thing)
+    }
 }
 
 #[cfg(test)]
@@ -52,10 +69,12 @@ mod tests {
             for (from, to) in &edges {
                 graph.entry(node(*from)).or_default().push(node(*to));
             }
-            let marked = mark(roots.iter().copied().map(node).collect(), |at| {
-                graph.get(at).cloned().unwrap_or_default()
-            });
-            prop_assert_eq!(marked, reachable(&roots, &edges));
+            let mut mark = Mark::default();
+            mark.add(roots.iter().copied().map(node));
+            while let Some(at) = mark.next() {
+                mark.add(graph.get(&at).cloned().unwrap_or_default());
+            }
+            prop_assert_eq!(mark.marked, reachable(&roots, &edges));
         }
     }
 }

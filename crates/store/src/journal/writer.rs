@@ -4,6 +4,8 @@
 
 use super::{Bytes, Job, Queue, Rows, Shared, Unwritten, check};
 use crate::error::DatabaseError;
+use crate::gc::{Watch, named};
+use crate::leases::Held;
 use crate::mirror;
 use crate::schema::{Key, Layout};
 use crate::{OpenError, StoreError};
@@ -337,7 +339,7 @@ impl Writer {
             group.take_volatile(&mut queue);
         }
         for job in std::mem::take(&mut queue.jobs) {
-            group.take(job, &self.shared.rows(), queue.generation);
+            group.take(job, &self.shared.rows(), &self.shared.watch);
         }
         for key in group.overlay.keys() {
             // What is durable now is no longer volatile.
@@ -355,14 +357,15 @@ impl Writer {
         let mut queue = self.shared.queue();
         if result.is_ok() {
             let mut rows = self.shared.rows.write().unwrap_or_else(PoisonError::into_inner);
+            if self.shared.watch.is_on() {
+                // The collection may have begun after the group was taken, and may have read these rows already.
+                self.shared.watch.note(group.named());
+            }
             for (key, value) in &group.overlay {
                 match value {
                     Some(bytes) => rows.insert(key.clone(), Arc::clone(bytes)),
                     None => rows.remove(key),
                 };
-            }
-            if group.overlay.keys().any(Key::refers) {
-                queue.generation += 1;
             }
         }
         queue.in_flight.clear();
@@ -451,6 +454,8 @@ impl Writer {
 #[derive(Debug, Default)]
 struct Group {
     overlay: Overlay,
+    /// What new blobs refer to.
+    names: Vec<Held>,
     answers: Vec<crate::ticket::Answer>,
 }
 
@@ -462,23 +467,32 @@ impl Group {
         queue.due = None;
     }
 
-    fn take(&mut self, job: Job, rows: &Rows, generation: u64) {
-        let present = |key: &Key| match self.overlay.get(key) {
-            Some(value) => value.is_some(),
-            None => rows.contains_key(key),
+    /// Everything that the group's rows and blobs name.
+    fn named(&self) -> impl Iterator<Item = Held> {
+        let rows = self.overlay.iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+        let rows = rows.flat_map(|(key, value)| named(key, value).unwrap_or_default().things);
+        rows.chain(self.names.iter().copied())
+    }
+
+    fn take(&mut self, job: Job, rows: &Rows, watch: &Watch) {
+        let found = |key: &Key| match self.overlay.get(key) {
+            Some(value) => value.as_ref(),
+            None => rows.get(key),
         };
-        if let Err(error) = check(&job.batch.checks, present) {
+        if let Err(error) = check(&job.batch.checks, found) {
             job.answer.send(Err(error));
             return;
         }
-        let stale = job
-            .batch
-            .generation
-            .is_some_and(|at| at != generation || self.overlay.keys().any(Key::refers));
-        if stale {
-            job.answer.send(Err(StoreError::Stale));
-            return;
+        if watch.is_on() {
+            // Before it is visible: what is taken after this change, in the same flush, must leave what it names.
+            watch.note(job.batch.named());
         }
+        for thing in job.batch.takes {
+            if watch.take(&thing) {
+                self.overlay.insert(thing.key(), None);
+            }
+        }
+        self.names.extend(job.batch.names);
         self.overlay.extend(job.batch.changes);
         self.answers.push(job.answer);
     }

@@ -408,18 +408,22 @@ fn members_of_repositories_are_held() {
     let blob = store.content.put(lease.id(), b"member").unwrap();
     let target = Descriptor::new(media_type::OCI_MANIFEST, blob.digest, blob.size);
     let mut batch = Batch::new();
-    batch.put_member("a/b", &blob.digest, Member::Manifest);
+    let member = Member::manifest(media_type::OCI_MANIFEST, blob.size);
+    batch.put_member("a/b", &blob.digest, &member);
     batch.put_tag("a/b", "1", &target);
     store.commit(batch).unwrap();
     let mut batch = Batch::new();
-    batch.put_member("a/b", &Digest::of(b"?"), Member::Blob);
+    batch.put_member("a/b", &Digest::of(b"?"), &Member::blob(1));
     assert!(matches!(store.commit(batch), Err(StoreError::Absent { .. })));
     drop(lease);
     store.collect().unwrap();
     assert!(store.content.has(&blob.digest));
     assert_eq!(store.repositories.tags("a/b"), ["1"]);
     assert_eq!(store.repositories.tag("a/b", "1").unwrap(), Some(target));
-    assert_eq!(store.repositories.members("a/b").unwrap(), [(blob.digest, Member::Manifest)]);
+    let members = store.repositories.members("a/b").unwrap();
+    assert_eq!(members.len(), 1);
+    assert_eq!((members[0].0, members[0].1.kind), (blob.digest, MemberKind::Manifest));
+    assert!(members[0].1.added > 0);
     assert_eq!(store.repositories.member("c", &blob.digest).unwrap(), None);
 }
 

@@ -115,7 +115,9 @@ impl Freshness {
             Freshness::Stale { upstream, age } => vec![
                 "110 - \"Response is Stale\"".to_owned(),
                 "111 - \"Revalidation Failed\"".to_owned(),
-                format!("299 - \"the upstream {upstream} is away: this is what it said {age} s ago\""),
+                format!(
+                    "299 - \"the upstream {upstream} is away: this is what it said {age} s ago\""
+                ),
             ],
         }
     }
@@ -223,7 +225,11 @@ impl Cache {
 
     /// A manifest by tag or digest, for GET and HEAD alike: whoever asks for the head takes the rest next. When this is back, the
     /// manifest is in the store and a member of [`Place::repository`].
-    pub async fn manifest(&self, place: &Place, reference: &str) -> Result<CachedManifest, CacheError> {
+    pub async fn manifest(
+        &self,
+        place: &Place,
+        reference: &str,
+    ) -> Result<CachedManifest, CacheError> {
         self.shared.manifest(place, reference).await
     }
 
@@ -246,7 +252,9 @@ impl Cache {
             Kind::Forbidden,
             format!("`{}` is a cache of `{name}`; nothing can be pushed to it", place.repository),
         )
-        .with_hint(format!("push to `{name}` itself, or to a repository that is this registry's own"))
+        .with_hint(format!(
+            "push to `{name}` itself, or to a repository that is this registry's own"
+        ))
     }
 
     /// Lets content go that is beyond the bounds of the configuration. Also done when content comes.
@@ -319,7 +327,11 @@ impl Shared {
                     return Err(error);
                 }
                 figures::count(&source.counters.stale);
-                tracing::warn!(upstream = source.name, repository = place.repository, "the upstream is away: listing the tags that are known");
+                tracing::warn!(
+                    upstream = source.name,
+                    repository = place.repository,
+                    "the upstream is away: listing the tags that are known"
+                );
                 Ok((tags, Freshness::Stale { upstream: source.name.clone(), age }))
             }
             Err(error) => Err(error),

@@ -55,16 +55,16 @@ impl Shared {
                     return Ok(CachedBlob::Stored { size });
                 }
             }
-            let (flow, is_ours) = self.board(&source, place, digest);
-            if !is_ours && !proven {
+            let mut reader = self.board(&source, place, digest);
+            let is_same = reader.repository() == repository;
+            if !is_same && !proven {
                 self.prove(&source, place, digest).await?;
                 proven = true;
             }
             count(&source.counters.misses);
-            let mut reader = flow;
             match reader.opened().await {
                 Ok(()) => {
-                    if !is_ours {
+                    if !is_same {
                         self.adopt_later(place, digest);
                     }
                     return Ok(CachedBlob::Coming(reader));
@@ -81,28 +81,28 @@ impl Shared {
         }
     }
 
-    /// A reader of the fetch that is on its way, or of one that begins now; says whether it does.
-    fn board(
-        self: &Arc<Self>,
-        source: &Arc<Source>,
-        place: &Place,
-        digest: &Digest,
-    ) -> (BlobReader, bool) {
+    /// A reader of the fetch that is on its way, or of one that begins now.
+    fn board(self: &Arc<Self>, source: &Arc<Source>, place: &Place, digest: &Digest) -> BlobReader {
         let mut flows = self.flows();
         if let Some(flow) = flows.get(digest) {
-            return (flow.read(), false);
+            return flow.read();
         }
-        let flow = Arc::new(Flow::new());
+        let flow = Arc::new(Flow::new(&place.repository));
         let reader = flow.read();
         flows.insert(*digest, Arc::clone(&flow));
         let (shared, source, place, digest) =
             (Arc::clone(self), Arc::clone(source), place.clone(), *digest);
         tokio::spawn(async move { shared.bring(source, place, digest, flow).await });
-        (reader, true)
+        reader
     }
 
     /// Whether the upstream gives this blob out through this repository; nothing of it is read.
-    async fn prove(&self, source: &Source, place: &Place, digest: &Digest) -> Result<(), CacheError> {
+    async fn prove(
+        &self,
+        source: &Source,
+        place: &Place,
+        digest: &Digest,
+    ) -> Result<(), CacheError> {
         source.blob(&place.remote, digest, 0).await.map(drop)
     }
 
@@ -158,7 +158,11 @@ impl Shared {
         });
     }
 
-    async fn prefetch_image(self: &Arc<Self>, place: &Place, digest: &Digest) -> Result<(), CacheError> {
+    async fn prefetch_image(
+        self: &Arc<Self>,
+        place: &Place,
+        digest: &Digest,
+    ) -> Result<(), CacheError> {
         let manifest = Box::pin(self.manifest(place, &digest.to_string())).await?;
         if !media_type::is_manifest(&manifest.descriptor.media_type) {
             return Ok(());

@@ -178,13 +178,18 @@ impl Fetch<'_> {
         if let (Some(total), Some(promised)) = (total, self.promised)
             && total != promised
         {
-            let what = format!("says that blob {} has {total} bytes; its manifest says {promised}", self.digest);
+            let what = format!(
+                "says that blob {} has {total} bytes; its manifest says {promised}",
+                self.digest
+            );
             return Ok((ingest, Err(Broken::Wrong(self.source.lied(what)))));
         }
         let known = total.or(self.promised);
         let longest = known.unwrap_or(LARGEST_BLOB);
         if longest > LARGEST_BLOB {
-            let what = format!("has a blob of {longest} bytes, more than the {LARGEST_BLOB} that are cached");
+            let what = format!(
+                "has a blob of {longest} bytes, more than the {LARGEST_BLOB} that are cached"
+            );
             return Ok((ingest, Err(Broken::Wrong(self.source.lied(what)))));
         }
         self.flow.update(|progress| {
@@ -198,16 +203,22 @@ impl Fetch<'_> {
             };
             let first = match next {
                 Ok(None) if known.is_some_and(|known| ingest.offset() < known) => {
-                    let what = format!("the upstream `{}` ended in the middle of a blob", self.source.name);
+                    let what = format!(
+                        "the upstream `{}` ended in the middle of a blob",
+                        self.source.name
+                    );
                     let error = CacheError::new(Kind::Unavailable, what);
                     return Ok((ingest, Err(Broken::Passing(self.source.failed(error)))));
                 }
                 Ok(None) => return Ok((ingest, Ok(()))),
                 Ok(Some(Ok(bytes))) => bytes,
-                Ok(Some(Err(fault))) => return Ok((ingest, Err(Broken::Passing(self.dropped(&fault))))),
+                Ok(Some(Err(fault))) => {
+                    return Ok((ingest, Err(Broken::Passing(self.dropped(&fault)))));
+                }
                 Err(_) => {
                     let seconds = self.shared.pace.stall.as_secs();
-                    let what = format!("the upstream `{}` sent nothing for {seconds} s", self.source.name);
+                    let what =
+                        format!("the upstream `{}` sent nothing for {seconds} s", self.source.name);
                     let error = CacheError::new(Kind::Unavailable, what);
                     return Ok((ingest, Err(Broken::Passing(self.source.failed(error)))));
                 }
@@ -231,7 +242,8 @@ impl Fetch<'_> {
             }
             let came = u64::try_from(size).unwrap_or(u64::MAX);
             if ingest.offset().saturating_add(came) > longest {
-                let what = format!("gave more than the {longest} bytes that blob {} has", self.digest);
+                let what =
+                    format!("gave more than the {longest} bytes that blob {} has", self.digest);
                 return Ok((ingest, Err(Broken::Wrong(self.source.lied(what)))));
             }
             self.source.counters.bytes.fetch_add(came, Ordering::Relaxed);
@@ -258,7 +270,9 @@ impl Fetch<'_> {
     async fn finish(&self, ingest: Ingest) -> Result<(), CacheError> {
         let found = ingest.digest();
         if found != self.digest {
-            let error = self.source.lied(format!("gave bytes with the digest {found} as blob {}", self.digest));
+            let error = self
+                .source
+                .lied(format!("gave bytes with the digest {found} as blob {}", self.digest));
             blocking(move || Ok(ingest.discard())).await?;
             return Err(error);
         }

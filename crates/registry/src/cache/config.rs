@@ -124,7 +124,9 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
     match NumberOrText::deserialize(deserializer) {
         Ok(NumberOrText::Number(bytes)) => Ok(Some(bytes)),
         Ok(NumberOrText::Text(text)) => parse_size(&text).map(Some).ok_or_else(|| {
-            D::Error::custom(format!("`{text}` is no size: write bytes, or a number with k, m, g or t"))
+            D::Error::custom(format!(
+                "`{text}` is no size: write bytes, or a number with k, m, g or t"
+            ))
         }),
         Err(_) => Err(D::Error::custom("write a size as bytes, or as in `20g`")),
     }
@@ -143,7 +145,9 @@ fn is_path(text: &str) -> bool {
 fn is_part(part: &str) -> bool {
     let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let inside = |byte: u8| alphanumeric(byte) || b"._-".contains(&byte);
-    let (Some(first), Some(last)) = (part.bytes().next(), part.bytes().last()) else { return false };
+    let (Some(first), Some(last)) = (part.bytes().next(), part.bytes().last()) else {
+        return false;
+    };
     alphanumeric(first)
         && alphanumeric(last)
         && part.bytes().all(inside)
@@ -182,7 +186,9 @@ impl UpstreamConfig {
         let wrong = |why: &str| {
             let url = self.url.as_deref().unwrap_or(&self.name);
             Fault::invalid(format!("`{url}` is no address of the upstream `{}`: {why}", self.name))
-                .with_hint("write https://HOST[:PORT][/PATH], or http:// for a registry without TLS")
+                .with_hint(
+                    "write https://HOST[:PORT][/PATH], or http:// for a registry without TLS",
+                )
         };
         let Some(url) = &self.url else { return Ok((false, self.name.clone(), String::new())) };
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
@@ -200,7 +206,9 @@ impl UpstreamConfig {
             return Err(wrong("it has no host"));
         }
         if !path.is_empty() && (!is_path(path) || path == "v2" || path.starts_with("v2/")) {
-            return Err(wrong("its path is not the beginning of a repository's name (without `v2`)"));
+            return Err(wrong(
+                "its path is not the beginning of a repository's name (without `v2`)",
+            ));
         }
         Ok((is_plain, host.to_owned(), path.to_owned()))
     }
@@ -294,7 +302,10 @@ mod tests {
             (r#"{"upstreams":[{"name":"a"},{"name":"a","prefix":"b"}]}"#, "the name `a`"),
             (r#"{"upstreams":[{"name":"a"},{"name":"b","prefix":"a"}]}"#, "the prefix `a`"),
             (r#"{"upstreams":[{"name":"a","ttl":"1w"}]}"#, "`1w` is no span of time"),
-            (r#"{"upstreams":[{"name":"a","ttl":"2h","max-stale":"1h"}]}"#, "shorter than its `ttl`"),
+            (
+                r#"{"upstreams":[{"name":"a","ttl":"2h","max-stale":"1h"}]}"#,
+                "shorter than its `ttl`",
+            ),
             (r#"{"upstreams":[{"name":"a","platforms":["amd64"]}]}"#, "`amd64` is not a platform"),
             (r#"{"upstreams":[{"name":"a"}],"local":["a"]}"#, "`a` cannot be both"),
             (r#"{"max-size":"many"}"#, "`many` is no size"),
@@ -307,7 +318,9 @@ mod tests {
 
     #[test]
     fn spans_and_sizes_have_units() {
-        for (text, expected) in [("0s", Some(0)), ("90s", Some(90)), ("7D", Some(7 * DAY)), ("5", None)] {
+        for (text, expected) in
+            [("0s", Some(0)), ("90s", Some(90)), ("7D", Some(7 * DAY)), ("5", None)]
+        {
             assert_eq!(parse_duration(text), expected, "{text}");
         }
         for (text, expected) in [

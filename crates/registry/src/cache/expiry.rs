@@ -38,7 +38,12 @@ struct Entry {
 
 /// Pure: which entries go, and how many bytes are left. A blob in several repositories is on disk once and was used when any of
 /// them used it.
-fn plan(entries: &[Entry], now: u64, max_size: Option<u64>, max_age: Option<u64>) -> (Vec<usize>, u64) {
+fn plan(
+    entries: &[Entry],
+    now: u64,
+    max_size: Option<u64>,
+    max_age: Option<u64>,
+) -> (Vec<usize>, u64) {
     let mut blobs: BTreeMap<Digest, (u64, u64)> = BTreeMap::new();
     for entry in entries {
         let (used, size) = blobs.entry(entry.digest).or_default();
@@ -76,7 +81,12 @@ impl Shared {
         tokio::spawn(async move {
             match shared.expire().await {
                 Ok(expired) if expired.members > 0 => {
-                    tracing::info!(members = expired.members, bytes = expired.bytes, kept = expired.kept, "cached content has expired");
+                    tracing::info!(
+                        members = expired.members,
+                        bytes = expired.bytes,
+                        kept = expired.kept,
+                        "cached content has expired"
+                    );
                 }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "cannot let cached content expire"),
@@ -145,8 +155,12 @@ mod tests {
 
     #[test]
     fn the_least_used_goes_first_and_shared_blobs_count_once() {
-        let entries =
-            [entry("a", 1, 10, 100), entry("b", 1, 10, 400), entry("a", 2, 20, 200), entry("a", 3, 30, 300)];
+        let entries = [
+            entry("a", 1, 10, 100),
+            entry("b", 1, 10, 400),
+            entry("a", 2, 20, 200),
+            entry("a", 3, 30, 300),
+        ];
         for (max_size, max_age, gone, kept) in [
             (None, None, vec![], 60),
             (Some(60), None, vec![], 60),
@@ -156,7 +170,11 @@ mod tests {
             (None, Some(250), vec![2], 40),
             (Some(10), Some(1000), vec![2, 3], 10),
         ] {
-            assert_eq!(plan(&entries, 500, max_size, max_age), (gone, kept), "{max_size:?} {max_age:?}");
+            assert_eq!(
+                plan(&entries, 500, max_size, max_age),
+                (gone, kept),
+                "{max_size:?} {max_age:?}"
+            );
         }
     }
 

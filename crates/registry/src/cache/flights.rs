@@ -86,7 +86,8 @@ mod tests {
 
     #[tokio::test]
     async fn many_who_ask_at_once_share_one_run_and_the_next_begins_another() {
-        let (flights, runs) = (Arc::new(Flights::<usize>::default()), Arc::new(AtomicUsize::new(0)));
+        let (flights, runs) =
+            (Arc::new(Flights::<usize>::default()), Arc::new(AtomicUsize::new(0)));
         let go = Arc::new(Notify::new());
         let ask = || {
             let (flights, runs, go) = (Arc::clone(&flights), Arc::clone(&runs), Arc::clone(&go));

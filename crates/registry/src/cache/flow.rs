@@ -46,15 +46,22 @@ pub(super) enum Phase {
 /// The one fetch of a blob.
 #[derive(Debug)]
 pub(super) struct Flow {
+    /// The repository through which the upstream is asked.
+    repository: String,
     progress: watch::Sender<Progress>,
     readers: watch::Sender<usize>,
     landed: watch::Sender<bool>,
 }
 
 impl Flow {
-    pub(super) fn new() -> Flow {
+    pub(super) fn new(repository: &str) -> Flow {
         let progress = Progress { phase: Phase::Opening, file: None, offset: 0, total: None };
-        Flow { progress: watch::Sender::new(progress), readers: watch::Sender::new(0), landed: watch::Sender::new(false) }
+        Flow {
+            repository: repository.to_owned(),
+            progress: watch::Sender::new(progress),
+            readers: watch::Sender::new(0),
+            landed: watch::Sender::new(false),
+        }
     }
 
     /// The fetch has ended, and what it brought is stored if it ever will be.
@@ -112,6 +119,11 @@ fn broken() -> CacheError {
 }
 
 impl BlobReader {
+    /// The repository through which the upstream was asked.
+    pub(super) fn repository(&self) -> &str {
+        &self.flow.repository
+    }
+
     /// Waits for the upstream's answer.
     pub(super) async fn opened(&mut self) -> Result<(), CacheError> {
         let progress = self
@@ -128,7 +140,8 @@ impl BlobReader {
 
     /// Waits for the end.
     pub(super) async fn finished(&mut self) -> Result<(), CacheError> {
-        let done = |progress: &Progress| matches!(progress.phase, Phase::Verified | Phase::Failed(_));
+        let done =
+            |progress: &Progress| matches!(progress.phase, Phase::Verified | Phase::Failed(_));
         match &self.progress.wait_for(done).await.map_err(|_closed| broken())?.phase {
             Phase::Failed(error) => Err(error.clone()),
             _ => Ok(()),
@@ -141,7 +154,11 @@ impl BlobReader {
     }
 
     /// Its bytes from `start` on, up to and without `end`, or to the blob's end. A client that goes away drops the stream.
-    pub fn stream(self, start: u64, end: Option<u64>) -> impl Stream<Item = Result<Bytes, CacheError>> + Send {
+    pub fn stream(
+        self,
+        start: u64,
+        end: Option<u64>,
+    ) -> impl Stream<Item = Result<Bytes, CacheError>> + Send {
         let end = end.or(self.total).unwrap_or(u64::MAX);
         unfold(Some((self, start)), move |state| async move {
             let (mut reader, at) = state?;
@@ -174,7 +191,10 @@ impl BlobReader {
                 return blocking(move || {
                     let mut buffer = vec![0; length];
                     file.read_exact_at(&mut buffer, at).map_err(|error| {
-                        CacheError::new(Kind::Internal, format!("cannot read a blob that comes: {error}"))
+                        CacheError::new(
+                            Kind::Internal,
+                            format!("cannot read a blob that comes: {error}"),
+                        )
                     })?;
                     Ok(Some(buffer.into()))
                 })

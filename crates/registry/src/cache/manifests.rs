@@ -45,10 +45,16 @@ pub(super) type Missing = BTreeMap<String, u64>;
 
 impl Shared {
     /// What is known of a reference, and what it means here.
-    fn known(&self, place: &Place, reference: &str) -> Result<(Known, Option<Descriptor>), CacheError> {
+    fn known(
+        &self,
+        place: &Place,
+        reference: &str,
+    ) -> Result<(Known, Option<Descriptor>), CacheError> {
         let repository = &place.repository;
         let here = match reference.parse::<Digest>() {
-            Ok(digest) => self.descriptor(repository, &digest)?.map(|found| (Known::Content, found)),
+            Ok(digest) => {
+                self.descriptor(repository, &digest)?.map(|found| (Known::Content, found))
+            }
             Err(_) => match self.store.repositories.tag(repository, reference)? {
                 // A tag whose manifest went is as good as none.
                 Some(target) => self.descriptor(repository, &target.digest)?.map(|found| {
@@ -98,8 +104,7 @@ impl Shared {
                 return Err(CacheError::missing(&place.repository, reference));
             }
             _ => {
-                let (shared, place, name) =
-                    (Arc::clone(self), place.clone(), reference.to_owned());
+                let (shared, place, name) = (Arc::clone(self), place.clone(), reference.to_owned());
                 let key = key(&place.repository, reference);
                 let renew = || async move { shared.renew(&place, &name).await };
                 self.manifests.join(key, renew).await?
@@ -159,7 +164,11 @@ impl Shared {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => {
                     // Gone between the two requests is trouble of the upstream, not an answer about the tag.
-                    let heard = if error.kind() == Kind::NotFound { Heard::Nothing } else { heard_of(&error) };
+                    let heard = if error.kind() == Kind::NotFound {
+                        Heard::Nothing
+                    } else {
+                        heard_of(&error)
+                    };
                     then = conclude(self.now(), checked, heard, &source.policy);
                     answer = Err(error);
                 }
@@ -215,9 +224,11 @@ impl Shared {
         let manifest = source.manifest(&place.remote, wanted, false).await?;
         let document = verify(wanted, &manifest)
             .map_err(|what| source.lied(format!("{what} for `{}:{reference}`", place.remote)))?;
-        let descriptor = Descriptor::new(document_type(&document, &manifest), manifest.digest, manifest.size);
+        let descriptor =
+            Descriptor::new(document_type(&document, &manifest), manifest.digest, manifest.size);
         let tag = reference.parse::<Digest>().is_err().then(|| reference.to_owned());
-        let (shared, repository, stored) = (Arc::clone(self), place.repository.clone(), descriptor.clone());
+        let (shared, repository, stored) =
+            (Arc::clone(self), place.repository.clone(), descriptor.clone());
         let named = named(&document);
         let member = member(&document, &descriptor);
         let bytes = manifest.bytes.unwrap_or_default();
@@ -253,18 +264,15 @@ impl Shared {
         Ok(CachedManifest::fresh(descriptor))
     }
 
-    fn stale(
-        &self,
-        source: &Source,
-        place: &Place,
-        tag: &str,
-        here: Descriptor,
-    ) -> CachedManifest {
+    fn stale(&self, source: &Source, place: &Place, tag: &str, here: Descriptor) -> CachedManifest {
         count(&source.counters.stale);
         let checked = self.rows.checked(&place.repository, tag).map_or(0, |row| row.checked);
         let age = self.now().saturating_sub(checked);
         tracing::warn!(
-            upstream = source.name, repository = place.repository, tag, age,
+            upstream = source.name,
+            repository = place.repository,
+            tag,
+            age,
             "the upstream is away: serving what it said {age} s ago"
         );
         CachedManifest {
@@ -285,18 +293,24 @@ impl Shared {
     pub(super) fn is_missing(&self, source: &Source, repository: &str, reference: &str) -> bool {
         let since = self.missing().get(&key(repository, reference)).copied();
         since.is_some_and(|since| {
-            decide(self.now(), Known::Missing { since }, false, &source.policy) == Action::SayMissing
+            decide(self.now(), Known::Missing { since }, false, &source.policy)
+                == Action::SayMissing
         })
     }
 
     /// Our own disk's trouble.
     pub(super) fn unwritable(&self, error: &std::io::Error) -> CacheError {
         let kind = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Kind::ResourceExhausted,
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Kind::ResourceExhausted
+            }
             _ => Kind::Internal,
         };
-        CacheError::new(kind, format!("cannot write into the store at `{}`: {error}", self.store.root().display()))
-            .with_hint("make space, or bound the cache with `max-size`")
+        CacheError::new(
+            kind,
+            format!("cannot write into the store at `{}`: {error}", self.store.root().display()),
+        )
+        .with_hint("make space, or bound the cache with `max-size`")
     }
 }
 
@@ -327,7 +341,11 @@ fn verify(wanted: &str, manifest: &UpstreamManifest) -> Result<ManifestOrIndex, 
         return Err(format!("gave {} bytes as a manifest", bytes.len()));
     }
     if u64::try_from(bytes.len()).ok() != Some(manifest.size) {
-        return Err(format!("gave {} bytes of a manifest instead of {}", bytes.len(), manifest.size));
+        return Err(format!(
+            "gave {} bytes of a manifest instead of {}",
+            bytes.len(),
+            manifest.size
+        ));
     }
     let mut digester = Digester::new(manifest.digest.algorithm());
     digester.update(bytes);

@@ -132,7 +132,11 @@ mod tests {
             (None, "hub/owner/x", Some((0, "hub/owner/x", "owner/x"))),
             (None, "q.example/x", Some((1, "q.example/x", "x"))),
             (None, "hub/inner/x", Some((2, "hub/inner/x", "some/path/x"))),
-            (Some("docker.io"), "library/debian", Some((0, "hub/library/debian", "library/debian"))),
+            (
+                Some("docker.io"),
+                "library/debian",
+                Some((0, "hub/library/debian", "library/debian")),
+            ),
             (Some("docker.io"), "debian", Some((0, "hub/library/debian", "library/debian"))),
             (Some("h.example:5000"), "x", Some((2, "hub/inner/x", "some/path/x"))),
             (Some("docker.io"), "inner/x", None),
@@ -149,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_empty_prefix_takes_what_is_nobodys() {
-        let hub = UpstreamConfig { prefix: Some(String::new()), ..UpstreamConfig::new("docker.io") };
+        let hub =
+            UpstreamConfig { prefix: Some(String::new()), ..UpstreamConfig::new("docker.io") };
         let config = CacheConfig {
             upstreams: vec![hub, UpstreamConfig::new("q.example")],
             local: vec!["site".to_owned()],

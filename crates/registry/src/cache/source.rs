@@ -121,7 +121,8 @@ impl Source {
     /// The rest of a pause that it asked for: asking on would only make it longer.
     fn pause(&self) -> Option<CacheError> {
         let now = (self.clock)();
-        let rest = self.away_until.load(Ordering::Relaxed).checked_sub(now).filter(|rest| *rest > 0)?;
+        let rest =
+            self.away_until.load(Ordering::Relaxed).checked_sub(now).filter(|rest| *rest > 0)?;
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         use naru_errdefs::Failure as _;
         (trouble.kind() == Kind::ResourceExhausted).then(|| trouble.with_retry_after(rest))
@@ -143,7 +144,8 @@ impl Source {
         if error.is_passing() {
             let pause = error.retry_after().unwrap_or(self.pace.away.as_secs());
             *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-            self.away_until.store((self.clock)().saturating_add(pause.min(3600)), Ordering::Relaxed);
+            self.away_until
+                .store((self.clock)().saturating_add(pause.min(3600)), Ordering::Relaxed);
         }
         error
     }

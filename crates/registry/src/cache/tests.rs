@@ -1,0 +1,6 @@
+//! The cache against an upstream that drops, lies, stalls and limits.
+
+mod blobs;
+mod fake;
+mod manifests;
+mod scene;

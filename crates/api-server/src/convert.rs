@@ -6,6 +6,7 @@ pub(crate) mod filter;
 pub(crate) mod image;
 pub(crate) mod mount;
 pub(crate) mod network;
+pub(crate) mod registry;
 pub(crate) mod system;
 pub(crate) mod volume;
 

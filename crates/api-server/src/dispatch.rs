@@ -5,7 +5,7 @@ use crate::connection::Handler;
 use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
-use crate::{containers, events, images, networks, refuse, system, volumes};
+use crate::{containers, events, images, networks, refuse, registry, system, volumes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use naru_api_types::error_body::PLAIN_REFUSALS;
+use naru_api_types::registry::REGISTRY_AUTH;
 use naru_api_types::{ApiVersion, Query, Route};
 use naru_engine::{Containers, Engine, Events, Images, Networks, System, Volumes};
 use naru_errdefs::Fault;
@@ -88,6 +89,11 @@ impl Call {
     /// Whether the client wants every refusal as a status.
     pub(crate) fn plain_refusals(&self) -> bool {
         self.headers.contains_key(PLAIN_REFUSALS)
+    }
+
+    /// What the client says about itself to a registry.
+    pub(crate) fn registry_auth(&self) -> Option<&str> {
+        self.headers.get(REGISTRY_AUTH)?.to_str().ok().filter(|text| !text.is_empty())
     }
 
     /// The whole body as JSON.
@@ -256,16 +262,11 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         Route::ImageLoad => images::load(&images, call).await,
         Route::ImageCreate => images::create(&images, call).await,
         Route::ImageSearch => {
-            Err(refuse::call("searching a registry", "load an archive with `load` or `import`")
-                .into())
+            Err(refuse::call("searching a registry", "name the image in full and pull it").into())
         }
-        Route::ImagePush { .. } => {
-            Err(refuse::call("pushing an image", "write an archive with `save`").into())
-        }
-        Route::DistributionInspect { .. } | Route::Auth => {
-            Err(refuse::call("talking to a registry", "load an archive with `load` or `import`")
-                .into())
-        }
+        Route::ImagePush { name } => registry::push(&images, &name, call).await,
+        Route::DistributionInspect { name } => registry::distribution(&images, &name, &call).await,
+        Route::Auth => registry::auth(&images, call).await,
 
         Route::NetworkList => Ok(networks::list(&nets, &call.query)?),
         Route::NetworkInspect { name } => networks::inspect(&nets, &name, call).await,

@@ -9,6 +9,8 @@ use naru_errdefs::{Fault, Kind};
 pub(crate) enum Refusal {
     /// The engine or the reading of the request failed.
     Fault(Fault),
+    /// A registry failed, or refused.
+    Registry(Fault),
     /// The body is larger than any request of its kind needs.
     TooLarge {
         /// Bytes at most.
@@ -25,10 +27,19 @@ impl<E: Into<Fault>> From<E> for Refusal {
 }
 
 impl Refusal {
+    /// The same failure as one of a registry.
+    pub(crate) fn of_registry(self) -> Refusal {
+        match self {
+            Refusal::Fault(fault) => Refusal::Registry(fault),
+            other => other,
+        }
+    }
+
     /// Status and body.
     pub(crate) fn parts(&self) -> (StatusCode, ErrorBody) {
         match self {
             Refusal::Fault(fault) => (status(fault.kind()), ErrorBody::new(fault)),
+            Refusal::Registry(fault) => (registry_status(fault.kind()), ErrorBody::new(fault)),
             Refusal::TooLarge { limit } => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 body(format!("request body is larger than {limit} bytes"), Kind::InvalidInput),
@@ -46,6 +57,17 @@ impl Refusal {
 
 fn body(message: String, kind: Kind) -> ErrorBody {
     ErrorBody { message, kind: Some(kind.as_str().to_owned()), hint: None }
+}
+
+/// The status of a failure of a registry, as Docker gives it. 401 and 503 are not among them: clients would ask for a
+/// password although nobody is there to type it, or take the daemon itself to be away.
+fn registry_status(kind: Kind) -> StatusCode {
+    match kind {
+        // Registries say "denied" of what does not exist, too.
+        Kind::Forbidden => StatusCode::NOT_FOUND,
+        Kind::Unauthorized | Kind::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
+        other => status(other),
+    }
 }
 
 /// The status of a kind.

@@ -4,8 +4,8 @@ use crate::convert::image::{self as convert, Counts};
 use crate::convert::some;
 use crate::dispatch::Call;
 use crate::error::Refusal;
-use crate::refuse;
 use crate::reply::{self, Reply};
+use crate::{refuse, registry};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use naru_api_types::Query;
 use naru_api_types::image::{ImageDeleteItem, ImageHistoryItem, ImagePruneResponse, ImageSummary};
 use naru_api_types::progress::{ProgressDetail, ProgressLine};
+use naru_api_types::registry::PushResult;
 use naru_engine::images::{
     ImportRequest, ProgressStream, RemoveImageOptions, SaveFormat, SaveStream,
 };
@@ -120,12 +121,7 @@ pub(crate) async fn load(images: &Images, call: Call) -> Result<Reply, Refusal> 
 pub(crate) async fn create(images: &Images, call: Call) -> Result<Reply, Refusal> {
     let query = call.query.clone();
     if let Some(image) = query.text("fromImage") {
-        let tag = query.text("tag").map(|tag| format!(":{tag}")).unwrap_or_default();
-        return Err(refuse::call(
-            &format!("pulling `{image}{tag}`"),
-            "load an archive of the image with `load`, or a root file system with `import`",
-        )
-        .into());
+        return registry::pull(images, image, &call).await;
     }
     match query.get("fromSrc") {
         Some("-") => {}
@@ -164,7 +160,7 @@ fn import_reference(query: &Query) -> Result<Option<Reference>, Fault> {
 
 /// Streams progress. A failure before the first line is an ordinary refusal; a later one is a line of its own, since
 /// the status is sent by then.
-async fn progress(mut stream: ProgressStream, quiet: bool) -> Result<Reply, Refusal> {
+pub(crate) async fn progress(mut stream: ProgressStream, quiet: bool) -> Result<Reply, Refusal> {
     let first = match next_line(&mut stream, quiet).await {
         Some(Err(fault)) => return Err(fault.into()),
         Some(Ok(bytes)) => Some(bytes),
@@ -173,7 +169,7 @@ async fn progress(mut stream: ProgressStream, quiet: bool) -> Result<Reply, Refu
     let rest = futures_util::stream::unfold(stream, move |mut stream| async move {
         let bytes = match next_line(&mut stream, quiet).await? {
             Ok(bytes) => bytes,
-            Err(fault) => line(&ProgressLine::error(one_line(&fault))),
+            Err(fault) => line(&ProgressLine::error(&fault)),
         };
         Some((bytes, stream))
     });
@@ -187,11 +183,23 @@ async fn next_line(stream: &mut ProgressStream, quiet: bool) -> Option<Result<By
         match stream.next().await? {
             Ok(progress) if quiet && progress.stream.is_none() => {}
             Ok(progress) => {
-                let detail = progress.detail.map(|(done, total)| ProgressDetail {
-                    current: Some(done),
-                    total: Some(total),
+                // Zeros are left out; what is left says that the line is one of those that replace each other.
+                let some = |count: u64| Some(count).filter(|count| *count > 0);
+                let mut detail = progress.detail.map(|(done, total)| ProgressDetail {
+                    current: some(done),
+                    total: some(total),
+                });
+                let aux = progress.pushed.and_then(|pushed| {
+                    detail.get_or_insert_default();
+                    serde_json::to_value(PushResult {
+                        tag: pushed.tag,
+                        digest: pushed.digest.to_string(),
+                        size: pushed.size,
+                    })
+                    .ok()
                 });
                 return Some(Ok(line(&ProgressLine {
+                    aux,
                     stream: progress.stream,
                     status: progress.status,
                     progress_detail: detail,

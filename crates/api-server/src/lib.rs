@@ -17,6 +17,7 @@ mod images;
 mod listener;
 mod networks;
 mod refuse;
+mod registry;
 mod reply;
 mod serve;
 mod system;

@@ -17,6 +17,7 @@ pub mod image;
 pub mod network;
 pub mod progress;
 pub mod query;
+pub mod registry;
 pub mod route;
 pub mod system;
 pub mod version;

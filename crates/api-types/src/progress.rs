@@ -1,6 +1,7 @@
 //! Pure: the lines of progress that load, import and pull answer with, one JSON object a line.
 
 use crate::wire::wire;
+use naru_errdefs::{Fault, Kind, one_line};
 use serde::{Deserialize, Serialize};
 
 /// One line of progress. A line with `error` ends the stream: the operation failed.
@@ -45,10 +46,31 @@ impl ProgressLine {
     }
 
     /// The end: it failed.
-    pub fn error(message: impl Into<String>) -> ProgressLine {
-        let message = message.into();
-        let error_detail = Some(ErrorDetail { code: None, message: message.clone() });
-        ProgressLine { error: Some(message), error_detail, ..ProgressLine::default() }
+    pub fn error(fault: &Fault) -> ProgressLine {
+        let message = one_line(fault);
+        let error_detail = ErrorDetail {
+            code: None,
+            message: message.clone(),
+            kind: Some(fault.kind().as_str().to_owned()),
+            hint: fault.hint().map(str::to_owned),
+        };
+        ProgressLine {
+            error: Some(message),
+            error_detail: Some(error_detail),
+            ..ProgressLine::default()
+        }
+    }
+
+    /// The failure that this line tells of, if it does.
+    pub fn failure(&self) -> Option<Fault> {
+        let detail = self.error_detail.as_ref();
+        let message = self.error.as_deref().or(detail.map(|detail| &*detail.message))?;
+        let kind = detail.and_then(|detail| Kind::from_wire(detail.kind.as_deref()?));
+        let fault = Fault::new(kind.unwrap_or(Kind::InvalidInput), message);
+        Some(match detail.and_then(|detail| detail.hint.as_deref()) {
+            Some(hint) => fault.with_hint(hint),
+            None => fault,
+        })
     }
 }
 
@@ -72,6 +94,12 @@ pub struct ErrorDetail {
     /// What went wrong.
     #[serde(default)]
     pub message: String,
+    /// The kind of the failure (an extension of ours).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What to do about it (an extension of ours).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 wire! {

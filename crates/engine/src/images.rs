@@ -9,6 +9,7 @@ mod inspect;
 mod list;
 mod model;
 mod prune;
+mod registry;
 mod remove;
 mod tag;
 mod verify;
@@ -19,6 +20,10 @@ mod tests;
 pub use model::{
     Deleted, Finding, HistoryEntry, ImageFilter, ImagePruneFilter, ImageSummary, ImageUser,
     ImageView, ImagesUsage, ImportRequest, PrunedImages, RemoveImageOptions, SaveFormat,
+};
+pub use naru_transfer::{
+    Credentials, DistributionInfo, LoginAnswer, PullRequest, PushRequest, Registries,
+    RegistriesConfig, RegistryConfig,
 };
 
 use crate::{Event, Events, Timestamp};
@@ -39,6 +44,7 @@ pub type ImageUsers = Arc<dyn Fn() -> Vec<ImageUser> + Send + Sync>;
 #[derive(Clone)]
 pub struct Images {
     store: Store,
+    registries: Registries,
     events: Events,
     users: ImageUsers,
     /// Archives that may be in work.
@@ -53,16 +59,27 @@ impl fmt::Debug for Images {
     }
 }
 
-/// What is told while an archive comes in; the last item may be a failure.
+/// What is told while images come in or go out; the last item may be a failure.
 #[derive(Debug)]
 pub struct ProgressStream {
-    receiver: mpsc::Receiver<Result<Progress, Fault>>,
+    lines: Lines,
+}
+
+#[derive(Debug)]
+enum Lines {
+    /// Who reads slowly is waited for; the work goes on when nobody reads any more.
+    Archive(mpsc::Receiver<Result<Progress, Fault>>),
+    /// The work ends when nobody reads any more.
+    Registry(registry::Lines),
 }
 
 impl ProgressStream {
     /// The next line; `None` at the end.
     pub async fn next(&mut self) -> Option<Result<Progress, Fault>> {
-        self.receiver.recv().await
+        match &mut self.lines {
+            Lines::Archive(receiver) => receiver.recv().await,
+            Lines::Registry(lines) => lines.next().await,
+        }
     }
 }
 
@@ -81,9 +98,10 @@ impl SaveStream {
 
 impl Images {
     /// The service over a store; `users` says which containers are made of images.
-    pub fn new(store: Store, events: Events, users: ImageUsers) -> Images {
+    pub fn new(store: Store, registries: Registries, events: Events, users: ImageUsers) -> Images {
         let images = Images {
             store,
+            registries,
             events,
             users,
             turns: Arc::new(Semaphore::new(archive::AT_ONCE)),

@@ -12,6 +12,7 @@ use crate::{Containers, Events, Images, System, Volumes, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
+use naru_transfer::Registries;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
@@ -30,6 +31,8 @@ pub struct EngineConfig {
     pub debug: bool,
     /// How networks are made.
     pub networks: NetworkOptions,
+    /// How other registries are reached, and the names of our own.
+    pub registries: Registries,
 }
 
 /// The services. Taken apart at once by whoever opens it.
@@ -89,7 +92,12 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     let store = Store::open(&config.data_root)?;
     places.prepare()?;
     let launcher = MonitorLauncher::open(&config.exe, &places.monitor_socket(), runtime.clone())?;
-    let storage = DiskStorage::new(store.clone(), places.clone(), config.exe.clone());
+    let storage = DiskStorage::new(
+        store.clone(),
+        places.clone(),
+        config.exe.clone(),
+        config.registries.clone(),
+    );
     put_back(&storage, &places)?;
     let host = Host::probe().during(|| "cannot learn what this host can do".to_owned())?;
     let events = Events::default();
@@ -118,7 +126,8 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     recovery::restart(&supervisor);
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
-    let images = Images::new(store, events.clone(), image_users(Arc::clone(&supervisor)));
+    let users = image_users(Arc::clone(&supervisor));
+    let images = Images::new(store, config.registries, events.clone(), users);
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {

@@ -41,6 +41,11 @@ pub(crate) trait Storage: Debug + Send + Sync {
     /// The image of a name, an ID or a prefix of one.
     fn image(&self, text: &str) -> Result<Image, Fault>;
 
+    /// Whether finding the image may take more than a look: it may have to be unpacked first.
+    fn takes_long(&self, _text: &str) -> bool {
+        false
+    }
+
     /// The directories of an image's layers, the top one first.
     fn layers(&self, chain: Option<ChainId>) -> Result<Vec<PathBuf>, Fault>;
 

@@ -1,6 +1,6 @@
 //! Acts: what the daemon and the host are.
 
-use crate::images::ImageFilter;
+use crate::images::{ImageFilter, RegistriesConfig};
 use crate::{Containers, Images};
 use naru_errdefs::Fault;
 use naru_oci::Platform;
@@ -65,6 +65,10 @@ pub struct SystemView {
     pub open_files: usize,
     /// Whether debugging is on.
     pub debug: bool,
+    /// How registries are reached.
+    pub registries: RegistriesConfig,
+    /// Proxies for HTTP, for HTTPS, and what needs none; without passwords.
+    pub proxies: [String; 3],
 }
 
 /// Limits that this kernel knows.
@@ -168,6 +172,12 @@ impl System {
             event_listeners: inner.events.listeners(),
             open_files: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
             debug: self.debug,
+            registries: self.images.registries().clone(),
+            proxies: [
+                without_password(&variable("HTTP_PROXY")),
+                without_password(&variable("HTTPS_PROXY")),
+                variable("NO_PROXY"),
+            ],
         })
     }
 
@@ -195,6 +205,24 @@ impl System {
             tracing::debug!("cannot keep the identity: {error}");
         }
         Ok(id)
+    }
+}
+
+/// A variable in capitals or, as many write them, in small letters.
+fn variable(name: &str) -> String {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.or_else(|| std::env::var(name.to_ascii_lowercase()).ok()).unwrap_or_default()
+}
+
+/// A URL as it may be shown, in Docker's way.
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    match authority.rsplit_once('@') {
+        Some((_, host)) if scheme.is_empty() => format!("xxxxx:xxxxx@{host}{path}"),
+        Some((_, host)) => format!("{scheme}://xxxxx:xxxxx@{host}{path}"),
+        None => url.to_owned(),
     }
 }
 
@@ -254,4 +282,22 @@ pub(crate) fn memory_total() -> u64 {
             line.split_whitespace().next()?.parse::<u64>().ok()
         })
         .map_or(0, |kibibytes| kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_password;
+
+    #[test]
+    fn proxies_are_shown_without_passwords() {
+        for (url, shown) in [
+            ("", ""),
+            ("http://proxy:3128", "http://proxy:3128"),
+            ("http://a:b@proxy:3128/x", "http://xxxxx:xxxxx@proxy:3128/x"),
+            ("a:b@proxy", "xxxxx:xxxxx@proxy"),
+            ("http://proxy/@x", "http://proxy/@x"),
+        ] {
+            assert_eq!(without_password(url), shown, "{url}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub mod exec;
 pub mod failpoint;
 pub mod fs;
 pub mod inotify;
+pub mod mapped;
 pub mod memfd;
 pub mod memory;
 pub mod mount;

@@ -3,10 +3,12 @@
 mod file;
 mod flags;
 mod networks;
+mod registries;
 
 pub use flags::Flags;
 
 use naru_engine::NetworkOptions;
+use naru_engine::images::RegistriesConfig;
 use naru_errdefs::{Fault, ResultExt};
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,8 @@ pub struct Config {
     pub group: Option<String>,
     /// How networks are made.
     pub networks: NetworkOptions,
+    /// How other registries are reached.
+    pub registries: RegistriesConfig,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -86,6 +90,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         file.default_address_pools.is_some(),
     );
     clash("publish-sources", !flags.publish_source.is_empty(), file.publish_sources.is_some());
+    twice.extend(registries::clashes(&flags.registries, &file).into_iter().map(str::to_owned));
     if !twice.is_empty() {
         return Err(Fault::invalid(format!(
             "the following directives are specified both as a flag and in the configuration file: {}",
@@ -116,6 +121,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         "exec root",
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;
+    let registries = registries::options(&flags.registries, &file)?;
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -140,6 +146,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         data_root,
         exec_root,
         networks,
+        registries,
         sockets,
         log_level,
         group: flags.group.or(file.group),

@@ -6,6 +6,7 @@ use crate::sockets::Sockets;
 use crate::{background, logging};
 use clap::Parser as _;
 use naru_api_server::{Api, ServeOptions};
+use naru_engine::images::Registries;
 use naru_engine::{Engine, EngineConfig};
 use naru_errdefs::{Fault, Report, ResultExt};
 use std::ffi::OsString;
@@ -74,6 +75,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         exe,
         debug: config.log_level == "debug",
         networks: config.networks,
+        registries: Registries::new(config.registries),
     })
     .await?;
     // Signals are taken before anybody is told that we are ready.

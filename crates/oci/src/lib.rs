@@ -18,7 +18,7 @@ pub use digest::{
 };
 pub use manifest::{Index, Manifest, ManifestKind, ManifestOrIndex, ParseManifestError};
 pub use platform::{ParsePlatformError, Platform};
-pub use reference::{ParseReferenceError, Reference};
+pub use reference::{ParseReferenceError, Reference, is_repository_name, is_tag_name};
 
 /// The OCI runtime specification's structures, as `oci-spec` models them.
 pub mod runtime {

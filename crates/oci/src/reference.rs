@@ -258,6 +258,16 @@ fn is_registry(text: &str) -> bool {
 }
 
 /// `[a-z0-9]+` runs joined by one `.`, one or two `_`, or any number of `-`.
+/// Whether a text is the name of a repository (distribution-spec, "Pulling manifests"), at most 255 characters long.
+pub fn is_repository_name(text: &str) -> bool {
+    text.len() <= LONGEST_NAME && !text.is_empty() && text.split('/').all(is_component)
+}
+
+/// Whether a text is a tag (distribution-spec, "Pulling manifests").
+pub fn is_tag_name(text: &str) -> bool {
+    is_tag(text)
+}
+
 fn is_component(text: &str) -> bool {
     let alnum = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();

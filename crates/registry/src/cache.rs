@@ -136,7 +136,7 @@ impl fmt::Debug for Cache {
 }
 
 /// A list of tags, and since when it is known.
-type Lists = BTreeMap<String, (u64, Arc<Vec<String>>)>;
+type Lists = BTreeMap<String, (u64, Arc<[String]>)>;
 
 struct Shared {
     store: Store,
@@ -146,7 +146,7 @@ struct Shared {
     pace: Pace,
     clock: Clock,
     manifests: Arc<Flights<CachedManifest>>,
-    lists: Arc<Flights<(Arc<Vec<String>>, Freshness)>>,
+    lists: Arc<Flights<(Arc<[String]>, Freshness)>>,
     listed: Mutex<Lists>,
     missing: Mutex<manifests::Missing>,
     flows: Mutex<BTreeMap<Digest, Arc<Flow>>>,
@@ -239,7 +239,7 @@ impl Cache {
     }
 
     /// The tags of a repository as its upstream lists them, sorted; while it is away, those that are here.
-    pub async fn tags(&self, place: &Place) -> Result<(Arc<Vec<String>>, Freshness), CacheError> {
+    pub async fn tags(&self, place: &Place) -> Result<(Arc<[String]>, Freshness), CacheError> {
         let (shared, at) = (Arc::clone(&self.shared), place.clone());
         let list = || async move { shared.list(&at).await };
         self.shared.lists.join(place.repository.clone(), list).await
@@ -291,7 +291,7 @@ impl Shared {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn list(&self, place: &Place) -> Result<(Arc<Vec<String>>, Freshness), CacheError> {
+    async fn list(&self, place: &Place) -> Result<(Arc<[String]>, Freshness), CacheError> {
         let source = self.source(place)?;
         let known = self.listed().get(&place.repository).cloned();
         let checked = known.as_ref().map_or(0, |(checked, _)| *checked);
@@ -308,7 +308,7 @@ impl Shared {
                 tags.truncate(MOST_TAGS);
                 tags.sort_unstable();
                 tags.dedup();
-                let tags = Arc::new(tags);
+                let tags: Arc<[String]> = tags.into();
                 let mut listed = self.listed();
                 if listed.len() >= MOST_LISTS {
                     listed.clear();
@@ -320,7 +320,7 @@ impl Shared {
                 let here = || self.store.repositories.tags(&place.repository);
                 let (age, tags) = match known {
                     Some((checked, tags)) => (self.now().saturating_sub(checked), tags),
-                    None => (0, Arc::new(here())),
+                    None => (0, here().into()),
                 };
                 let is_old = source.policy.max_stale.is_some_and(|bound| age > bound);
                 if tags.is_empty() || is_old {

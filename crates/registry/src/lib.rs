@@ -4,6 +4,27 @@
 //! and engine never know each other; they meet in the store's repositories.
 
 pub mod access;
+mod answer;
+mod blobs;
+mod body;
 pub mod cache;
+mod cached;
 pub mod config;
+mod documents;
+mod lists;
+mod manifests;
+mod problem;
+mod query;
+mod range;
+mod route;
+mod serve;
+mod service;
+mod uploads;
 pub mod upstream;
+mod watch;
+
+pub use problem::{Code, Problem};
+pub use route::{Route, Target};
+pub use serve::serve;
+pub use service::Registry;
+pub use watch::{Done, Quota, Watch};

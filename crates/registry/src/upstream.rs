@@ -10,6 +10,9 @@ use std::pin::Pin;
 /// A future of an upstream.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
 
+/// A blob's whole length, when the upstream tells, and its bytes from the offset on that was asked for.
+pub type UpstreamBlob = (Option<u64>, BoxStream<'static, Result<Bytes, Fault>>);
+
 /// What an upstream says of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamManifest {
@@ -40,7 +43,7 @@ pub trait Upstream: Send + Sync {
         repository: &'a str,
         digest: &'a Digest,
         offset: u64,
-    ) -> Answer<'a, (Option<u64>, BoxStream<'static, Result<Bytes, Fault>>)>;
+    ) -> Answer<'a, UpstreamBlob>;
 
     /// The tags of a repository.
     fn tags<'a>(&'a self, repository: &'a str) -> Answer<'a, Vec<String>>;

@@ -16,6 +16,7 @@ use crate::core::Core;
 use crate::leases::LeaseId;
 use crate::row::Row;
 use crate::schema::{Key, table};
+use naru_kernel::mapped::MappedFile;
 use naru_oci::{Algorithm, Digest};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -97,6 +98,13 @@ impl Content {
             .read_to_end(&mut bytes)
             .map_err(StoreError::io("read", &self.core.layout.blob(digest)))?;
         Ok(bytes)
+    }
+
+    /// A blob's bytes as memory that the kernel fills when it is read, so that they can be sent without being copied.
+    pub fn map(&self, digest: &Digest) -> Result<MappedFile, StoreError> {
+        let path = self.core.layout.blob(digest);
+        let file = self.open(digest)?;
+        MappedFile::of_unchanging(&file).map_err(StoreError::io("map", &path))
     }
 
     /// Where a blob's bytes lie.

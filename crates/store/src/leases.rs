@@ -151,6 +151,13 @@ impl Leases {
         Ok(id)
     }
 
+    /// Holds a blob by a kept lease, whether it is there or will come; durable.
+    pub fn hold_blob(&self, lease: &LeaseId, digest: &Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        hold(&self.core, *lease, Held::Blob(*digest), &mut batch)?;
+        if batch.is_empty() { Ok(()) } else { self.core.journal.commit(batch) }
+    }
+
     /// Ends a kept lease; fine when there is none of this name.
     pub fn release(&self, name: &str) -> Result<(), StoreError> {
         registry(&self.core)
@@ -159,6 +166,11 @@ impl Leases {
         let mut batch = Batch::new();
         batch.remove(Key::lease(name));
         self.core.journal.commit(batch)
+    }
+
+    /// [`Leases::release`], which costs nothing when there is no lease of this name.
+    pub fn release_if_kept(&self, name: &str) -> Result<(), StoreError> {
+        if self.core.journal.contains(&Key::lease(name)) { self.release(name) } else { Ok(()) }
     }
 
     /// Takes up the kept leases of earlier processes; called once, at open.

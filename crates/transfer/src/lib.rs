@@ -8,6 +8,8 @@
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
 //!                                                └▶ early: unpack what may be a layer ─┘
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
+//! own     the embedded registry's rows ─▶ unpack ─▶ image name; image name ─▶ rows: no byte is moved
+//! push    image names ─▶ plan ◆ ─▶ blobs that are missing there, manifests, tags
 //! save    image names ─▶ manifests ─▶ plan ◆ ─▶ stream
 //! ```
 
@@ -20,7 +22,10 @@ mod import;
 mod layout;
 mod legacy;
 mod load;
+mod own;
 mod progress;
+mod pull;
+mod push;
 mod record;
 mod remote;
 mod save;
@@ -35,10 +40,14 @@ pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
-pub use progress::{Progress, Report};
+pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
+pub use progress::{Progress, Pushed, Report};
+pub use pull::pull;
+pub use push::push;
 pub use remote::{
-    Credentials, DistributionInfo, LoginAnswer, PullRequest, PulledImage, PushRequest, Registries,
-    RegistriesConfig, RegistryConfig, Teller, inspect_distribution, login, pull, push,
+    BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT, PullRequest,
+    PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig, RegistryConfig,
+    Repository, Teller, inspect_distribution, login,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

@@ -4,9 +4,10 @@ use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::Wanted;
 use crate::unpack::{Layer, unpack_rest};
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, ResultExt};
 use naru_oci::{Config, ImageId, Reference};
 use naru_store::{Batch, ImageRecord, LeaseId, Store};
+use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer than any archive takes; the lease ends with the operation.
@@ -30,8 +31,10 @@ pub(crate) fn prepare(
     let layers: Vec<Layer> =
         pairs.map(|(blob, diff_id)| Layer { blob: blob.clone(), diff_id: *diff_id }).collect();
     let (chain, size) = unpack_rest(store, lease, &layers, early)?;
-    for bytes in image.documents.values() {
-        store.content.put(lease, bytes)?;
+    for (digest, bytes) in &image.documents {
+        let mut ingest = store.content.ingest(lease)?;
+        ingest.write_all(bytes).during(|| format!("cannot store `{digest}`"))?;
+        ingest.commit(Some(*digest))?;
     }
     Ok(ImageRecord {
         target: image.target.clone(),

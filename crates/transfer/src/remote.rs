@@ -3,14 +3,29 @@
 //! Acts: over the network, by `oci-client` and, where it falls short (ranges, resumed uploads, client certificates), by the
 //! same HTTP client directly.
 
+mod challenge;
 mod config;
+mod endpoint;
+mod http;
+mod limit;
+mod login;
+mod read;
+mod refusal;
+mod retry;
+mod tokens;
+mod wire;
+mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+pub use login::{inspect_distribution, login};
+pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
+pub(crate) use retry::is_passing;
+pub use wire::Repository;
+pub(crate) use wire::asked_pause;
+pub(crate) use write::Writer;
 
 use crate::progress::Progress;
-use naru_errdefs::Fault;
 use naru_oci::{Descriptor, ImageId, Platform, Reference};
-use naru_store::Store;
 use std::sync::Arc;
 
 /// Who is told of progress, from any thread or task.
@@ -19,18 +34,27 @@ pub type Teller = Arc<dyn Fn(Progress) + Send + Sync>;
 /// All registries, with the settings for each and what is known of them (tokens, connections). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registries {
-    config: Arc<RegistriesConfig>,
+    shared: Arc<wire::Shared>,
 }
 
 impl Registries {
     /// Registries by these settings. Nothing is connected or loaded before it is needed.
     pub fn new(config: RegistriesConfig) -> Registries {
-        Registries { config: Arc::new(config) }
+        Registries::with_patience(config, wire::Patience::default())
+    }
+
+    pub(crate) fn with_patience(config: RegistriesConfig, patience: wire::Patience) -> Registries {
+        Registries { shared: Arc::new(wire::Shared::new(config, patience)) }
     }
 
     /// The settings.
     pub fn config(&self) -> &RegistriesConfig {
-        &self.config
+        &self.shared.config
+    }
+
+    /// Lets go of idle connections and what was loaded for them.
+    pub fn rest(&self) {
+        self.shared.clients.forget();
     }
 }
 
@@ -93,46 +117,4 @@ pub struct DistributionInfo {
     pub descriptor: Descriptor,
     /// The platforms it is there for.
     pub platforms: Vec<Platform>,
-}
-
-/// Pulls: resolves, fetches what is missing side by side, unpacks while it comes, records last.
-pub async fn pull(
-    store: &Store,
-    registries: &Registries,
-    request: &PullRequest,
-    teller: &Teller,
-) -> Result<Vec<PulledImage>, Fault> {
-    let _ = (store, registries, teller);
-    Err(Fault::unsupported(format!("cannot pull `{}` yet", request.reference.familiar())))
-}
-
-/// Pushes: blobs that are missing there first (mounted where possible), then manifests, then tags.
-pub async fn push(
-    store: &Store,
-    registries: &Registries,
-    request: &PushRequest,
-    teller: &Teller,
-) -> Result<Vec<(Reference, Descriptor)>, Fault> {
-    let _ = (store, registries, teller);
-    Err(Fault::unsupported(format!("cannot push `{}` yet", request.reference.familiar())))
-}
-
-/// Tries credentials at a registry (`docker.io`, `host`, `host:port`).
-pub async fn login(
-    registries: &Registries,
-    registry: &str,
-    credentials: &Credentials,
-) -> Result<LoginAnswer, Fault> {
-    let _ = (registries, credentials);
-    Err(Fault::unsupported(format!("cannot log in at `{registry}` yet")))
-}
-
-/// Asks what a name means at its registry.
-pub async fn inspect_distribution(
-    registries: &Registries,
-    reference: &Reference,
-    credentials: &Credentials,
-) -> Result<DistributionInfo, Fault> {
-    let _ = (registries, credentials);
-    Err(Fault::unsupported(format!("cannot ask for `{}` yet", reference.familiar())))
 }

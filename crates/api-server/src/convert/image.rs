@@ -95,12 +95,17 @@ pub(crate) fn inspect(view: engine::ImageView, version: ApiVersion) -> api::Imag
             layers: some(view.layers.iter().map(ToString::to_string).collect()),
         },
         metadata: api::ImageMetadata { last_tag_time: Timestamp::show(view.last_tagged) },
-        descriptor: (version >= ApiVersion::v1(48)).then(|| api::Descriptor {
-            media_type: view.target.media_type.clone(),
-            digest: view.target.digest.to_string(),
-            size: signed(view.target.size),
-        }),
+        descriptor: (version >= ApiVersion::v1(48)).then(|| descriptor(&view.target)),
         config: Some(config(view.config.config)),
+    }
+}
+
+/// What a name points to.
+pub(crate) fn descriptor(target: &naru_oci::Descriptor) -> api::Descriptor {
+    api::Descriptor {
+        media_type: target.media_type.clone(),
+        digest: target.digest.to_string(),
+        size: signed(target.size),
     }
 }
 

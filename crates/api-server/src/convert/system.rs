@@ -1,10 +1,11 @@
 //! Pure: the daemon and its host as clients see them.
 
 use super::{signed, some};
+use naru_api_types::registry::IndexInfo;
 use naru_api_types::system as api;
 use naru_api_types::{ApiVersion, Map};
+use naru_engine::images::RegistriesConfig;
 use naru_engine::{SystemView, VersionView};
-use serde_json::json;
 
 /// Versions of the daemon.
 pub(crate) fn version(view: VersionView) -> api::VersionResponse {
@@ -48,7 +49,7 @@ pub(crate) fn info(view: SystemView, now: String, version: ApiVersion) -> api::I
         id: String::new(),
         expected: (version < ApiVersion::v1(48)).then(String::new),
     };
-    let index = json!({"Name": "docker.io", "Mirrors": [], "Secure": true, "Official": true});
+    let [http_proxy, https_proxy, no_proxy] = view.proxies;
     let runtime = api::Runtime { path: String::new() };
     api::InfoResponse {
         id: view.id,
@@ -88,18 +89,14 @@ pub(crate) fn info(view: SystemView, now: String, version: ApiVersion) -> api::I
         os_type: "linux".to_owned(),
         architecture: view.architecture,
         index_server_address: "https://index.docker.io/v1/".to_owned(),
-        registry_config: Some(api::RegistryConfig {
-            insecure_registry_cidrs: words(&["::1/128", "127.0.0.0/8"]),
-            index_configs: Map::from([("docker.io".to_owned(), index)]),
-            mirrors: Vec::new(),
-        }),
+        registry_config: Some(registries(view.registries)),
         ncpu: count(view.cpus),
         mem_total: signed(view.memory_total),
         generic_resources: None,
         docker_root_dir: view.data_root.to_string_lossy().into_owned(),
-        http_proxy: String::new(),
-        https_proxy: String::new(),
-        no_proxy: String::new(),
+        http_proxy,
+        https_proxy,
+        no_proxy,
         name: view.name,
         labels: Vec::new(),
         experimental_build: false,
@@ -116,5 +113,68 @@ pub(crate) fn info(view: SystemView, now: String, version: ApiVersion) -> api::I
         security_options: view.security_options,
         warnings: some(view.warnings),
         cdi_spec_dirs: None,
+    }
+}
+
+/// How registries are reached. Loopback needs no TLS, whatever is configured.
+fn registries(config: RegistriesConfig) -> api::RegistryConfig {
+    let mut networks = vec!["::1/128".to_owned(), "127.0.0.0/8".to_owned()];
+    let mut indexes = Map::new();
+    let mut index = |name: &str, mirrors: Vec<String>, secure: bool| {
+        let official = name == "docker.io";
+        let info = IndexInfo { name: name.to_owned(), mirrors, secure, official };
+        if let Ok(info) = serde_json::to_value(info) {
+            indexes.insert(name.to_owned(), info);
+        }
+    };
+    index("docker.io", config.mirrors.clone(), true);
+    for entry in config.insecure {
+        if entry.contains('/') {
+            if !networks.contains(&entry) {
+                networks.push(entry);
+            }
+        } else {
+            index(&entry, Vec::new(), false);
+        }
+    }
+    for (name, registry) in config.registries {
+        index(&name, registry.mirrors, !registry.insecure);
+    }
+    api::RegistryConfig {
+        insecure_registry_cidrs: networks,
+        index_configs: indexes,
+        mirrors: config.mirrors,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naru_engine::images::RegistryConfig;
+    use serde_json::json;
+
+    #[test]
+    fn registries_are_shown_as_docker_shows_them() {
+        let own = RegistryConfig { mirrors: vec!["https://n/".to_owned()], insecure: false };
+        let shown = registries(RegistriesConfig {
+            mirrors: vec!["https://m/".to_owned()],
+            insecure: vec!["10.0.0.0/8".to_owned(), "r:5000".to_owned(), "127.0.0.0/8".to_owned()],
+            registries: [("quay.io".to_owned(), own)].into(),
+            ..RegistriesConfig::default()
+        });
+        let shown = serde_json::to_value(shown).unwrap();
+        let index = |name: &str, mirrors: &[&str], secure: bool, official: bool| json!({"Name": name, "Mirrors": mirrors, "Secure": secure, "Official": official});
+        assert_eq!(
+            shown,
+            json!({
+                "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8", "10.0.0.0/8"],
+                "IndexConfigs": {
+                    "docker.io": index("docker.io", &["https://m/"], true, true),
+                    "quay.io": index("quay.io", &["https://n/"], true, false),
+                    "r:5000": index("r:5000", &[], false, false),
+                },
+                "Mirrors": ["https://m/"],
+            })
+        );
     }
 }

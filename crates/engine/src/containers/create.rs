@@ -19,7 +19,7 @@ impl Containers {
     /// Makes a container. `NotFound` means its image, and nothing else.
     pub async fn create(&self, request: CreateRequest) -> Result<Created, Fault> {
         let name = request.name.as_deref().map(names::parse).transpose()?.map(str::to_owned);
-        let image = self.inner.storage.image(&request.config.image)?;
+        let image = self.image(&request.config.image).await?;
         Box::pin(self.create_of(name, image, request)).await.map_err(|fault| match fault.kind() {
             // Clients would look for the image elsewhere, and tell of that.
             Kind::NotFound => {
@@ -32,6 +32,19 @@ impl Containers {
             }
             _ => fault,
         })
+    }
+
+    /// The image; one that has to be unpacked first is waited for by a thread that may.
+    async fn image(&self, text: &str) -> Result<Image, Fault> {
+        let storage = &self.inner.storage;
+        if !storage.takes_long(text) {
+            return storage.image(text);
+        }
+        let (storage, text) = (Arc::clone(storage), text.to_owned());
+        let found = tokio::task::spawn_blocking(move || storage.image(&text)).await;
+        found.map_err(|error| {
+            Fault::internal("the search for an image ended early").with_source(error)
+        })?
     }
 
     async fn create_of(

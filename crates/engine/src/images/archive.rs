@@ -3,7 +3,7 @@
 //! Acts: the work is done on threads that may wait for the disk; between them and the tasks are channels with a bound,
 //! so who reads slowly is waited for, and who goes away ends the work.
 
-use super::{Images, ImportRequest, ProgressStream, SaveFormat, SaveStream, document};
+use super::{Images, ImportRequest, Lines, ProgressStream, SaveFormat, SaveStream, document};
 use bytes::{Bytes, BytesMut};
 use naru_errdefs::Fault;
 use naru_oci::{Platform, Reference};
@@ -82,6 +82,9 @@ impl Images {
     pub async fn save(&self, names: &[String], format: SaveFormat) -> Result<SaveStream, Fault> {
         let names = names.to_vec();
         let named = names.clone();
+        for name in &named {
+            self.refresh(name).await?;
+        }
         self.blocking(move |store| known(store, &named)).await?;
         let (sender, receiver) = mpsc::channel(PIECES);
         let images = self.clone();
@@ -111,7 +114,7 @@ impl Images {
     }
 
     /// Runs work that tells its progress; its failure is the last thing told.
-    fn with_progress(
+    pub(super) fn with_progress(
         &self,
         work: impl FnOnce(&(dyn Fn(Progress) + Sync)) -> Result<(), Fault> + Send + 'static,
     ) -> ProgressStream {
@@ -124,7 +127,7 @@ impl Images {
                 drop(sender.send(Err(error)));
             }
         });
-        ProgressStream { receiver }
+        ProgressStream { lines: Lines::Archive(receiver) }
     }
 
     /// Runs work on a thread that may wait, when it is its turn.

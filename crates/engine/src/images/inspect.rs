@@ -11,6 +11,7 @@ use naru_store::{Image, Store};
 impl Images {
     /// Everything about an image.
     pub async fn inspect(&self, name: &str) -> Result<ImageView, Fault> {
+        self.refresh(name).await?;
         let name = name.to_owned();
         self.blocking(move |store| {
             let image = store.images.resolve(&name)?;
@@ -21,6 +22,7 @@ impl Images {
 
     /// How it was made, newest step first.
     pub async fn history(&self, name: &str) -> Result<Vec<HistoryEntry>, Fault> {
+        self.refresh(name).await?;
         let name = name.to_owned();
         self.blocking(move |store| {
             let image = store.images.resolve(&name)?;

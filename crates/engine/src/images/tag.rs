@@ -14,6 +14,7 @@ impl Images {
         }
         let reference = reference.or_latest();
         let shown = reference.familiar();
+        self.refresh(name).await?;
         let name = name.to_owned();
         let id = self
             .blocking(move |store| {

@@ -21,8 +21,12 @@ impl House {
         let events = Events::default();
         let users: Arc<Mutex<Vec<ImageUser>>> = Arc::default();
         let asked = Arc::clone(&users);
-        let images =
-            Images::new(store, events.clone(), Arc::new(move || asked.lock().unwrap().clone()));
+        let images = Images::new(
+            store,
+            registries(),
+            events.clone(),
+            Arc::new(move || asked.lock().unwrap().clone()),
+        );
         House { images, users, events: events.subscribe(EventFilter::default()), root }
     }
 
@@ -57,6 +61,11 @@ impl House {
         let store = &self.images.store;
         (store.content.list().unwrap().len(), store.snapshots.list().unwrap().len(), staged)
     }
+}
+
+fn registries() -> Registries {
+    let own = vec!["localhost:5000".to_owned()];
+    Registries::new(RegistriesConfig { own, ..RegistriesConfig::default() })
 }
 
 async fn told(mut stream: ProgressStream) -> Result<String, Fault> {
@@ -333,4 +342,70 @@ async fn many_archives_wait_their_turn() {
     }
     assert_eq!(house.names(ImageFilter::default()).await.len(), 40);
     assert_eq!(house.images.verify(false).await.unwrap(), []);
+}
+
+fn push(name: &str) -> PushRequest {
+    PushRequest {
+        reference: name.parse().unwrap(),
+        all_tags: false,
+        platform: None,
+        credentials: Credentials::Anonymous,
+        limit_rate: None,
+    }
+}
+
+fn pull(name: &str) -> PullRequest {
+    PullRequest {
+        reference: name.parse().unwrap(),
+        all_tags: false,
+        platform: None,
+        credentials: Credentials::Anonymous,
+        limit_rate: None,
+    }
+}
+
+#[tokio::test]
+async fn what_is_pushed_to_the_own_registry_is_here_whenever_it_is_named() {
+    let mut house = House::new();
+    house.load(archive("localhost:5000/app:1", "one")).await.unwrap();
+    let told_of = told(house.images.push(push("localhost:5000/app:1"))).await.unwrap();
+    assert!(told_of.starts_with("The push refers to repository [localhost:5000/app]"), "{told_of}");
+    let blobs = house.content();
+    house.images.remove("localhost:5000/app:1", RemoveImageOptions::default()).await.unwrap();
+    assert_eq!(house.content().0, blobs.0, "the registry holds its blobs");
+    let view = house.images.inspect("localhost:5000/app:1").await.unwrap();
+    assert_eq!(view.repo_digests, [format!("localhost:5000/app@{}", view.target.digest)]);
+    assert_eq!(house.content(), blobs);
+    assert_eq!(house.images.history("localhost:5000/app:1").await.unwrap().len(), 2);
+    assert!(!house.saved(&["localhost:5000/app:1"], SaveFormat::Oci).await.unwrap().is_empty());
+    let told_of = told(house.images.pull(pull("localhost:5000/app:1"))).await.unwrap();
+    assert!(told_of.ends_with("Status: Image is up to date for localhost:5000/app:1"), "{told_of}");
+    let reference: naru_oci::Reference = "localhost:5000/app:1".parse().unwrap();
+    let info =
+        house.images.inspect_distribution(&reference, &Credentials::Anonymous).await.unwrap();
+    assert_eq!((info.descriptor, info.platforms.len()), (view.target, 1));
+    let mut actions = Vec::new();
+    for _ in 0..6 {
+        let event = house.events.next().await.unwrap();
+        let is_registry = matches!(event.action.as_str(), "push" | "pull");
+        if is_registry {
+            assert_eq!(event.id, "localhost:5000/app:1");
+            assert_eq!(event.attributes["name"], "localhost:5000/app");
+        }
+        actions.push(event.action.clone());
+    }
+    assert_eq!(actions, ["load", "push", "untag", "delete", "save", "pull"]);
+}
+
+#[tokio::test]
+async fn a_push_or_pull_of_nothing_fails_before_the_first_line() {
+    let house = House::new();
+    for mut stream in [
+        house.images.push(push("localhost:5000/app:1")),
+        house.images.pull(pull("localhost:5000/app:1")),
+    ] {
+        let first = stream.next().await.unwrap();
+        assert_eq!(first.unwrap_err().kind(), Kind::NotFound);
+        assert!(stream.next().await.is_none());
+    }
 }

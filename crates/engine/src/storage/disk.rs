@@ -8,6 +8,7 @@ use naru_errdefs::{Fault, Kind, ResultExt, one_line};
 use naru_oci::{ChainId, Config, ImageId, Reference};
 use naru_runtime::Root;
 use naru_store::{OverlayMount, Store, StoreError, Table};
+use naru_transfer::Registries;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -30,6 +31,7 @@ pub(crate) struct DiskStorage {
     /// What the embedded image is made of.
     exe: PathBuf,
     configs: Mutex<HashMap<ImageId, Image>>,
+    registries: Registries,
 }
 
 /// Puts the directories of containers that go when they end aside, before a store is opened that may not have heard of
@@ -81,13 +83,19 @@ fn move_directory(from: &Path, to: &Path) -> Result<(), Fault> {
 
 impl DiskStorage {
     /// Over an open store.
-    pub(crate) fn new(store: Store, places: Places, exe: PathBuf) -> DiskStorage {
+    pub(crate) fn new(
+        store: Store,
+        places: Places,
+        exe: PathBuf,
+        registries: Registries,
+    ) -> DiskStorage {
         let records = store.records.table("containers");
-        DiskStorage { store, records, places, exe, configs: Mutex::default() }
+        DiskStorage { store, records, places, exe, configs: Mutex::default(), registries }
     }
 
-    /// The embedded image is made when it is first asked for.
+    /// The embedded image is made when it is first asked for; what the embedded registry holds is taken from there.
     fn resolve(&self, text: &str) -> Result<naru_store::Image, Fault> {
+        naru_transfer::refresh_own(&self.store, &self.registries, text)?;
         let missing = match self.store.images.resolve(text) {
             Ok(image) => return Ok(image),
             Err(error) => Fault::from(error),
@@ -183,6 +191,10 @@ impl Storage for DiskStorage {
         }
         configs.insert(id, image.clone());
         Ok(image)
+    }
+
+    fn takes_long(&self, text: &str) -> bool {
+        text.parse::<Reference>().is_ok_and(|reference| self.registries.owns(&reference))
     }
 
     fn layers(&self, chain: Option<ChainId>) -> Result<Vec<PathBuf>, Fault> {

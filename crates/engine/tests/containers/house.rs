@@ -1,5 +1,6 @@
 //! A data root of its own with an engine and a tiny image, and the questions that tests ask.
 
+use naru_engine::images::{Registries, RegistriesConfig};
 use naru_engine::{
     AttachOptions, Attachment, ContainerConfig, CreateRequest, Engine, EngineConfig, HostConfig,
     LogOptions, NetworkOptions, RemoveOptions, StreamKind, WaitCondition, WaitOutcome,
@@ -65,6 +66,7 @@ impl House {
             exec_root,
             exe: std::env::current_exe().unwrap(),
             debug: false,
+            registries: Registries::new(RegistriesConfig::default()),
         }
     }
 

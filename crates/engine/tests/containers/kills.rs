@@ -1,6 +1,7 @@
 //! SIGKILL at random instants: of the monitor under a daemon, of the daemon over a monitor, in the middle of anything.
 
 use crate::house::{House, sh, soon, with};
+use naru_engine::images::{Registries, RegistriesConfig};
 use naru_engine::{
     CreateRequest, Engine, EngineConfig, HostConfig, ListFilter, LogOptions, NetworkOptions,
     Status, StopOptions, StreamKind,
@@ -114,6 +115,7 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
         exec_root,
         exe: std::env::current_exe().unwrap(),
         debug: false,
+        registries: Registries::new(RegistriesConfig::default()),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

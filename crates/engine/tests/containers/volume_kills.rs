@@ -2,6 +2,7 @@
 //! acknowledged holds, and nothing is half there.
 
 use crate::house::{House, with};
+use naru_engine::images::{Registries, RegistriesConfig};
 use naru_engine::{Engine, EngineConfig, NetworkOptions, VolumeFilter, VolumeRequest};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -20,6 +21,7 @@ pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) ->
         exec_root,
         exe: std::env::current_exe().unwrap(),
         debug: false,
+        registries: Registries::new(RegistriesConfig::default()),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {

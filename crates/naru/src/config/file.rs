@@ -1,8 +1,10 @@
 //! The daemon's configuration file: the JSON that dockerd reads, as far as we do the same. Pure.
 
 use super::networks::AddressPool;
+use super::registries::{Rate, RegistrySettings};
 use naru_errdefs::Fault;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The settings of the file. What is not here is refused by name.
@@ -39,6 +41,22 @@ pub struct File {
     pub mtu: Option<u32>,
     /// See the flag `--publish-source`.
     pub publish_sources: Option<Vec<String>>,
+    /// See the flag `--registry-mirror`.
+    pub registry_mirrors: Option<Vec<String>>,
+    /// See the flag `--insecure-registry`.
+    pub insecure_registries: Option<Vec<String>>,
+    /// See the flag.
+    pub max_concurrent_downloads: Option<i64>,
+    /// See the flag.
+    pub max_concurrent_uploads: Option<i64>,
+    /// See the flag.
+    pub max_download_attempts: Option<i64>,
+    /// See the flag.
+    pub limit_rate: Option<Rate>,
+    /// See the flag `--registry-name`.
+    pub registry_names: Option<Vec<String>>,
+    /// Settings of single registries, by `HOST[:PORT]`.
+    pub registries: Option<BTreeMap<String, RegistrySettings>>,
 }
 
 const KNOWN: &[&str] = &[
@@ -57,6 +75,14 @@ const KNOWN: &[&str] = &[
     "ipv6",
     "mtu",
     "publish-sources",
+    "registry-mirrors",
+    "insecure-registries",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "limit-rate",
+    "registry-names",
+    "registries",
 ];
 
 impl File {

@@ -1,5 +1,6 @@
 //! The daemon's flags: dockerd's names. Pure.
 
+use super::registries::RegistryFlags;
 use std::path::PathBuf;
 
 /// `naru daemon [options]`.
@@ -58,6 +59,9 @@ pub struct Flags {
     /// Only these sources reach published ports (address or prefix); may be given several times.
     #[arg(long, value_name = "CIDR")]
     pub publish_source: Vec<String>,
+    /// How other registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryFlags,
     /// Internal: started by a client.
     #[arg(long, hide = true)]
     pub background: bool,

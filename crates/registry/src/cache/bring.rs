@@ -109,7 +109,7 @@ impl Fetch<'_> {
                 Ok(()) => return self.finish(ingest).await,
                 Err(Broken::Final(error)) => return Err(error),
                 Err(Broken::Wrong(error)) => {
-                    blocking(move || Ok(ingest.discard())).await?;
+                    discard(ingest).await?;
                     return Err(error);
                 }
                 Err(Broken::Passing(error)) => {
@@ -273,7 +273,7 @@ impl Fetch<'_> {
             let error = self
                 .source
                 .lied(format!("gave bytes with the digest {found} as blob {}", self.digest));
-            blocking(move || Ok(ingest.discard())).await?;
+            discard(ingest).await?;
             return Err(error);
         }
         let size = ingest.offset();
@@ -299,6 +299,15 @@ impl Fetch<'_> {
 
 fn given_up() -> CacheError {
     CacheError::new(Kind::Cancelled, "nobody waits for the blob any more")
+}
+
+/// Gives up what came.
+async fn discard(ingest: Ingest) -> Result<(), CacheError> {
+    blocking(move || {
+        ingest.discard();
+        Ok(())
+    })
+    .await
 }
 
 /// Writes on a thread that may wait for the disk.

@@ -6,9 +6,8 @@ use super::config::UpstreamConfig;
 use super::decide::Policy;
 use super::figures::{Counters, Figures, count};
 use super::{CacheError, Clock, Pace};
-use crate::upstream::{Upstream, UpstreamManifest};
+use crate::upstream::{Upstream, UpstreamBlob, UpstreamManifest};
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Digest, Platform};
 use std::future::Future;
@@ -84,7 +83,7 @@ impl Source {
         remote: &str,
         digest: &Digest,
         offset: u64,
-    ) -> Result<(Option<u64>, BoxStream<'static, Result<Bytes, Fault>>), CacheError> {
+    ) -> Result<UpstreamBlob, CacheError> {
         self.ask(self.port.blob(remote, digest, offset)).await
     }
 

@@ -2,5 +2,6 @@
 
 mod blobs;
 mod fake;
+mod http;
 mod manifests;
 mod scene;

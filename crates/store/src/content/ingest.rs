@@ -10,7 +10,7 @@ use crate::journal::Batch;
 use crate::leases::LeaseId;
 use naru_kernel::fs;
 use naru_oci::{Algorithm, Digest, Digester};
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, PoisonError};
@@ -83,6 +83,13 @@ impl Ingest {
         }
     }
 
+    /// The bytes so far, to be read while more come: the reader sees what is written, and goes on to see it when the
+    /// blob is committed.
+    pub fn reader(&self) -> Result<std::fs::File, StoreError> {
+        let path = &self.staging.path;
+        std::fs::File::open(path).map_err(StoreError::io("open", path))
+    }
+
     /// How many bytes are there.
     pub fn offset(&self) -> u64 {
         self.staging.size
@@ -91,12 +98,6 @@ impl Ingest {
     /// The digest of the bytes so far.
     pub fn digest(&self) -> Digest {
         self.staging.digest()
-    }
-
-    /// The bytes so far and those to come, to be read at offsets below [`Ingest::offset`]; also after the commit. Whoever hands
-    /// them on before the commit hands on what nobody has verified.
-    pub fn reader(&self) -> Result<File, StoreError> {
-        File::open(&self.staging.path).map_err(StoreError::io("open", &self.staging.path))
     }
 
     /// Gives up a resumable blob's bytes, too.

@@ -564,3 +564,162 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn tags_repositories_and_referrers_are_listed_in_pieces() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = store.leases.create(MINUTE);
+    let blob = store.content.put(lease.id(), b"{}").unwrap();
+    let other = store.content.put(lease.id(), b"{ }").unwrap();
+    let subject = Digest::of(b"not there");
+    let target = Descriptor::new(media_type::OCI_MANIFEST, blob.digest, blob.size);
+    let about =
+        Member { subject: Some(subject), ..Member::manifest(media_type::OCI_MANIFEST, blob.size) };
+    let mut batch = Batch::new();
+    for name in ["a", "a-b", "a/b", "ab", "a0"] {
+        batch.put_member(name, &blob.digest, &about);
+        batch.put_member(name, &other.digest, &about);
+    }
+    for tag in ["b", "a", "B", "a.1", "_"] {
+        batch.put_tag("a", tag, &target);
+    }
+    batch.put_tag("a-b", "zz", &target);
+    store.commit(batch).unwrap();
+    let repositories = &store.repositories;
+    assert_eq!(repositories.names(), ["a", "a-b", "a/b", "a0", "ab"]);
+    assert_eq!(repositories.names_after(Some("a-b"), 2), ["a/b", "a0"]);
+    assert_eq!(repositories.tags("a"), ["B", "_", "a", "a.1", "b"]);
+    assert_eq!(repositories.tags_after("a", Some("Z"), 2), ["_", "a"]);
+    assert_eq!(repositories.tags_after("a", Some("b"), 2), [""; 0]);
+    assert_eq!(repositories.tags_after("a", None, 0), [""; 0]);
+    assert_eq!(repositories.tags_to("a", &blob.digest).unwrap().len(), 5);
+    assert!(repositories.exists("a-b") && !repositories.exists("b"));
+    let mut both = vec![blob.digest, other.digest];
+    both.sort();
+    assert_eq!(repositories.referrers("a", &subject), both);
+    assert_eq!(repositories.referrers_after("a", &subject, Some(&both[0]), 9), both[1..]);
+    let member = repositories.member("a", &blob.digest).unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.remove_member("a", &blob.digest, &member);
+    store.commit(batch).unwrap();
+    assert_eq!(repositories.referrers("a", &subject), [other.digest]);
+    assert_eq!(repositories.referrers("a/b", &subject).len(), 2);
+}
+
+#[test]
+fn a_change_of_a_repository_counts_only_on_what_it_relies() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = store.leases.create(MINUTE);
+    let blob = store.content.put(lease.id(), b"{}").unwrap();
+    let target = Descriptor::new(media_type::OCI_MANIFEST, blob.digest, blob.size);
+    let member = Member::manifest(media_type::OCI_MANIFEST, blob.size);
+    let mut batch = Batch::new();
+    batch.require_member("a", &Digest::of(b"?"));
+    batch.put_member("a", &blob.digest, &member);
+    assert!(matches!(store.commit(batch), Err(StoreError::Absent { .. })));
+    assert!(!store.repositories.exists("a"));
+    let put = |was: Option<&Tagged>| {
+        let mut batch = Batch::new();
+        batch.require_tag("a", "t", was);
+        batch.put_member("a", &blob.digest, &member);
+        batch.put_tag("a", "t", &target);
+        store.commit(batch)
+    };
+    put(None).unwrap();
+    assert!(matches!(put(None), Err(StoreError::Taken { .. })));
+    let was = store.repositories.tagged("a", "t").unwrap().unwrap();
+    put(Some(&was)).unwrap();
+    let stale = Tagged { tagged: 1, ..was };
+    assert!(matches!(put(Some(&stale)), Err(StoreError::Stale)));
+}
+
+#[test]
+fn an_upload_outlives_its_writers_and_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut upload = store.content.begin_upload("a/b", Algorithm::Sha512).unwrap();
+    let id = upload.id().to_owned();
+    upload.write_all(b"one ").unwrap();
+    assert!(matches!(store.content.open_upload("a/b", &id), Err(StoreError::UploadBusy { .. })));
+    drop(upload);
+    assert!(matches!(store.content.open_upload("a", &id), Err(StoreError::NoUpload { .. })));
+    let mut upload = store.content.open_upload("a/b", &id).unwrap();
+    upload.write_all(b"two ").unwrap();
+    drop(upload);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.content.upload_size("a/b", &id).unwrap(), 8);
+    let mut upload = store.content.open_upload("a/b", &id).unwrap();
+    assert_eq!(upload.offset(), 8);
+    upload.write_all(b"three").unwrap();
+    let lease = store.leases.create(MINUTE);
+    let digest = Digest::of_as(Algorithm::Sha512, b"one two three");
+    let blob = upload
+        .commit_with(lease.id(), digest, |blob, batch| {
+            batch.put_member("a/b", &blob.digest, &Member::blob(blob.size));
+        })
+        .unwrap();
+    assert_eq!((blob.digest, blob.size), (digest, 13));
+    assert!(store.repositories.is_member("a/b", &digest));
+    assert!(matches!(store.content.open_upload("a/b", &id), Err(StoreError::NoUpload { .. })));
+    store.settle();
+    assert_eq!(leftovers(dir.path()), [""; 0]);
+}
+
+#[test]
+fn an_upload_with_other_bytes_than_promised_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = store.leases.create(MINUTE);
+    let mut upload = store.content.begin_upload("a", Algorithm::Sha256).unwrap();
+    upload.write_all(b"one").unwrap();
+    let failed = upload.commit_with(lease.id(), Digest::of(b"two"), |_, _| ());
+    assert!(matches!(failed, Err(StoreError::Mismatch { .. })));
+    assert_eq!(store.content.uploads().unwrap(), []);
+}
+
+#[test]
+fn abandoned_uploads_are_swept_and_busy_ones_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let busy = store.content.begin_upload("a", Algorithm::Sha256).unwrap();
+    let mut idle = store.content.begin_upload("a", Algorithm::Sha256).unwrap();
+    idle.write_all(b"123").unwrap();
+    let id = idle.id().to_owned();
+    drop(idle);
+    assert_eq!(store.content.sweep_uploads(MINUTE).unwrap(), (0, 0));
+    assert_eq!(store.content.sweep_uploads(Duration::ZERO).unwrap(), (1, 3));
+    assert!(matches!(store.content.open_upload("a", &id), Err(StoreError::NoUpload { .. })));
+    assert_eq!(store.content.uploads().unwrap()[0].id, busy.id());
+}
+
+#[test]
+fn uploads_that_race_for_one_blob_all_succeed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            let store = store.clone();
+            std::thread::spawn(move || {
+                let lease = store.leases.create(MINUTE);
+                let repository = format!("r{number}");
+                let mut upload =
+                    store.content.begin_upload(&repository, Algorithm::Sha256).unwrap();
+                upload.write_all(b"the same").unwrap();
+                upload
+                    .commit_with(lease.id(), Digest::of(b"the same"), |blob, batch| {
+                        batch.put_member(&repository, &blob.digest, &Member::blob(blob.size));
+                    })
+                    .unwrap();
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(store.repositories.names().len(), 8);
+    assert_eq!(store.content.read(&Digest::of(b"the same"), 8).unwrap(), b"the same");
+    assert_eq!(leftovers(dir.path()), [""; 0]);
+}

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// How registries are reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistriesConfig {
     /// `registry-mirrors`: asked before Docker Hub, as URLs.
     pub mirrors: Vec<String>,
@@ -24,6 +24,8 @@ pub struct RegistriesConfig {
     pub uploads: usize,
     /// `max-download-attempts` (5 when zero).
     pub attempts: u32,
+    /// Names (`host[:port]`) of the registry that is embedded here: what it holds needs no network.
+    pub own: Vec<String>,
 }
 
 /// Settings of one registry.

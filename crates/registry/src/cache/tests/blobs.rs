@@ -191,7 +191,7 @@ async fn refusals_are_passed_on_and_no_such_blob_is_remembered_for_a_moment() {
 async fn a_blob_that_is_here_is_readable_only_where_the_upstream_gives_it_out() {
     let scene = Scene::with(None, |config| config.upstreams.push(UpstreamConfig::new("q.example")));
     let (digest, _) = scene.fake.put_blob(1, 10);
-    drain(scene.coming(&digest).await).await;
+    drain(scene.coming(&digest).await).await.1.unwrap();
     scene.landed(&digest).await;
     let other = scene.cache.place(None, "q.example/x").unwrap();
     scene.fake.be(Mood::Refusing);

@@ -1,9 +1,9 @@
 //! An upstream that does what a test says.
 
-use crate::upstream::{Answer, RetryAfter, Upstream, UpstreamManifest};
+use crate::upstream::{Answer, RetryAfter, Upstream, UpstreamBlob, UpstreamManifest};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Descriptor, Digest, Manifest, media_type};
 use std::collections::{BTreeMap, VecDeque};
@@ -81,7 +81,7 @@ impl Fake {
     }
 
     pub(super) fn put_blob(&self, seed: u8, size: usize) -> (Digest, Bytes) {
-        let bytes: Bytes = (0..size).map(|at| seed.wrapping_add((at % 251) as u8)).collect();
+        let bytes: Bytes = (0..=250u8).cycle().take(size).map(|at| seed.wrapping_add(at)).collect();
         let digest = Digest::of(&bytes);
         self.blobs.lock().unwrap().insert(digest, bytes.clone());
         (digest, bytes)
@@ -149,12 +149,7 @@ impl Upstream for Fake {
         })
     }
 
-    fn blob<'a>(
-        &'a self,
-        _: &'a str,
-        digest: &'a Digest,
-        offset: u64,
-    ) -> Answer<'a, (Option<u64>, BoxStream<'static, Result<Bytes, Fault>>)> {
+    fn blob<'a>(&'a self, _: &'a str, digest: &'a Digest, offset: u64) -> Answer<'a, UpstreamBlob> {
         Box::pin(async move {
             self.answer(format!("BLOB {} {offset}", digest.short())).await?;
             let whole = self.blobs.lock().unwrap().get(digest).cloned();

@@ -172,7 +172,7 @@ async fn of_an_index_only_what_is_asked_for_comes() {
     let (amd, _) = index(&scene);
     scene.cache.manifest(&place, "latest").await.unwrap();
     scene.cache.manifest(&place, &amd[0].to_string()).await.unwrap();
-    drain(scene.coming(&amd[2]).await).await;
+    drain(scene.coming(&amd[2]).await).await.1.unwrap();
     let asked = scene.fake.asked();
     let expected =
         ["GET latest".to_owned(), format!("GET {}", amd[0]), format!("BLOB {} 0", amd[2].short())];
@@ -236,7 +236,7 @@ async fn content_beyond_the_bounds_expires_with_its_tags_and_comes_again() {
     let place = scene.place();
     let [manifest, _, layer] = scene.fake.put_image("latest", 1);
     scene.cache.manifest(&place, "latest").await.unwrap();
-    drain(scene.coming(&layer).await).await;
+    drain(scene.coming(&layer).await).await.1.unwrap();
     scene.landed(&layer).await;
     assert_eq!(scene.cache.expire().await.unwrap().members, 0);
     scene.later(100_001);

@@ -1,0 +1,169 @@
+//! Blobs: read whole or in part, and taken away.
+//!
+//! Acts. A blob is readable through a repository only if it is a member of it. Its bytes go from the page cache to the socket:
+//! what is mapped is handed to the kernel as it is.
+
+use crate::answer::Answer;
+use crate::problem::{Code, Problem};
+use crate::range::{Asked, asked};
+use crate::service::{Call, Outcome, Service, blocking};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::StatusCode;
+use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
+use naru_oci::Digest;
+use naru_store::{Batch, StoreError};
+use serde_json::json;
+use std::convert::Infallible;
+use std::io::{Read, Seek, SeekFrom};
+
+/// Shorter ones are read: mapping costs more than copying them.
+const SHORT: u64 = 128 << 10;
+/// Pieces in which a mapped blob is handed on.
+const PIECE: usize = 1 << 20;
+pub(crate) const MEDIA_TYPE: &str = "application/octet-stream";
+
+pub(crate) fn unknown(name: &str, digest: &Digest) -> Problem {
+    Problem::new(Code::BlobUnknown, "blob unknown to registry")
+        .with_detail(json!({ "name": name, "digest": digest.to_string() }))
+}
+
+/// GET and HEAD.
+pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -> Outcome {
+    // A manifest is a blob like others, as docker's registry has it.
+    if !service.repositories.is_member(name, digest) {
+        return Err(Box::new(unknown(name, digest)));
+    }
+    let size = service.content.size(digest).map_err(|error| Box::new(error.into()))?;
+    give(digest, size, call, |first, length| part(service, digest, first, length))
+}
+
+/// The answer with a blob of a length, or with the part of it that is asked for; `part` gives the bytes.
+pub(crate) fn give(
+    digest: &Digest,
+    size: u64,
+    call: &Call,
+    part: impl FnOnce(u64, u64) -> Result<Body, Box<Problem>>,
+) -> Outcome {
+    let etag = format!("\"{digest}\"");
+    let text = digest.to_string();
+    let common = |answer: Answer| {
+        answer
+            .with(ETAG, &etag)
+            .with("docker-content-digest", &text)
+            .with(ACCEPT_RANGES, "bytes")
+            // What a digest names never changes.
+            .with("cache-control", "max-age=31536000, immutable")
+    };
+    if is_matched(call.header(IF_NONE_MATCH), &etag) {
+        return Ok(common(Answer::empty(StatusCode::NOT_MODIFIED)).done());
+    }
+    // A range that holds only for another version of the blob is no range.
+    let holds = call.header(IF_RANGE).is_none_or(|wanted| wanted.trim() == etag);
+    match asked(call.header(RANGE).filter(|_| holds), size) {
+        Asked::Whole if call.is_head() => {
+            Ok(common(Answer::body(StatusCode::OK, MEDIA_TYPE, &size.to_string(), Body::empty()))
+                .done())
+        }
+        Asked::Whole => {
+            let body = part(0, size)?;
+            Ok(common(Answer::body(StatusCode::OK, MEDIA_TYPE, &size.to_string(), body)).done())
+        }
+        Asked::Part(first, last) => {
+            let length = last - first + 1;
+            let body = if call.is_head() { Body::empty() } else { part(first, length)? };
+            let answer =
+                Answer::body(StatusCode::PARTIAL_CONTENT, MEDIA_TYPE, &length.to_string(), body)
+                    .with(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"));
+            Ok(common(answer).done())
+        }
+        Asked::Nothing => Err(Box::new(
+            Problem::new(Code::RangeInvalid, "the range is not in the blob")
+                .with_header("content-range", format!("bytes */{size}")),
+        )),
+    }
+}
+
+/// Whether one of the tags of `If-None-Match` is this one.
+pub(crate) fn is_matched(header: Option<&str>, etag: &str) -> bool {
+    header.is_some_and(|header| {
+        header.split(',').map(str::trim).any(|tag| {
+            tag == "*"
+                || tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"') == etag.trim_matches('"')
+        })
+    })
+}
+
+/// A part of a blob as a body.
+fn part(service: &Service, digest: &Digest, first: u64, length: u64) -> Result<Body, Box<Problem>> {
+    let failed = |error: StoreError| Box::new(Problem::from(error));
+    if length <= SHORT {
+        let mut file = service.content.open(digest).map_err(failed)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+        let read = (if first > 0 { file.seek(SeekFrom::Start(first)) } else { Ok(0) })
+            .and_then(|_| file.take(length).read_to_end(&mut bytes));
+        if read.ok().map(|count| count as u64) != Some(length) {
+            tracing::error!(%digest, "a blob cannot be read");
+            return Err(Box::new(Problem::new(Code::Unknown, "the blob cannot be read")));
+        }
+        return Ok(Body::from(bytes));
+    }
+    let mapped = Bytes::from_owner(service.content.map(digest).map_err(failed)?);
+    let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
+    let mut rest = mapped.slice(bound(first)..bound(first + length));
+    if rest.len() as u64 != length {
+        tracing::error!(%digest, "the file of a blob is shorter than its record says");
+        return Err(Box::new(Problem::new(Code::Unknown, "the blob cannot be read")));
+    }
+    let pieces = std::iter::from_fn(move || {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
+    });
+    Ok(Body::from_stream(stream::iter(pieces)))
+}
+
+/// DELETE: it is no member any more; its bytes go when nobody holds them.
+pub(crate) async fn delete(service: &Service, name: &str, digest: &Digest) -> Outcome {
+    let (store, repository, digest) = (service.store.clone(), name.to_owned(), *digest);
+    blocking(move || {
+        let Some(member) = store.repositories.member(&repository, &digest)? else {
+            return Err(unknown(&repository, &digest));
+        };
+        if member.kind == naru_store::MemberKind::Manifest {
+            return Err(Problem::new(
+                Code::Unsupported,
+                "this is a manifest; delete it at `/manifests/`",
+            ));
+        }
+        let mut batch = Batch::new();
+        batch.remove_member(&repository, &digest, &member);
+        store.commit(batch)?;
+        Ok(())
+    })
+    .await?;
+    Ok(Answer::empty(StatusCode::ACCEPTED)
+        .with("docker-content-digest", &digest.to_string())
+        .done())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_matched;
+
+    #[test]
+    fn entity_tags_are_compared() {
+        let etag = "\"sha256:a\"";
+        for (header, expected) in [
+            (None, false),
+            (Some("\"sha256:a\""), true),
+            (Some("W/\"sha256:a\""), true),
+            (Some("\"x\", \"sha256:a\""), true),
+            (Some("*"), true),
+            (Some("sha256:a"), true),
+            (Some("\"sha256:b\""), false),
+        ] {
+            assert_eq!(is_matched(header, etag), expected, "{header:?}");
+        }
+    }
+}

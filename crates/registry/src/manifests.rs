@@ -1,0 +1,270 @@
+//! Manifests: read, put, taken away.
+//!
+//! Acts. What is put is kept byte for byte; it is checked that everything it names is in the repository, and that is still so in
+//! the moment in which it is recorded.
+
+mod validate;
+
+use crate::answer::Answer;
+use crate::blobs::is_matched;
+use crate::body;
+use crate::documents::MANIFEST_LIMIT;
+use crate::problem::{Code, Problem};
+use crate::route::Target;
+use crate::service::{Call, LEASE, Outcome, Service, blocking};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
+use naru_oci::{Descriptor, Digest, is_tag_name};
+use naru_store::{Batch, Member, MemberKind, Store, StoreError};
+use serde_json::json;
+use std::io::Write;
+use validate::{Checked, validate};
+
+/// Tags that one request may set.
+const MOST_TAGS: usize = 100;
+/// How often a removal is begun anew because a tag moved meanwhile.
+const PATIENCE: u32 = 20;
+
+fn unknown(name: &str, reference: &Target) -> Problem {
+    Problem::new(Code::ManifestUnknown, "manifest unknown")
+        .with_detail(json!({ "name": name, "reference": reference.to_string() }))
+}
+
+/// The manifest that a reference means, with its row.
+fn find(store: &Store, name: &str, reference: &Target) -> Result<(Digest, Member), Problem> {
+    let digest = match reference {
+        Target::Digest(digest) => Some(*digest),
+        Target::Tag(tag) => store.repositories.tag(name, tag)?.map(|target| target.digest),
+        Target::Neither(_) => None,
+    };
+    let digest = digest.ok_or_else(|| unknown(name, reference))?;
+    match store.repositories.member(name, &digest)? {
+        Some(member) if member.kind == MemberKind::Manifest => Ok((digest, member)),
+        _ => Err(unknown(name, reference)),
+    }
+}
+
+/// GET and HEAD.
+pub(crate) fn get(service: &Service, name: &str, reference: &Target, call: &Call) -> Outcome {
+    let (digest, member) = find(&service.store, name, reference)?;
+    let etag = format!("\"{digest}\"");
+    let text = digest.to_string();
+    if is_matched(call.header(IF_NONE_MATCH), &etag) {
+        return Ok(Answer::empty(StatusCode::NOT_MODIFIED)
+            .with(ETAG, &etag)
+            .with("docker-content-digest", &text)
+            .done());
+    }
+    let bytes = service.documents.read(&digest)?;
+    let kind = match &member.media_type {
+        Some(kind) => kind.clone(),
+        None => validate::media_type_of(&bytes),
+    };
+    Ok(Answer::bytes(StatusCode::OK, &kind, bytes, call.is_head())
+        .with(ETAG, &etag)
+        .with("docker-content-digest", &text)
+        .done())
+}
+
+/// PUT.
+pub(crate) async fn put(
+    service: &Service,
+    name: &str,
+    reference: &Target,
+    mut call: Call,
+) -> Outcome {
+    if let Target::Neither(tag) = reference {
+        return Err(Box::new(bad_tag(tag)));
+    }
+    let Some(bytes) = body::whole(&call.parts.headers, &mut call.body, MANIFEST_LIMIT).await?
+    else {
+        return Err(Box::new(
+            Problem::new(
+                Code::ManifestInvalid,
+                format!("the manifest is longer than {MANIFEST_LIMIT} bytes"),
+            )
+            .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+            .with_header("connection", "close"),
+        ));
+    };
+    let digest = match reference {
+        Target::Digest(expected) => {
+            let found = Digest::of_as(expected.algorithm(), &bytes);
+            if found != *expected {
+                let error = StoreError::Mismatch { expected: *expected, found };
+                return Err(Box::new(error.into()));
+            }
+            found
+        }
+        _ => Digest::of(&bytes),
+    };
+    let mut tags: Vec<String> = match reference {
+        Target::Tag(tag) => vec![tag.clone()],
+        _ => Vec::new(),
+    };
+    let by_digest = tags.is_empty();
+    for tag in call.query.all("tag").filter(|_| by_digest) {
+        if !is_tag_name(tag) {
+            return Err(Box::new(bad_tag(tag)));
+        }
+        if tags.len() == MOST_TAGS {
+            return Err(Box::new(
+                Problem::new(Code::TagInvalid, format!("more than {MOST_TAGS} tags at once"))
+                    .with_status(StatusCode::URI_TOO_LONG),
+            ));
+        }
+        tags.push(tag.to_owned());
+    }
+    let checked = validate(call.header(CONTENT_TYPE), &bytes)?;
+    if let Some(quota) = &service.quota {
+        let is_new = !service.repositories.is_member(name, &digest);
+        let more = if is_new { bytes.len() as u64 } else { 0 };
+        quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))?;
+    }
+    let subject = checked.member.subject;
+    let target = Descriptor::new(checked.media_type.clone(), digest, bytes.len() as u64);
+    service.documents.keep(&digest, &bytes);
+    let (store, repository, named) = (service.store.clone(), name.to_owned(), tags.clone());
+    blocking(move || record(&store, &repository, &named, &target, &checked, &bytes)).await?;
+    let mut answer = Answer::empty(StatusCode::CREATED)
+        .with(LOCATION, &format!("/v2/{name}/manifests/{digest}"))
+        .with("docker-content-digest", &digest.to_string());
+    if let Some(subject) = subject {
+        answer = answer.with("oci-subject", &subject.to_string());
+    }
+    if by_digest && !tags.is_empty() {
+        answer = answer.with("oci-tag", &tags.join(", "));
+    }
+    Ok(answer.done())
+}
+
+fn bad_tag(tag: &str) -> Problem {
+    Problem::new(Code::TagInvalid, "manifest tag did not match the grammar of tags")
+        .with_detail(json!({ "tag": tag.chars().take(160).collect::<String>() }))
+}
+
+/// Stores and records a manifest and its tags in one step, if everything that it names is there in that moment.
+fn record(
+    store: &Store,
+    repository: &str,
+    tags: &[String],
+    target: &Descriptor,
+    checked: &Checked,
+    bytes: &[u8],
+) -> Result<(), Problem> {
+    missing(store, repository, checked)?;
+    let changes = |batch: &mut Batch| {
+        for needed in &checked.needed {
+            batch.require_member(repository, &needed.digest);
+        }
+        batch.put_member(repository, &target.digest, &checked.member);
+        for tag in tags {
+            batch.put_tag(repository, tag, target);
+        }
+    };
+    let lease = store.leases.create(LEASE);
+    let mut ingest = store.content.ingest_as(lease.id(), target.digest.algorithm())?;
+    ingest.write_all(bytes).map_err(|error| {
+        Problem::from(naru_errdefs::Fault::io("cannot store a manifest", error))
+    })?;
+    match ingest.commit_with(Some(target.digest), |_, batch| changes(batch)) {
+        Ok(_) => Ok(()),
+        // Somebody took a part away just now.
+        Err(error @ StoreError::Absent { .. }) => {
+            missing(store, repository, checked)?;
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says what a manifest names and what is not in the repository, or has another length.
+fn missing(store: &Store, repository: &str, checked: &Checked) -> Result<(), Problem> {
+    let mut problem: Option<Problem> = None;
+    for needed in &checked.needed {
+        let member = store.repositories.member(repository, &needed.digest)?;
+        let (code, message) = match member {
+            None => (Code::ManifestBlobUnknown, "blob unknown to registry"),
+            Some(member) if needed.is_manifest && member.kind != MemberKind::Manifest => {
+                (Code::ManifestBlobUnknown, "this is no manifest")
+            }
+            Some(_) if store.content.size(&needed.digest)? != needed.size => {
+                (Code::SizeInvalid, "the blob has another length")
+            }
+            Some(_) => continue,
+        };
+        let detail = json!({ "digest": needed.digest.to_string() });
+        match &mut problem {
+            None => problem = Some(Problem::new(code, message).with_detail(detail)),
+            Some(problem) => problem.errors.push((code, message.to_owned(), detail)),
+        }
+    }
+    problem.map_or(Ok(()), Err)
+}
+
+/// DELETE: a tag alone, or a manifest with every tag that points to it.
+pub(crate) async fn delete(service: &Service, name: &str, reference: &Target) -> Outcome {
+    let (store, repository, reference) =
+        (service.store.clone(), name.to_owned(), reference.clone());
+    let digest = blocking(move || {
+        let mut tries = 0;
+        loop {
+            let done = remove(&store, &repository, &reference);
+            match done {
+                Err(RemoveError::Moved) if tries < PATIENCE => tries += 1,
+                Err(RemoveError::Moved) => {
+                    return Err(Problem::new(
+                        Code::Unavailable,
+                        "the tags of the manifest keep moving",
+                    ));
+                }
+                Err(RemoveError::Problem(problem)) => return Err(*problem),
+                Ok(digest) => return Ok(digest),
+            }
+        }
+    })
+    .await?;
+    Ok(Answer::empty(StatusCode::ACCEPTED)
+        .with("docker-content-digest", &digest.to_string())
+        .done())
+}
+
+enum RemoveError {
+    /// A tag was set or moved since it was read.
+    Moved,
+    Problem(Box<Problem>),
+}
+
+impl<E: Into<Problem>> From<E> for RemoveError {
+    fn from(error: E) -> RemoveError {
+        RemoveError::Problem(Box::new(error.into()))
+    }
+}
+
+fn remove(store: &Store, name: &str, reference: &Target) -> Result<Digest, RemoveError> {
+    let mut batch = Batch::new();
+    let digest = match reference {
+        Target::Tag(tag) => {
+            let tagged =
+                store.repositories.tagged(name, tag)?.ok_or_else(|| unknown(name, reference))?;
+            batch.require_tag(name, tag, Some(&tagged));
+            batch.remove_tag(name, tag);
+            tagged.target.digest
+        }
+        _ => {
+            let (digest, member) = find(store, name, reference)?;
+            for (tag, tagged) in store.repositories.tags_to(name, &digest)? {
+                batch.require_tag(name, &tag, Some(&tagged));
+                batch.remove_tag(name, &tag);
+            }
+            batch.require_member(name, &digest);
+            batch.remove_member(name, &digest, &member);
+            digest
+        }
+    };
+    match store.commit(batch) {
+        Ok(()) => Ok(digest),
+        Err(StoreError::Stale | StoreError::Absent { .. }) => Err(RemoveError::Moved),
+        Err(error) => Err(error.into()),
+    }
+}

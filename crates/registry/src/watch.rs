@@ -1,0 +1,47 @@
+//! The ports through which others see and bound what the registry does.
+
+use crate::access::Action;
+use http::StatusCode;
+use naru_oci::Digest;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that was answered.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Which operation it was, of a bounded set (`manifest.put`), for figures.
+    pub operation: &'static str,
+    /// Who asked.
+    pub user: Option<Arc<str>>,
+    /// From where.
+    pub peer: IpAddr,
+    /// What was done, when it is known.
+    pub action: Option<Action>,
+    /// In which repository.
+    pub repository: Option<String>,
+    /// To which tag, digest or upload.
+    pub reference: Option<String>,
+    /// The manifest or blob that it came to.
+    pub digest: Option<Digest>,
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// Bytes of the body that was received.
+    pub received: u64,
+    /// Bytes of the body that is sent, as far as its length is known.
+    pub sent: u64,
+    /// From the request's head to the answer's head.
+    pub took: Duration,
+}
+
+/// Who is told of every request that was answered; never waits.
+pub trait Watch: Send + Sync {
+    /// A request was answered.
+    fn done(&self, done: &Done);
+}
+
+/// Who bounds what repositories hold.
+pub trait Quota: Send + Sync {
+    /// Whether a repository may take this many bytes more, and a new tag or manifest; or why not.
+    fn allow(&self, repository: &str, bytes: u64) -> Result<(), String>;
+}

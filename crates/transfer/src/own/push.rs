@@ -1,0 +1,216 @@
+//! Acts: an image of the engine becomes one of the embedded registry: rows, and no byte.
+
+use super::adopt::media_type_of;
+use super::{document, seen};
+use crate::Progress;
+use crate::progress::Report;
+use crate::record::LEASE;
+use crate::remote::PushRequest;
+use naru_errdefs::Fault;
+use naru_oci::{
+    Config, Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, Reference, media_type,
+};
+use naru_store::{Batch, ImageRecord, Member, Store};
+use std::collections::BTreeMap;
+
+/// How deep an index may lead to further ones.
+const MOST_NESTED: usize = 8;
+
+/// Pushes to the embedded registry: every tag is one batch of rows.
+pub fn push_own(
+    store: &Store,
+    request: &PushRequest,
+    report: Report<'_>,
+) -> Result<Vec<(Reference, Descriptor)>, Fault> {
+    let images = named(store, request)?;
+    let name = request.reference.familiar_name();
+    report(Progress::status(format!("The push refers to repository [{name}]"), None));
+    let mut pushed = Vec::with_capacity(images.len());
+    for (reference, record) in images {
+        let target = push_one(store, &reference, &record, request.platform.as_ref(), report)?;
+        pushed.push((reference, target));
+    }
+    Ok(pushed)
+}
+
+/// The images that a push means, by their names here.
+fn named(store: &Store, request: &PushRequest) -> Result<Vec<(Reference, ImageRecord)>, Fault> {
+    let wanted = &request.reference;
+    let mut found = Vec::new();
+    if request.all_tags {
+        for image in store.images.list()? {
+            let here = image.names.iter().filter(|name| {
+                name.tag().is_some() && name.familiar_name() == wanted.familiar_name()
+            });
+            found.extend(here.map(|name| (name.clone(), image.record.clone())));
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    } else {
+        let reference = wanted.clone().or_latest();
+        if let Some(record) = store.images.get(&reference)? {
+            found.push((reference, record));
+        }
+    }
+    if found.is_empty() {
+        let shown = if request.all_tags {
+            wanted.familiar_name()
+        } else {
+            wanted.clone().or_latest().familiar()
+        };
+        return Err(Fault::not_found(format!(
+            "An image does not exist locally with the tag: {shown}"
+        ))
+        .with_hint("see what is here with `naru images`, and give it this name with `naru tag`"));
+    }
+    Ok(found)
+}
+
+fn push_one(
+    store: &Store,
+    reference: &Reference,
+    record: &ImageRecord,
+    platform: Option<&Platform>,
+    report: Report<'_>,
+) -> Result<Descriptor, Fault> {
+    let lease = store.leases.create(LEASE);
+    lease.hold_blob(&record.target.digest)?;
+    lease.hold_blob(&record.manifest)?;
+    let mut parts = Parts::default();
+    let target = match platform {
+        Some(platform) => {
+            let manifest = for_platform(store, reference, record, platform)?;
+            parts.add(store, &manifest, 0)?;
+            manifest
+        }
+        // An index of which only some platforms are here cannot be pushed whole.
+        None => match parts.add(store, &record.target, 0) {
+            Ok(()) => record.target.clone(),
+            Err(_) if record.target.digest != record.manifest => {
+                parts = Parts::default();
+                let manifest = described(store, &record.manifest)?;
+                parts.add(store, &manifest, 0)?;
+                manifest
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let repository = reference.repository();
+    let mut batch = Batch::new();
+    for (digest, member) in &parts.members {
+        batch.put_member(repository, digest, *member);
+    }
+    for layer in parts.layers {
+        let known = store.repositories.member(repository, &layer.0)?.is_some();
+        let status = if known { "Layer already exists" } else { "Pushed" };
+        report(Progress::layer(status, layer.1, 0, 0));
+    }
+    let tag = reference.tag().unwrap_or("latest");
+    batch.put_tag(repository, tag, &target);
+    batch.put_record(&seen(store), &reference.to_string(), &target.digest);
+    store.commit(batch)?;
+    let line = format!("{tag}: digest: {} size: {}", target.digest, target.size);
+    report(Progress::status(line, None));
+    Ok(target)
+}
+
+/// Everything that goes with a manifest or an index.
+#[derive(Default)]
+struct Parts {
+    members: BTreeMap<Digest, Member>,
+    /// Layers in order, with the short diffID by which docker's clients know them.
+    layers: Vec<(Digest, String)>,
+}
+
+impl Parts {
+    fn add(&mut self, store: &Store, target: &Descriptor, depth: usize) -> Result<(), Fault> {
+        if depth > MOST_NESTED {
+            return Err(Fault::invalid(format!(
+                "the index `{}` is nested too deep",
+                target.digest
+            )));
+        }
+        if self.members.insert(target.digest, Member::Manifest).is_some() {
+            return Ok(());
+        }
+        match document(store, &target.digest)? {
+            ManifestOrIndex::Manifest(manifest) => self.add_manifest(store, &manifest),
+            ManifestOrIndex::Index(index) => {
+                index.manifests.iter().try_for_each(|entry| self.add(store, entry, depth + 1))
+            }
+        }
+    }
+
+    fn add_manifest(&mut self, store: &Store, manifest: &Manifest) -> Result<(), Fault> {
+        let diff_ids = diff_ids(store, &manifest.config);
+        self.add_blob(store, &manifest.config)?;
+        for (index, layer) in manifest.layers.iter().enumerate() {
+            // Who may not be handed on lies elsewhere; the registry does not ask for it either.
+            if !layer.urls.is_empty() && !store.content.has(&layer.digest) {
+                continue;
+            }
+            self.add_blob(store, layer)?;
+            let shown = diff_ids.get(index).copied().unwrap_or(layer.digest);
+            if !self.layers.iter().any(|(_, known)| *known == shown.short()) {
+                self.layers.push((layer.digest, shown.short()));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_blob(&mut self, store: &Store, blob: &Descriptor) -> Result<(), Fault> {
+        if !store.content.has(&blob.digest) {
+            return Err(Fault::not_found(format!("blob `{}` is not here", blob.digest))
+                .with_hint("pull the image again with the platforms that shall be pushed"));
+        }
+        self.members.entry(blob.digest).or_insert(Member::Blob);
+        Ok(())
+    }
+}
+
+/// The diffIDs of an image; none of what is not an image.
+fn diff_ids(store: &Store, config: &Descriptor) -> Vec<Digest> {
+    if !media_type::is_config(&config.media_type) {
+        return Vec::new();
+    }
+    let bytes = store.content.read(&config.digest, super::LONGEST).unwrap_or_default();
+    serde_json::from_slice::<Config>(&bytes).map_or_else(
+        |_| Vec::new(),
+        |config| config.rootfs.diff_ids.iter().map(|diff_id| diff_id.0).collect(),
+    )
+}
+
+/// A manifest as what points to it says.
+fn described(store: &Store, digest: &Digest) -> Result<Descriptor, Fault> {
+    let media_type = media_type_of(&document(store, digest)?).to_owned();
+    Ok(Descriptor::new(media_type, *digest, store.content.size(digest)?))
+}
+
+/// The manifest of one platform.
+fn for_platform(
+    store: &Store,
+    reference: &Reference,
+    record: &ImageRecord,
+    platform: &Platform,
+) -> Result<Descriptor, Fault> {
+    let absent = || {
+        Fault::not_found(format!(
+            "image `{}` does not provide the platform {platform}",
+            reference.familiar()
+        ))
+        .with_hint("pull it with this platform first")
+    };
+    match document(store, &record.target.digest)? {
+        ManifestOrIndex::Manifest(_) => {
+            let own = record.platform.as_ref().is_none_or(|own| own.serves(platform));
+            if own { Ok(record.target.clone()) } else { Err(absent()) }
+        }
+        ManifestOrIndex::Index(index) => {
+            let index: Index = *index;
+            let entry = index.choose(platform).ok_or_else(absent)?;
+            if !store.content.has(&entry.digest) {
+                return Err(absent());
+            }
+            Ok(Descriptor::new(entry.media_type.clone(), entry.digest, entry.size))
+        }
+    }
+}

@@ -1,0 +1,362 @@
+mod stand_in;
+
+use super::deliver::Delivery;
+use super::exchange::{Ask, Exchange, Payload, Target};
+use super::plan::{Documents, Plan};
+use super::{deliver, memory};
+use crate::progress::Progress;
+use crate::remote::Teller;
+use futures_util::future::BoxFuture;
+use naru_errdefs::{Fault, Kind};
+use naru_oci::{Config, Descriptor, Digest, Manifest, RootFs, media_type};
+use naru_store::{Lease, Store};
+use reqwest::Response;
+use stand_in::{Locations, React, StandIn};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The way to a registry that trusts everybody.
+struct Plain {
+    client: reqwest::Client,
+    registry: String,
+    repository: String,
+}
+
+impl Plain {
+    fn new(address: SocketAddr, repository: &str) -> Plain {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Plain { client, registry: address.to_string(), repository: repository.to_owned() }
+    }
+}
+
+impl Exchange for Plain {
+    fn registry(&self) -> &str {
+        &self.registry
+    }
+
+    fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    fn ask(&self, ask: Ask) -> BoxFuture<'_, Result<Response, Fault>> {
+        Box::pin(async move {
+            let url = match ask.target {
+                Target::Path(path) => {
+                    format!("http://{}/v2/{}/{path}", self.registry, self.repository)
+                        .parse()
+                        .unwrap()
+                }
+                Target::At(url) => url,
+            };
+            let mut request = self.client.request(ask.method, url);
+            for (name, value) in ask.headers {
+                request = request.header(name, value);
+            }
+            let request = match ask.payload {
+                Payload::Empty => request,
+                Payload::Bytes(bytes) => request.body(bytes),
+                Payload::Part(part) => request.body(reqwest::Body::wrap_stream(part.stream())),
+            };
+            request
+                .send()
+                .await
+                .map_err(|error| Fault::new(Kind::Unavailable, "lost").with_source(error))
+        })
+    }
+}
+
+/// A store with one image in it: a layer larger than what goes in one request, and one that is smaller.
+struct Bench {
+    _dir: tempfile::TempDir,
+    store: Store,
+    _lease: Lease,
+    plan: Plan,
+    root: Descriptor,
+    big: Digest,
+    bytes: u64,
+    told: Arc<Mutex<Vec<Progress>>>,
+    teller: Teller,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let lease = store.leases.create(Duration::from_secs(600));
+        let put = |kind: &str, bytes: &[u8]| {
+            let blob = store.content.put(lease.id(), bytes).unwrap();
+            Descriptor::new(kind, blob.digest, blob.size)
+        };
+        let noise: Vec<u8> =
+            (0..3_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        let layers = vec![put(media_type::OCI_LAYER, &noise), put(media_type::OCI_LAYER, b"small")];
+        let config = Config {
+            rootfs: RootFs { kind: "layers".to_owned(), diff_ids: Vec::new() },
+            ..serde_json::from_str(
+                r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#,
+            )
+            .unwrap()
+        };
+        let config = put(media_type::OCI_CONFIG, &serde_json::to_vec(&config).unwrap());
+        let manifest = serde_json::to_vec(&Manifest::oci(config.clone(), layers.clone())).unwrap();
+        let root = put(media_type::OCI_MANIFEST, &manifest);
+        let documents = Documents::from([(root.digest, manifest)]);
+        let plan = Plan::of(std::slice::from_ref(&root), &documents).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let teller: Teller = Arc::new({
+            let told = Arc::clone(&told);
+            move |progress| told.lock().unwrap().push(progress)
+        });
+        let bytes = layers.iter().map(|layer| layer.size).sum::<u64>() + config.size;
+        let big = layers[0].digest;
+        Bench { _dir: dir, store, _lease: lease, plan, root, big, bytes, told, teller }
+    }
+
+    fn push_to(&self, there: &StandIn, repository: &str) -> Result<(), Fault> {
+        let wire = Plain::new(there.address, repository);
+        let delivery = Delivery {
+            store: &self.store,
+            wire: &wire,
+            uploads: 3,
+            attempts: 5,
+            teller: &self.teller,
+        };
+        let named = [("v1".to_owned(), self.root.clone())];
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let push = deliver(&delivery, &self.plan, &named, &self.store.content);
+            tokio::time::timeout(Duration::from_secs(50), push).await.expect("it hangs")
+        })
+    }
+
+    /// Everything is there, byte for byte.
+    fn check(&self, there: &StandIn, repository: &str) {
+        let held = there.held.lock().unwrap();
+        for blob in &self.plan.blobs {
+            let found = held.blobs.get(&format!("{repository}@{}", blob.digest)).unwrap();
+            assert_eq!(Digest::of(found), blob.digest);
+        }
+        let (kind, bytes) = &held.manifests[&format!("{repository}:v1")];
+        assert_eq!(
+            (kind.as_str(), Digest::of(bytes)),
+            (media_type::OCI_MANIFEST, self.root.digest)
+        );
+    }
+
+    fn said(&self, digest: Digest) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .told
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.id.as_deref() == Some(&digest.short()))
+            .filter_map(|line| line.status.clone())
+            .collect();
+        lines.dedup();
+        lines
+    }
+}
+
+#[test]
+fn every_form_of_location_is_followed_and_nothing_is_sent_twice() {
+    for form in [Locations::Relative, Locations::Absolute, Locations::WithQuery] {
+        let bench = Bench::new();
+        let there = StandIn::with(form, false, |_| React::Serve);
+        bench.push_to(&there, "a/b").unwrap();
+        bench.check(&there, "a/b");
+        assert_eq!(there.received(), bench.bytes);
+        assert_eq!(bench.said(bench.big), ["Preparing", "Pushing", "Pushed"]);
+        // Again: nothing but questions.
+        bench.told.lock().unwrap().clear();
+        let before = there.received();
+        let asked = there.count("PUT");
+        bench.push_to(&there, "a/b").unwrap();
+        assert_eq!(there.received(), before);
+        assert_eq!((there.count("PUT"), there.count("POST")), (asked, 3));
+        assert_eq!(bench.said(bench.big), ["Preparing", "Layer already exists"]);
+    }
+}
+
+#[test]
+fn uploads_at_another_host_are_followed() {
+    let bench = Bench::new();
+    let other = StandIn::new(|_| React::Serve);
+    let there = StandIn::sharing(
+        Arc::clone(&other.held),
+        Locations::Elsewhere(other.address),
+        false,
+        |_| React::Serve,
+    );
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+}
+
+#[test]
+fn a_blob_is_mounted_where_the_registry_has_it() {
+    let bench = Bench::new();
+    let there = StandIn::new(|_| React::Serve);
+    bench.push_to(&there, "first").unwrap();
+    bench.told.lock().unwrap().clear();
+    bench.push_to(&there, "second").unwrap();
+    bench.check(&there, "second");
+    assert_eq!(there.received(), bench.bytes, "the second took no bytes");
+    assert_eq!(bench.said(bench.big), ["Preparing", "Mounted from first"]);
+    // What is gone there meanwhile is sent.
+    there.held.lock().unwrap().blobs.clear();
+    bench.push_to(&there, "third").unwrap();
+    bench.check(&there, "third");
+    assert_eq!(there.received(), 2 * bench.bytes);
+}
+
+#[test]
+fn a_mount_that_is_forbidden_is_an_upload() {
+    let bench = Bench::new();
+    let blobs: Vec<Digest> = bench.plan.blobs.iter().map(|blob| blob.digest).collect();
+    let there = StandIn::new(|heard| match heard.path.contains("mount=") {
+        true => React::Say(403, ""),
+        false => React::Serve,
+    });
+    memory::remember_blobs(&bench.store, &there.address.to_string(), "secret", &blobs);
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+}
+
+#[test]
+fn a_dropped_upload_goes_on_where_it_was() {
+    for seed in 0..6_usize {
+        let bench = Bench::new();
+        // Cut more often than attempts are allowed in a row; each time some bytes get through.
+        let there = StandIn::new(move |heard| match (heard.method.as_str(), heard.number) {
+            ("PATCH", number) if number < 40 => {
+                React::CutAfter(1 + (number + seed) * 7919 % 200_000)
+            }
+            _ => React::Serve,
+        });
+        bench.push_to(&there, "a").unwrap();
+        bench.check(&there, "a");
+        assert_eq!(there.received(), bench.bytes, "no byte twice");
+        assert!(there.count("PATCH") > 5);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_asked_for() {
+    for method in ["PATCH", "PUT", "POST", "HEAD"] {
+        let bench = Bench::new();
+        let lost = Arc::new(Mutex::new(false));
+        let there = StandIn::new(move |heard| {
+            let mut lost = lost.lock().unwrap();
+            if heard.method == method && !*lost {
+                *lost = true;
+                return React::CutBeforeAnswer;
+            }
+            React::Serve
+        });
+        bench.push_to(&there, "a").unwrap();
+        bench.check(&there, "a");
+    }
+}
+
+#[test]
+fn an_upload_that_the_registry_forgot_begins_anew() {
+    let bench = Bench::new();
+    let there = StandIn::new(|heard| match (heard.method.as_str(), heard.number) {
+        ("PATCH", number) if number < 9 => React::CutAfter(100_000),
+        ("GET", _) => React::Forget,
+        _ => React::Serve,
+    });
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+}
+
+#[test]
+fn a_restarted_daemon_goes_on_with_the_upload() {
+    let bench = Bench::new();
+    let there = StandIn::new(|heard| match heard.method.as_str() {
+        "PATCH" if heard.number < 20 => React::CutAfter(1_000_000),
+        // As if the daemon died: whatever is asked after the first cut fails for good.
+        "GET" if heard.number < 20 => React::Say(403, ""),
+        _ => React::Serve,
+    });
+    assert_eq!(bench.push_to(&there, "a").unwrap_err().kind(), Kind::Forbidden);
+    // A refusal forgets the upload, a death does not.
+    let at = format!("http://{}/v2/a/blobs/uploads/1", there.address).parse().unwrap();
+    let upload = there
+        .log()
+        .iter()
+        .find(|heard| heard.method == "PATCH")
+        .map(|heard| heard.path.clone())
+        .unwrap();
+    let at: reqwest::Url = reqwest::Url::join(&at, &upload).unwrap();
+    memory::remember_upload(&bench.store, (&there.address.to_string(), "a"), &bench.big, Some(&at));
+    let again = there.log()[0].clone();
+    while there.log().len() < 20 {
+        there.held.lock().unwrap().log.push(again.clone());
+    }
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+    assert_eq!(there.received(), bench.bytes, "no byte twice");
+    let (registry, blob) = (there.address.to_string(), bench.big);
+    assert_eq!(memory::open_upload(&bench.store, &registry, "a", &blob), None);
+}
+
+#[test]
+fn a_busy_registry_is_asked_again() {
+    let bench = Bench::new();
+    let there = StandIn::new(|heard| match heard.number {
+        0 | 4 | 8 => React::Say(429, "retry-after: 0\r\n"),
+        2 | 9 => React::Say(503, ""),
+        _ => React::Serve,
+    });
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+}
+
+#[test]
+fn a_registry_that_lies_is_not_believed() {
+    let bench = Bench::new();
+    let there = StandIn::with(Locations::Relative, true, |_| React::Serve);
+    let fault = bench.push_to(&there, "a").unwrap_err();
+    assert_eq!(fault.kind(), Kind::DataLoss, "{fault}");
+    assert!(!there.held.lock().unwrap().manifests.contains_key("a:v1"));
+}
+
+#[test]
+fn refusals_say_why() {
+    for (status, kind) in [
+        (401, Kind::Unauthorized),
+        (403, Kind::Forbidden),
+        (404, Kind::NotFound),
+        (405, Kind::Unsupported),
+        (413, Kind::ResourceExhausted),
+    ] {
+        let bench = Bench::new();
+        let there = StandIn::new(move |heard| match heard.method.as_str() {
+            "POST" => React::Say(status, ""),
+            _ => React::Serve,
+        });
+        let fault = bench.push_to(&there, "a").unwrap_err();
+        assert_eq!(fault.kind(), kind, "{fault}");
+        assert!(fault.hint().is_some());
+    }
+}
+
+#[test]
+fn a_layer_that_is_not_here_is_named() {
+    let mut bench = Bench::new();
+    let gone = Descriptor::new(media_type::OCI_LAYER, Digest::of(b"gone"), 4);
+    bench.plan.blobs.push(gone.clone());
+    let there = StandIn::new(|_| React::Serve);
+    let fault = bench.push_to(&there, "a").unwrap_err();
+    assert_eq!(fault.kind(), Kind::NotFound);
+    assert!(fault.message().contains(&gone.digest.to_string()), "{fault}");
+    // One that the registry has is not needed here.
+    there.held.lock().unwrap().blobs.insert(format!("a@{}", gone.digest), b"gone".to_vec());
+    bench.push_to(&there, "a").unwrap();
+}

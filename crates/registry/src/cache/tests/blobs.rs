@@ -100,7 +100,7 @@ async fn an_upstream_that_stays_away_breaks_off_and_what_came_is_kept() {
     for _ in 0..4 {
         scene.fake.script(Script::Cut(70_000));
     }
-    let (got, end) = drain(scene.coming(&digest).await).await;
+    let (got, end) = scene.pull(&digest).await;
     assert_eq!(end.unwrap_err().kind(), Kind::Unavailable);
     assert!(bytes.starts_with(&got));
     scene.landed(&digest).await;
@@ -126,7 +126,7 @@ async fn who_lies_gives_no_client_the_last_byte_and_nothing_is_stored() {
         let digest = naru_oci::Digest::of(&right);
         scene.fake.blobs.lock().unwrap().insert(digest, right.clone());
         scene.fake.script(script.clone());
-        let (got, end) = drain(scene.coming(&digest).await).await;
+        let (got, end) = scene.pull(&digest).await;
         assert_eq!(end.unwrap_err().kind(), Kind::Unavailable);
         assert!(got.len() < whole, "{} bytes", got.len());
         scene.landed(&digest).await;

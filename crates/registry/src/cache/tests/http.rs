@@ -29,7 +29,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_pulls_through_by_prefix_and_by_namespace_and_is_told_of_what_is_stale() {
     let scene = Scene::new();
-    let registry = Registry::new(&scene.store, Gate::open()).caching(scene.cache.clone());
+    let registry = Registry::new(&scene.store, Gate::open_to_all()).caching(scene.cache.clone());
     let [manifest, config, layer] = scene.fake.put_image("latest", 1);
     let cold = ask(
         &registry,
@@ -70,7 +70,7 @@ async fn a_client_pulls_through_by_prefix_and_by_namespace_and_is_told_of_what_i
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_have_their_codes() {
     let scene = Scene::new();
-    let registry = Registry::new(&scene.store, Gate::open()).caching(scene.cache.clone());
+    let registry = Registry::new(&scene.store, Gate::open_to_all()).caching(scene.cache.clone());
     let [_, _, layer] = scene.fake.put_image("latest", 1);
     for (method, target) in [
         ("POST", "/v2/hub/debian/blobs/uploads/"),
@@ -95,8 +95,13 @@ async fn refusals_have_their_codes() {
     // A lie breaks the body off before its end.
     scene.fake.script(Script::Instead(vec![0; 50_000].into()));
     let lie = ask(&registry, "GET", &format!("/v2/hub/debian/blobs/{layer}"), &[]).await;
-    assert_eq!((lie.status(), header(&lie, "content-length")), (StatusCode::OK, Some("50000")));
-    assert!(lie.into_body().collect().await.is_err());
+    // It may be found out before there is anything to break off.
+    if lie.status() == StatusCode::OK {
+        assert_eq!(header(&lie, "content-length"), Some("50000"));
+        assert!(lie.into_body().collect().await.is_err());
+    } else {
+        assert_eq!(lie.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
     scene.fake.be(Mood::Limited(42));
     let limited = ask(&registry, "GET", "/v2/hub/debian/manifests/latest", &[]).await;
     assert_eq!(

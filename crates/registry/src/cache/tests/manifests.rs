@@ -218,7 +218,7 @@ async fn lists_of_tags_are_remembered_and_stay_when_the_upstream_is_away() {
     for _ in 0..3 {
         let (tags, freshness) = scene.cache.tags(&place).await.unwrap();
         assert_eq!(
-            (tags.as_slice(), freshness),
+            (&tags[..], freshness),
             (&["a".to_owned(), "b".to_owned()][..], Freshness::Fresh)
         );
     }

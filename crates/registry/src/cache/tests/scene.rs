@@ -72,6 +72,15 @@ impl Scene {
         }
     }
 
+    /// What a client gets of a blob that comes, be it refused at once or broken off.
+    pub(super) async fn pull(&self, digest: &Digest) -> (Vec<u8>, Result<(), CacheError>) {
+        match self.cache.blob(&self.place(), digest).await {
+            Ok(CachedBlob::Coming(reader)) => drain(reader).await,
+            Ok(CachedBlob::Stored { .. }) => panic!("it is stored already"),
+            Err(error) => (Vec::new(), Err(error)),
+        }
+    }
+
     /// Waits until a blob's fetch is off the list.
     pub(super) async fn landed(&self, digest: &Digest) {
         let landed = self.cache.shared.flows().get(digest).map(|flow| flow.landed());

@@ -166,6 +166,14 @@ impl Daemon {
         }
     }
 
+    /// Another program where the daemon's network is.
+    pub fn neighbour(&self, program: &str) -> Command {
+        match &self.machine {
+            Some(machine) => machine.command(Path::new(program)),
+            None => Command::new(program),
+        }
+    }
+
     /// Does something where the daemon's network is.
     #[track_caller]
     pub fn nearby<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {

@@ -9,6 +9,7 @@ pub mod image;
 pub mod leftovers;
 pub mod machine;
 pub mod machines;
+pub mod peer_registry;
 pub mod pty;
 pub mod run;
 pub mod scene;

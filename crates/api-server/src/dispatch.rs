@@ -5,7 +5,7 @@ use crate::connection::Handler;
 use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
-use crate::{containers, events, images, networks, refuse, registry, system, volumes};
+use crate::{containers, copy, events, images, networks, refuse, registry, system, volumes};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -94,6 +94,11 @@ impl Call {
     /// What the client says about itself to a registry.
     pub(crate) fn registry_auth(&self) -> Option<&str> {
         self.headers.get(REGISTRY_AUTH)?.to_str().ok().filter(|text| !text.is_empty())
+    }
+
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The whole body as JSON.
@@ -259,6 +264,9 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
             let names = call.query.all("names").map(str::to_owned).collect();
             images::save(&images, names, call).await
         }
+        Route::ImageCopy => copy::copy(&images, call).await,
+        Route::ManifestGet { name } => copy::get_manifest(&images, &name, &call).await,
+        Route::ManifestPut { name } => copy::put_manifest(&images, &name, call).await,
         Route::ImageLoad => images::load(&images, call).await,
         Route::ImageCreate => images::create(&images, call).await,
         Route::ImageSearch => {

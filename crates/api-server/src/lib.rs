@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod containers;
 mod convert;
+mod copy;
 mod detach_keys;
 mod dispatch;
 mod error;

@@ -80,7 +80,7 @@ pub(crate) async fn distribution(
 
 impl Call {
     /// Who the client is to the registry, as its header says. A header that is not understood says nothing, as in Docker.
-    fn credentials(&self) -> Option<Credentials> {
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
         let header = self.registry_auth()?;
         Some(convert::credentials(AuthConfig::decode(header).unwrap_or_default()))
     }

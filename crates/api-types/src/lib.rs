@@ -9,6 +9,7 @@ mod golden;
 mod wire;
 
 pub mod container;
+pub mod copy;
 pub mod error_body;
 pub mod event;
 pub mod filters;

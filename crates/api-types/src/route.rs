@@ -144,6 +144,7 @@ routes! {
         BuildPrune Post ["build", "prune"] "Drop build cache.";
         BuildCancel Post ["build", "cancel"] "Cancel a build.";
         Commit Post ["commit"] "Make an image of a container.";
+        ImageCopy Post ["naru", "copy"] "Copy an image between registries, archives and here (an extension of ours).";
         SystemVerify Post ["naru", "system", "verify"] "Check the whole store (an extension of ours).";
         ContainerList Get ["containers", "json"] "List containers.";
         ContainerCreate Post ["containers", "create"] "Create a container.";
@@ -195,6 +196,8 @@ routes! {
         ImagePush Post ["images", name, "push"] "Push an image.";
         ImageRemove Delete ["images", name] "Remove an image or a name of it.";
         DistributionInspect Get ["distribution", name, "json"] "What a registry holds under a name.";
+        ManifestGet Get ["naru", "manifests", name] "A manifest of a registry, byte for byte (an extension of ours).";
+        ManifestPut Put ["naru", "manifests", name] "A manifest into a registry, byte for byte (an extension of ours).";
         NetworkConnect Post ["networks", name, "connect"] "Connect a container to a network.";
         NetworkDisconnect Post ["networks", name, "disconnect"] "Disconnect a container from a network.";
         NetworkInspect Get ["networks", name] "Everything about a network.";

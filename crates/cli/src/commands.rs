@@ -2,10 +2,13 @@
 
 mod absent;
 mod container;
+mod copy;
 mod each;
 mod image;
 mod inspect;
+mod manifest;
 mod network;
+mod registry;
 mod system;
 mod volume;
 
@@ -125,7 +128,7 @@ static GLOBAL: &[Flag] = &[
     )
     .short('l'),
     switch("version", "Print version information and quit").short('v'),
-    value("config", "string", "Location of client config files").no_effect(),
+    value("config", "string", "Location of client config files (default \"~/.docker\")"),
     value("context", "string", "Name of the context to use to connect to the daemon")
         .short('c')
         .refused("name the daemon with `-H unix://PATH` or the variable NARU_HOST"),
@@ -159,6 +162,7 @@ static CLIENT: Command = Command {
 static MEMBERS: &[&Command] = &[
     &container::CONTAINER,
     &image::IMAGE,
+    &manifest::MANIFEST,
     &network::NETWORK,
     &system::SYSTEM,
     &volume::VOLUME,
@@ -184,14 +188,19 @@ static MEMBERS: &[&Command] = &[
     &container::UNPAUSE,
     &container::UPDATE,
     &container::WAIT,
+    &copy::COPY,
     &image::HISTORY,
     &image::IMAGES,
     &image::IMPORT,
     &image::LOAD,
+    &image::PULL,
+    &image::PUSH,
     &image::RMI,
     &image::SAVE,
     &image::TAG,
     &inspect::INSPECT,
+    &registry::LOGIN,
+    &registry::LOGOUT,
     &system::EVENTS,
     &system::INFO,
     &system::VERSION,
@@ -204,13 +213,8 @@ static MEMBERS: &[&Command] = &[
     &absent::COMPOSE,
     &absent::CONFIG,
     &absent::CONTEXT,
-    &absent::LOGIN,
-    &absent::LOGOUT,
-    &absent::MANIFEST,
     &absent::NODE,
     &absent::PLUGIN,
-    &absent::PULL,
-    &absent::PUSH,
     &absent::SEARCH,
     &absent::SECRET,
     &absent::SERVICE,
@@ -231,13 +235,20 @@ pub fn run(words: &[String], hooks: Hooks) -> Result<ExitStatus, Failed> {
         Err(FlagError::Help) => return root_help(program),
         Err(error) => return Err(usage_failure(error, program, &ROOT)),
     };
-    global(&flags, program, None, hooks)
+    global(&flags, program, Outer::default(), hooks)
+}
+
+/// What was said before `client`.
+#[derive(Clone, Copy, Default)]
+struct Outer<'a> {
+    host: Option<&'a str>,
+    config: Option<&'a str>,
 }
 
 fn global(
     flags: &Flags,
     program: &str,
-    outer_host: Option<&str>,
+    outer: Outer<'_>,
     hooks: Hooks,
 ) -> Result<ExitStatus, Failed> {
     if flags.switch("version") {
@@ -250,7 +261,8 @@ fn global(
         return Ok(ExitStatus::SUCCESS);
     }
     check_log_level(flags)?;
-    let host = flags.text("host").or(outer_host);
+    let host = flags.text("host").or(outer.host);
+    let config = flags.text("config").or(outer.config);
     let Some((word, rest)) = flags.args().split_first() else { return root_help(program) };
     if word == "help" {
         return help(program, rest);
@@ -262,7 +274,7 @@ fn global(
             Err(FlagError::Help) => return root_help(&path),
             Err(error) => return Err(usage_failure(error, &path, &CLIENT)),
         };
-        return global(&inner, program, host, hooks);
+        return global(&inner, program, Outer { host, config }, hooks);
     }
     let (path, command, rest) = find(program, &ROOT, flags.args())?;
     let Action::Run(act) = command.action else { return show_group(&path, command, rest) };
@@ -277,7 +289,8 @@ fn global(
         failed.note = Some(usage_note(&path, command));
         return Err(failed);
     }
-    let app = App::new(Host::choose(host, &context::variable)?, hooks, program);
+    let app =
+        App::new(Host::choose(host, &context::variable)?, hooks, program).configured_in(config);
     act(&app, &given)
 }
 

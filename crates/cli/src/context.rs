@@ -50,6 +50,8 @@ pub struct App<'a> {
     client: Client,
     runtime: OnceCell<tokio::runtime::Runtime>,
     program: &'a str,
+    /// `--config`
+    config: Option<String>,
 }
 
 impl std::fmt::Debug for App<'_> {
@@ -73,7 +75,23 @@ impl<'a> App<'a> {
             Host::Named(_) => None,
         };
         let client = Client::new(host.endpoint().clone()).reviving(revive);
-        App { host, client, runtime: OnceCell::new(), program }
+        App { host, client, runtime: OnceCell::new(), program, config: None }
+    }
+
+    /// The same with the user's configuration in another directory.
+    #[must_use]
+    pub fn configured_in(mut self, directory: Option<&str>) -> App<'a> {
+        self.config = directory.filter(|text| !text.is_empty()).map(str::to_owned);
+        self
+    }
+
+    /// The directory of the user's configuration, docker's own: `--config`, `DOCKER_CONFIG`, or `.docker` at home.
+    pub fn config_directory(&self) -> Option<String> {
+        let named = self.config.clone().or_else(|| variable("DOCKER_CONFIG"));
+        named.filter(|text| !text.is_empty()).or_else(|| {
+            let home = variable("HOME").filter(|home| !home.is_empty())?;
+            Some(format!("{home}/.docker"))
+        })
     }
 
     /// What the user called us (`naru`, `docker`).

@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod context;
+mod docker_config;
 pub mod exit;
 pub mod flags;
 pub mod opts;

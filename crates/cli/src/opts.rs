@@ -10,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod names;
 pub mod network;
+pub mod place;
 pub mod publish;
 pub mod restart;
 pub mod security;

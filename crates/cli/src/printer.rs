@@ -66,6 +66,11 @@ pub fn report(fault: &Fault) {
     note(&format!("error: {}", Report(fault)));
 }
 
+/// Whether standard error is a terminal.
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Whether standard output is a terminal.
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()

@@ -11,6 +11,7 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use naru_api_types::error_body::PLAIN_REFUSALS;
+use naru_api_types::registry::REGISTRY_AUTH;
 use naru_api_types::{ErrorBody, Method, Query, Route};
 use naru_errdefs::{Fault, Kind};
 use serde::Serialize;
@@ -227,8 +228,14 @@ impl Client {
 pub enum Content {
     /// Nothing.
     None,
+    /// Nothing but who the user is to a registry, for a header.
+    Auth(String),
     /// A JSON value.
     Json(Vec<u8>),
+    /// Bytes as they are.
+    Bytes(Vec<u8>),
+    /// The same with further headers.
+    Headed(Vec<(&'static str, String)>, Box<Content>),
     /// An archive or other bytes.
     Stream(Upload),
 }
@@ -255,15 +262,26 @@ fn request(route: &Route, query: &Query, content: Content) -> Result<http::Reque
         path.push('?');
         path.push_str(&query.encode());
     }
-    let builder = http::Request::builder()
+    let mut builder = http::Request::builder()
         .method(route.method().as_str())
         .uri(path)
         .header(http::header::HOST, "naru");
+    let mut content = content;
+    while let Content::Headed(headers, inner) = content {
+        for (name, value) in headers {
+            builder = builder.header(name, value);
+        }
+        content = *inner;
+    }
     let full = |bytes: Vec<u8>| {
         Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync()
     };
     let request = match content {
-        Content::None => builder.body(full(Vec::new())),
+        Content::None | Content::Headed(..) => builder.body(full(Vec::new())),
+        Content::Bytes(bytes) => {
+            builder.header(http::header::CONTENT_TYPE, "application/octet-stream").body(full(bytes))
+        }
+        Content::Auth(auth) => builder.header(REGISTRY_AUTH, auth).body(full(Vec::new())),
         Content::Json(bytes) => {
             builder.header(http::header::CONTENT_TYPE, "application/json").body(full(bytes))
         }

@@ -5,6 +5,8 @@ use crate::ndjson::Lines;
 use naru_api_types::image::{
     ImageDeleteItem, ImageHistoryItem, ImageInspect, ImagePruneResponse, ImageSummary,
 };
+use naru_api_types::progress::IdResponse;
+use naru_api_types::registry::{AuthConfig, AuthResponse, DistributionInspect, REGISTRY_AUTH};
 use naru_api_types::{Filters, Query, Route};
 use naru_errdefs::Fault;
 
@@ -49,6 +51,72 @@ impl Client {
     /// Sends a root file system.
     pub async fn import_image(&self, archive: Content, query: &Query) -> Result<Lines, Fault> {
         self.open(Route::ImageCreate, query, archive).await.map(Answer::lines)
+    }
+
+    /// Lets the daemon pull; `auth` is the value of the header about registries.
+    pub async fn pull_image(&self, query: &Query, auth: String) -> Result<Lines, Fault> {
+        self.open(Route::ImageCreate, query, Content::Auth(auth)).await.map(Answer::lines)
+    }
+
+    /// Lets the daemon push.
+    pub async fn push_image(
+        &self,
+        name: &str,
+        query: &Query,
+        auth: String,
+    ) -> Result<Lines, Fault> {
+        let route = Route::ImagePush { name: name.to_owned() };
+        self.open(route, query, Content::Auth(auth)).await.map(Answer::lines)
+    }
+
+    /// What a registry holds under a name.
+    pub async fn inspect_distribution(
+        &self,
+        name: &str,
+        auth: String,
+    ) -> Result<DistributionInspect, Fault> {
+        let route = Route::DistributionInspect { name: name.to_owned() };
+        self.json(route, &Query::new(), Content::Auth(auth)).await
+    }
+
+    /// Lets the daemon try credentials.
+    pub async fn login(&self, auth: &AuthConfig) -> Result<AuthResponse, Fault> {
+        self.json(Route::Auth, &Query::new(), Content::json(auth)?).await
+    }
+
+    /// Copies an image; `body` is the archive that it is copied from, if it is one.
+    pub async fn copy_image(
+        &self,
+        query: &Query,
+        headers: Vec<(&'static str, String)>,
+        body: Content,
+    ) -> Result<Answer, Fault> {
+        self.open(Route::ImageCopy, query, Content::Headed(headers, Box::new(body))).await
+    }
+
+    /// A manifest or index of a registry, byte for byte.
+    pub async fn get_manifest(
+        &self,
+        name: &str,
+        query: &Query,
+        auth: String,
+    ) -> Result<Answer, Fault> {
+        let route = Route::ManifestGet { name: name.to_owned() };
+        self.open(route, query, Content::Auth(auth)).await
+    }
+
+    /// Puts a manifest or index into a registry; answers its digest.
+    pub async fn put_manifest(
+        &self,
+        name: &str,
+        query: &Query,
+        auth: String,
+        bytes: Vec<u8>,
+    ) -> Result<String, Fault> {
+        let route = Route::ManifestPut { name: name.to_owned() };
+        let headers = vec![(REGISTRY_AUTH, auth)];
+        let content = Content::Headed(headers, Box::new(Content::Bytes(bytes)));
+        self.json::<IdResponse>(route, query, content).await.map(|answer| answer.id)
     }
 
     /// Images as one archive.

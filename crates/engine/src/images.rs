@@ -3,6 +3,7 @@
 //! Acts: on the store, on threads that may wait for the disk. Streams are bounded: who reads slowly is waited for.
 
 pub(crate) mod archive;
+mod copy;
 mod document;
 mod glob;
 mod inspect;
@@ -17,12 +18,13 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use copy::{CopyAnswer, CopyFrom, CopyRequest, CopyTo, RegistryPlace};
 pub use model::{
     Deleted, Finding, HistoryEntry, ImageFilter, ImagePruneFilter, ImageSummary, ImageUser,
     ImageView, ImagesUsage, ImportRequest, PrunedImages, RemoveImageOptions, SaveFormat,
 };
 pub use naru_transfer::{
-    Credentials, DistributionInfo, LoginAnswer, PullRequest, PushRequest, Registries,
+    Credentials, DistributionInfo, LoginAnswer, PullRequest, PushRequest, RawManifest, Registries,
     RegistriesConfig, RegistryConfig,
 };
 

@@ -51,6 +51,7 @@ pub struct Engine {
     /// Events.
     pub events: Events,
     closing: Closing,
+    store: Store,
 }
 
 /// What is left to do when the services are no longer needed.
@@ -73,6 +74,11 @@ impl Engine {
     /// What is left to do at the end; to be kept by whoever takes the engine apart.
     pub fn closing(&self) -> Closing {
         self.closing.clone()
+    }
+
+    /// The store, for the registry that serves it from the same process; it can be open once only.
+    pub fn store(&self) -> Store {
+        self.store.clone()
     }
 
     /// Opens the data root, takes over what runs, and starts what should.
@@ -127,7 +133,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let users = image_users(Arc::clone(&supervisor));
-    let images = Images::new(store, config.registries, events.clone(), users);
+    let images = Images::new(store.clone(), config.registries, events.clone(), users);
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {
@@ -138,6 +144,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
         system,
         events,
         closing: Closing { launcher, networks },
+        store,
     })
 }
 

@@ -110,6 +110,7 @@ pub struct VersionView {
 impl System {
     /// Gives back what is not needed while nothing happens. May block for a moment.
     pub fn rest(&self) {
+        self.images.rest();
         naru_kernel::memory::trim();
         if let Err(error) = naru_kernel::memory::let_go_of_code() {
             tracing::debug!("cannot let go of the program's code: {error}");

@@ -4,12 +4,14 @@ mod file;
 mod flags;
 mod networks;
 mod registries;
+mod registry;
 
 pub use flags::Flags;
 
 use naru_engine::NetworkOptions;
 use naru_engine::images::RegistriesConfig;
 use naru_errdefs::{Fault, ResultExt};
+use naru_registry::config::RegistryConfig;
 use std::path::{Path, PathBuf};
 
 /// Where the configuration file is when none is named; it need not exist.
@@ -39,6 +41,8 @@ pub struct Config {
     pub networks: NetworkOptions,
     /// How other registries are reached.
     pub registries: RegistriesConfig,
+    /// The registry on the same store; none: there is none.
+    pub registry: Option<RegistryConfig>,
     /// Started by a client: say on standard output when ready, and leave its session.
     pub background: bool,
 }
@@ -121,7 +125,11 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         "exec root",
     )?;
     let networks = networks::options(&flags, &file, &exec_root)?;
-    let registries = registries::options(&flags.registries, &file)?;
+    let mut registries = registries::options(&flags.registries, &file)?;
+    let registry = registry::embedded(&flags, &file)?;
+    if let Some(registry) = &registry {
+        registries.own = registry::names(registry, &registries.own)?;
+    }
     let mut hosts = flags.hosts;
     hosts.extend(file.hosts.unwrap_or_default());
     let mut sockets =
@@ -147,6 +155,7 @@ fn merge(flags: Flags, file: file::File) -> Result<Config, Fault> {
         exec_root,
         networks,
         registries,
+        registry,
         sockets,
         log_level,
         group: flags.group.or(file.group),

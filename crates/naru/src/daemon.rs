@@ -3,7 +3,7 @@
 use crate::config::{Config, Flags};
 use crate::pidfile::Pidfile;
 use crate::sockets::Sockets;
-use crate::{background, logging};
+use crate::{background, logging, registry};
 use clap::Parser as _;
 use naru_api_server::{Api, ServeOptions};
 use naru_engine::images::Registries;
@@ -82,6 +82,10 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
+    let registry = match &config.registry {
+        Some(config) => Some(registry::start(config, engine.store()).await?),
+        None => None,
+    };
     let (sockets, listeners) = Sockets::bind(&config.sockets, config.group.as_deref())?;
     for path in &config.sockets {
         tracing::info!(socket = %path.display(), "listening");
@@ -99,6 +103,9 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let closing = engine.closing();
     let options = ServeOptions::for_this_host();
     naru_api_server::serve(listeners, Api::new(engine, options.patience), options, shutdown).await;
+    if let Some(registry) = registry {
+        registry.end().await;
+    }
     drop(sockets);
     closing.close();
     drop(pidfile);

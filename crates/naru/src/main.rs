@@ -6,6 +6,7 @@ mod daemon;
 mod hello;
 mod logging;
 mod pidfile;
+mod registry;
 mod role;
 mod sockets;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         }
         Role::Oci(args) => naru_runtime::oci_command(args),
         Role::Daemon(args) => daemon::main(args),
+        Role::Registry(args) => registry::main(args),
         Role::Hello => hello::main(),
         Role::Client(args) => {
             naru_cli::main(args, naru_cli::Hooks { start_daemon: background::start }).into()

@@ -10,6 +10,8 @@ pub enum Role {
     Daemon(Vec<OsString>),
     /// The parent of every container, with its options.
     Monitor(Vec<OsString>),
+    /// The registry alone, with its options.
+    Registry(Vec<OsString>),
     /// The OCI runtime command line, with its options.
     Oci(Vec<OsString>),
     /// What the embedded image runs.
@@ -35,6 +37,10 @@ impl Role {
             Some("daemon") => Role::Daemon(rest(2)),
             Some("monitor") => Role::Monitor(rest(2)),
             Some("oci") => Role::Oci(rest(2)),
+            // Its other words (`ls`, `rm`, ...) are the client's.
+            Some("registry") if args.get(2).is_some_and(|word| word == "serve") => {
+                Role::Registry(rest(3))
+            }
             Some("hello") => Role::Hello,
             _ => Role::Client(args),
         }
@@ -62,6 +68,10 @@ mod tests {
         check("naru oci state x", &Role::Oci(words("state x")));
         check("/run/naru-oci state x", &Role::Oci(words("state x")));
         check("naru hello", &Role::Hello);
+        check("naru registry serve --root x", &Role::Registry(words("--root x")));
+        check("naru registry ls", &Role::Client(words("naru registry ls")));
+        check("naru registry", &Role::Client(words("naru registry")));
+        check("docker registry serve", &Role::Client(words("docker registry serve")));
         check("naru run hello", &Role::Client(words("naru run hello")));
         check("/bin/docker daemon", &Role::Client(words("/bin/docker daemon")));
         check("naru", &Role::Client(words("naru")));

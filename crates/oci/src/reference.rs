@@ -67,6 +67,11 @@ impl Reference {
         Reference { tag: None, digest: Some(digest), ..self.clone() }
     }
 
+    /// Registry and repository in full, without tag and digest (`docker.io/library/debian`).
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
     /// Registry and repository, without tag and digest, as a person writes it (`debian`, `localhost:5000/x`).
     pub fn familiar_name(&self) -> String {
         if self.registry == DEFAULT_REGISTRY {
@@ -100,7 +105,7 @@ impl Reference {
 /// The normalised form, with registry (`docker.io/library/debian:12`).
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.with_suffix(format!("{}/{}", self.registry, self.repository)))
+        f.write_str(&self.with_suffix(self.name()))
     }
 }
 

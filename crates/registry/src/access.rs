@@ -15,6 +15,8 @@ mod form;
 mod gate;
 mod grant;
 mod htpasswd;
+#[cfg(test)]
+mod judge;
 mod jwt;
 mod pattern;
 mod policy;
@@ -29,6 +31,7 @@ pub use config::{AccessConfig, Challenge, PolicyRule, TokenConfig};
 pub use gate::Gate;
 pub use grant::{Grant, challenge_scope, parse_scope};
 pub use policy::Policy;
+pub(crate) use token_endpoint::TokenUser;
 pub use token_endpoint::{LARGEST_TOKEN_BODY, TOKEN_PATH};
 
 use std::net::IpAddr;

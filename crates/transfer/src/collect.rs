@@ -44,13 +44,13 @@ impl std::fmt::Debug for Source<'_> {
     }
 }
 
-/// Takes everything in; blobs are held by the lease.
+/// Takes everything in; blobs are held by the lease, and go to the queue to be unpacked early.
 pub(crate) fn collect(
     source: Source<'_>,
     content: &Content,
     lease: &LeaseId,
     report: Report<'_>,
-    queue: &mut Queue,
+    queue: Option<&mut Queue>,
 ) -> Result<Contents, Fault> {
     let mut collector =
         Collector { content, lease, report, queue, contents: Contents::default(), documents: 0 };
@@ -77,7 +77,8 @@ struct Collector<'a> {
     content: &'a Content,
     lease: &'a LeaseId,
     report: Report<'a>,
-    queue: &'a mut Queue,
+    /// Takes blobs that may be layers, unless nothing is to be unpacked.
+    queue: Option<&'a mut Queue>,
     contents: Contents,
     documents: u64,
 }
@@ -259,8 +260,11 @@ impl Collector<'_> {
         let stored =
             ingest.commit(expected).map_err(|error| Fault::from(error).context(storing()))?;
         (self.report)(Progress::layer("Loading layer", id, done, size.max(done)));
-        if is_new && (layer_type != media_type::OCI_LAYER || is_tar(first)) {
-            self.queue.push(stored.digest);
+        if is_new
+            && (layer_type != media_type::OCI_LAYER || is_tar(first))
+            && let Some(queue) = &mut self.queue
+        {
+            queue.push(stored.digest);
         }
         let blob = StoredBlob { digest: stored.digest, size: stored.size, layer_type };
         self.contents.blobs.insert(name.to_owned(), blob);

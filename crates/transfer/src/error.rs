@@ -2,6 +2,7 @@
 
 use naru_errdefs::{Failure, Kind};
 use naru_oci::{Digest, ParseManifestError, ParseReferenceError};
+use std::collections::BTreeSet;
 
 /// Why the documents of an archive make no image.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,20 @@ pub enum LoadError {
     /// It names no image, or none that can be run.
     #[error("the archive has no image in it")]
     NoImage,
+    /// It has others.
+    #[error("the archive has no image `{name}` in it")]
+    NoSuchImage {
+        /// The name.
+        name: String,
+        /// The names that it has.
+        there: BTreeSet<String>,
+    },
+    /// It has several.
+    #[error("the archive has several images in it")]
+    WhichImage {
+        /// The names that it has.
+        there: BTreeSet<String>,
+    },
     /// A part is missing.
     #[error("the archive refers to `{name}`, which is not in it")]
     Missing {
@@ -113,6 +128,14 @@ impl Failure for LoadError {
     }
 
     fn hint(&self) -> Option<String> {
+        if let LoadError::NoSuchImage { there, .. } | LoadError::WhichImage { there } = self {
+            let names: Vec<String> = there.iter().take(8).map(|name| format!("`{name}`")).collect();
+            return Some(if names.is_empty() {
+                "its images have no names; name none".to_owned()
+            } else {
+                format!("name one that it has: {}", names.join(", "))
+            });
+        }
         let text = match self {
             LoadError::NotAnArchive => {
                 "`load` takes what `naru save`, `docker save` or `skopeo copy` wrote; for a root file system use `naru import`"

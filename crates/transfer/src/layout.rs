@@ -75,6 +75,49 @@ impl Contents {
         Ok(images)
     }
 
+    /// Finds the one image that is meant: by a name or tag that it has in the archive, or the only one. What it means is
+    /// a manifest or index of the archive, or one that is written for an image of docker's own form.
+    pub fn pick(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(Descriptor, BTreeMap<Digest, Vec<u8>>), LoadError> {
+        let mut found: Vec<(Vec<String>, Descriptor, BTreeMap<Digest, Vec<u8>>)> = Vec::new();
+        if self.documents.contains_key("index.json") {
+            let index: Index = self.parse("index.json")?;
+            for entry in index.manifests {
+                let names = ["org.opencontainers.image.ref.name", "io.containerd.image.name"];
+                let names = names.iter().filter_map(|key| entry.annotations.get(*key).cloned());
+                let target = Descriptor { annotations: BTreeMap::new(), ..entry.clone() };
+                found.push((names.collect(), target, BTreeMap::new()));
+            }
+        } else {
+            for image in self.plan(&Platform::host())? {
+                let names = image.names.iter().map(Reference::familiar).collect();
+                found.push((names, image.target, image.documents));
+            }
+        }
+        let wanted = name.map(|text| (text, reference(text).ok()));
+        let is_meant = |names: &[String]| {
+            wanted.as_ref().is_none_or(|(text, parsed)| {
+                names.iter().any(|known| {
+                    known == text || parsed.is_some() && reference(known).ok() == *parsed
+                })
+            })
+        };
+        let all: BTreeSet<String> = found.iter().flat_map(|(names, ..)| names.clone()).collect();
+        let mut meant = found.into_iter().filter(|(names, ..)| is_meant(names));
+        let Some((_, target, documents)) = meant.next() else {
+            return Err(match name {
+                Some(name) => LoadError::NoSuchImage { name: name.to_owned(), there: all },
+                None => LoadError::NoImage,
+            });
+        };
+        match meant.find(|(_, other, _)| other.digest != target.digest) {
+            Some(_) => Err(LoadError::WhichImage { there: all }),
+            None => Ok((target, documents)),
+        }
+    }
+
     fn plan_oci(&self, host: &Platform) -> Result<Vec<Wanted>, LoadError> {
         let index: Index = self.parse("index.json")?;
         let mut images: Vec<Wanted> = Vec::new();

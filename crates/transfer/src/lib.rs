@@ -7,6 +7,7 @@
 //! ```text
 //! load    stream ─▶ collect: documents (memory), blobs (content) ─▶ layout ◆ ─▶ unpack ─▶ image names
 //!                                                └▶ early: unpack what may be a layer ─┘
+//! copy    registry, archive or image ─▶ manifests ─▶ plan ◆ ─▶ registry, archive or image
 //! import  stream ─▶ content ─▶ changes ◆ ─▶ unpack ─▶ image name
 //! own     the embedded registry's rows ─▶ unpack ─▶ image name; image name ─▶ rows: no byte is moved
 //! push    image names ─▶ plan ◆ ─▶ blobs that are missing there, manifests, tags
@@ -15,6 +16,7 @@
 
 mod changes;
 mod collect;
+mod copy;
 mod early;
 mod error;
 mod hello;
@@ -22,6 +24,7 @@ mod import;
 mod layout;
 mod legacy;
 mod load;
+mod manifests;
 mod own;
 mod progress;
 mod pull;
@@ -32,14 +35,18 @@ mod save;
 mod unpack;
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;
 
 pub use changes::{ChangeError, apply_changes};
 pub use collect::Source;
+pub use copy::{AtRegistry, CopySource, Copying, Platforms, ReadyArchive, begin_copy};
 pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
+pub use manifests::{fetch_manifest, platform_of, put_manifest};
 pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;

@@ -25,7 +25,7 @@ pub fn load(
 ) -> Result<Vec<LoadedImage>, Fault> {
     let lease = store.leases.create(LEASE);
     let (images, mut early) = alongside(store, lease.id(), |queue| {
-        let contents = collect(source, &store.content, lease.id(), report, queue)?;
+        let contents = collect(source, &store.content, lease.id(), report, Some(queue))?;
         let images = contents.plan(&Platform::host())?;
         let needed =
             images.iter().flat_map(|image| &image.layers).map(|layer| layer.digest).collect();

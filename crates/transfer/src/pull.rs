@@ -122,7 +122,12 @@ impl Pull<'_> {
         }
         let parts = self.parts(&lease, &head).await?;
         let early = self.layers(&lease, &parts).await?;
-        self.complete(lease, parts, early).await
+        let layers: Vec<Digest> = parts.wanted.layers.iter().map(|layer| layer.digest).collect();
+        let pulled = self.complete(lease, parts, early).await?;
+        // A push to another repository of this registry needs to send none of them.
+        let (registry, repository) = (self.repository.registry(), self.repository.name());
+        crate::push::remember_blobs(self.store, registry, repository, &layers);
+        Ok(pulled)
     }
 
     /// The image, when the name already means it here, whole and for the platform that is asked for.
@@ -299,8 +304,10 @@ impl Pull<'_> {
         let layers: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
         let done = tokio::task::spawn_blocking(move || {
             let record = prepare(&store, lease.id(), &wanted, &mut early)?;
-            let names = [(record.clone(), vec![name.clone()])];
-            let before = publish(&store, &names)?;
+            // It is known by what the registry calls it for ever, too.
+            let mut names = vec![name.clone(), name.with_digest(record.target.digest)];
+            names.dedup();
+            let before = publish(&store, &[(record.clone(), names)])?;
             drop(lease);
             if let Some((_, before)) = before.first() {
                 tracing::info!(name = %name, image = %before, "the name meant another image before");

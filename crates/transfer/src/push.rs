@@ -21,7 +21,7 @@ mod upload;
 pub(crate) use deliver::{Delivery, Supply, deliver};
 pub(crate) use exchange::{Ask, Exchange, Part, Payload, Target};
 pub(crate) use memory::remember_blobs;
-pub(crate) use plan::{Documents, Plan};
+pub(crate) use plan::{Document, Documents, Plan};
 
 use crate::progress::Progress;
 use crate::remote::{PushRequest, Registries, Repository, Teller, Writer};
@@ -91,6 +91,16 @@ pub async fn push(
         pushed.push((one.name, one.root));
     }
     Ok(pushed)
+}
+
+/// Puts one manifest under a tag or its digest.
+pub(crate) async fn put_document(
+    wire: &dyn Exchange,
+    attempts: u32,
+    reference: &str,
+    document: &Document,
+) -> Result<(), Fault> {
+    destination::Destination { wire, attempts }.put_manifest(reference, document).await
 }
 
 /// Says what a tag points to now, as docker does.

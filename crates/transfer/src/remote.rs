@@ -9,6 +9,7 @@ mod endpoint;
 mod http;
 mod limit;
 mod login;
+mod pinned;
 mod read;
 mod refusal;
 mod retry;
@@ -17,6 +18,7 @@ mod wire;
 mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub(crate) use retry::is_passing;

@@ -42,23 +42,45 @@ pub fn save(
     }
     let lease = store.leases.create(crate::record::LEASE);
     let chosen = choose(store, names)?;
-    let mut blobs = BTreeMap::new();
-    let (mut entries, mut docker, mut repositories) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let mut parts = Parts::default();
     for Chosen { image, names } in &chosen {
-        collect(&store.content, &lease, &image.record.target, &mut blobs, 0)?;
-        entries.extend(index_entries(image, names));
-        let manifest = read_manifest(&store.content, &image.record.manifest)?;
-        let ManifestOrIndex::Manifest(manifest) = manifest else {
+        collect(&store.content, &lease, &image.record.target, &mut parts.blobs, 0)?;
+        parts.entries.extend(index_entries(image, names));
+        parts.add_docker(&store.content, &image.record.manifest, names)?;
+    }
+    parts.write(&store.content, format, output)
+}
+
+/// What goes into an archive.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Every blob with its length.
+    pub(crate) blobs: BTreeMap<Digest, u64>,
+    /// The entries of `index.json`.
+    pub(crate) entries: Vec<Descriptor>,
+    docker: Vec<serde_json::Value>,
+    repositories: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Parts {
+    /// Names an image for docker's own form of an archive.
+    pub(crate) fn add_docker(
+        &mut self,
+        content: &Content,
+        manifest: &Digest,
+        names: &[Reference],
+    ) -> Result<(), Fault> {
+        let ManifestOrIndex::Manifest(manifest) = read_manifest(content, manifest)? else {
             return Err(Fault::new(
                 naru_errdefs::Kind::DataLoss,
-                format!("`{}` is not a manifest", image.record.manifest),
+                format!("`{manifest}` is not a manifest"),
             ));
         };
         let tags: Vec<String> = names.iter().map(Reference::familiar).collect();
         let layers: Vec<String> =
             manifest.layers.iter().map(|layer| crate::layout::blob_path(layer.digest)).collect();
         let config = crate::layout::blob_path(manifest.config.digest);
-        docker.push(json!({
+        self.docker.push(json!({
             "Config": config,
             "RepoTags": if tags.is_empty() { serde_json::Value::Null } else { json!(tags) },
             "Layers": layers,
@@ -66,41 +88,50 @@ pub fn save(
         for name in names {
             let top =
                 manifest.layers.last().map_or(manifest.config.digest, |layer| layer.digest).hex();
-            let tags: &mut BTreeMap<String, String> =
-                repositories.entry(name.familiar_name()).or_default();
+            let tags = self.repositories.entry(name.familiar_name()).or_default();
             tags.insert(name.tag().unwrap_or("latest").to_owned(), top);
         }
+        Ok(())
     }
-    let mut archive = Writer::new(output);
-    let writing = || "cannot write the archive".to_owned();
-    let mut directories = BTreeSet::new();
-    for digest in blobs.keys() {
-        directories.insert(format!("blobs/{}/", digest.algorithm().as_str()));
+
+    /// Writes the archive.
+    pub(crate) fn write(
+        self,
+        content: &Content,
+        format: SaveFormat,
+        output: impl Write,
+    ) -> Result<(), Fault> {
+        let mut archive = Writer::new(output);
+        let writing = || "cannot write the archive".to_owned();
+        let mut directories = BTreeSet::new();
+        for digest in self.blobs.keys() {
+            directories.insert(format!("blobs/{}/", digest.algorithm().as_str()));
+        }
+        archive.start(&entry("blobs/", EntryKind::Directory, 0)).during(writing)?;
+        for directory in &directories {
+            archive.start(&entry(directory, EntryKind::Directory, 0)).during(writing)?;
+        }
+        for (digest, size) in &self.blobs {
+            write_blob(&mut archive, content, digest, *size)?;
+        }
+        let mut documents = vec![
+            ("index.json", serde_json::to_vec(&Index::oci(self.entries))),
+            ("oci-layout", Ok(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())),
+        ];
+        if format == SaveFormat::Docker {
+            documents.insert(1, ("manifest.json", serde_json::to_vec(&self.docker)));
+            documents.push(("repositories", serde_json::to_vec(&self.repositories)));
+        }
+        for (name, bytes) in documents {
+            let bytes = bytes.map_err(|source| {
+                Fault::internal(format!("cannot write `{name}`")).with_source(source)
+            })?;
+            archive.start(&entry(name, EntryKind::File, bytes.len() as u64)).during(writing)?;
+            archive.data(&bytes).during(writing)?;
+        }
+        archive.finish().during(writing)?;
+        Ok(())
     }
-    archive.start(&entry("blobs/", EntryKind::Directory, 0)).during(writing)?;
-    for directory in &directories {
-        archive.start(&entry(directory, EntryKind::Directory, 0)).during(writing)?;
-    }
-    for (digest, size) in &blobs {
-        write_blob(&mut archive, &store.content, digest, *size)?;
-    }
-    let mut documents = vec![
-        ("index.json", serde_json::to_vec(&Index::oci(entries))),
-        ("oci-layout", Ok(br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec())),
-    ];
-    if format == SaveFormat::Docker {
-        documents.insert(1, ("manifest.json", serde_json::to_vec(&docker)));
-        documents.push(("repositories", serde_json::to_vec(&repositories)));
-    }
-    for (name, bytes) in documents {
-        let bytes = bytes.map_err(|source| {
-            Fault::internal(format!("cannot write `{name}`")).with_source(source)
-        })?;
-        archive.start(&entry(name, EntryKind::File, bytes.len() as u64)).during(writing)?;
-        archive.data(&bytes).during(writing)?;
-    }
-    archive.finish().during(writing)?;
-    Ok(())
 }
 
 /// The images, each once, with the names under which it was asked for.

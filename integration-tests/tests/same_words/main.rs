@@ -40,6 +40,9 @@ impl Fake {
     }
 
     fn client(&self, program: &Path, words: &[String], input: &str) -> (Done, Vec<Request>) {
+        // Each starts from the same configuration.
+        let config = include_str!("config.json");
+        std::fs::write(self.dir.path().join("config.json"), config).expect("a configuration");
         self.asked.lock().expect("nobody panics with it").clear();
         let mut command = Command::new(program);
         command
@@ -61,7 +64,12 @@ fn serve(stream: &UnixStream, answers: &Map<String, Value>, log: &Mutex<Vec<Requ
             _ => path.to_owned(),
         };
         let (status, answer) = match answers.get(&format!("{method} {path}")) {
-            Some(row) => (row["status"].as_u64().unwrap_or(200), row["body"].to_string()),
+            Some(row) => {
+                let lines = row["lines"].as_array().into_iter().flatten();
+                let text: String = lines.map(|line| format!("{line}\r\n")).collect();
+                let body = if text.is_empty() { row["body"].to_string() } else { text };
+                (row["status"].as_u64().unwrap_or(200), body)
+            }
             None if path == "/_ping" => (200, "OK".to_owned()),
             None if path.ends_with("/create") => (
                 201,
@@ -92,7 +100,7 @@ fn read(reader: &mut impl BufRead) -> Option<(String, String, Vec<u8>)> {
     let mut first = String::new();
     reader.read_line(&mut first).ok().filter(|length| *length > 0)?;
     let mut words = first.split(' ').map(str::to_owned);
-    let (method, target) = (words.next()?, words.next()?);
+    let (method, mut target) = (words.next()?, words.next()?);
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -100,6 +108,11 @@ fn read(reader: &mut impl BufRead) -> Option<(String, String, Vec<u8>)> {
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
                 length = value.parse().ok()?;
+            }
+            // Who the user is to a registry, as one more parameter.
+            Some((name, value)) if name.eq_ignore_ascii_case("x-registry-auth") => {
+                let joint = if target.contains('?') { '&' } else { '?' };
+                target = format!("{target}{joint}auth={value}");
             }
             Some(_) => {}
             None => break,
@@ -235,6 +248,11 @@ fn same(lines: &str) {
 #[test]
 fn networks() {
     same(include_str!("networks.txt"));
+}
+
+#[test]
+fn registries() {
+    same(include_str!("registries.txt"));
 }
 
 #[test]

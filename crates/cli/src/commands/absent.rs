@@ -21,14 +21,9 @@ absent! {
     COMPOSE "compose" "start the containers one by one with `naru run -d`";
     CONFIG "config" "mount the file with `--mount type=bind,source=FILE,target=PATH,readonly`";
     CONTEXT "context" "name the daemon with `-H unix://PATH` or the variable NARU_HOST";
-    LOGIN "login" "registries cannot be reached yet; bring images in with `naru load`";
-    LOGOUT "logout" "registries cannot be reached yet; there is nothing to log out of";
-    MANIFEST "manifest" "look at an image with `naru image inspect`";
     NODE "node" "Naru runs one host; there is no swarm";
     PLUGIN "plugin" "Naru has no plugins; what it does is built in";
-    PULL "pull" "bring the image as an archive and load it: `docker save IMAGE | naru load`, or `skopeo copy docker://IMAGE docker-archive:FILE`";
-    PUSH "push" "write the image to an archive with `naru save -o FILE IMAGE`";
-    SEARCH "search" "registries cannot be reached yet";
+    SEARCH "search" "name the image in full and pull it with `naru pull`";
     SECRET "secret" "mount the file with `--mount type=bind,source=FILE,target=PATH,readonly`";
     SERVICE "service" "Naru runs one host; use `naru run -d --restart always`";
     STACK "stack" "Naru runs one host; start the containers one by one";

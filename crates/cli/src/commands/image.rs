@@ -5,9 +5,10 @@ mod directory;
 mod history;
 mod list;
 mod remove;
+pub(super) mod transfer;
 
 use super::container::FORMAT_LIST;
-use super::{Action, Arguments, BASE, Command, absent, inspect};
+use super::{Action, Arguments, BASE, Command, absent, copy, inspect};
 use crate::flags::{Flag, list as many, switch, switch_on, value};
 
 const ONE_PLATFORM: &str = "an image has one platform here; leave it out";
@@ -17,18 +18,19 @@ pub(super) static IMAGE: Command = Command {
     usage: "COMMAND",
     about: "Manage images",
     action: Action::Group(&[
+        &copy::COPY,
         &HISTORY,
         &IMPORT,
         &inspect::IMAGE_INSPECT,
         &LOAD,
         &LS,
         &PRUNE,
+        &PULL,
+        &PUSH,
         &RM,
         &SAVE,
         &TAG,
         &absent::BUILD,
-        &absent::PULL,
-        &absent::PUSH,
     ]),
     ..BASE
 };
@@ -175,6 +177,47 @@ pub(super) static HISTORY: Command = Command {
     ]],
     arguments: Arguments::Exactly(1),
     action: Action::Run(history::history),
+    ..BASE
+};
+
+const RATE: Flag =
+    value("limit-rate", "bytes", "Bytes a second at most (as 500k or 10m); Naru's own");
+
+pub(super) static PULL: Command = Command {
+    name: "pull",
+    spellings: &["image pull", "pull"],
+    usage: "[OPTIONS] NAME[:TAG|@DIGEST]",
+    about: "Download an image from a registry",
+    flags: &[&[
+        switch("all-tags", "Download all tagged images in the repository").short('a'),
+        switch_on("disable-content-trust", "Skip image verification").no_effect(),
+        RATE,
+        value("platform", "string", "Set platform if server is multi-platform capable"),
+        switch("quiet", "Suppress verbose output").short('q'),
+    ]],
+    arguments: Arguments::Exactly(1),
+    action: Action::Run(transfer::pull),
+    ..BASE
+};
+
+pub(super) static PUSH: Command = Command {
+    name: "push",
+    spellings: &["image push", "push"],
+    usage: "[OPTIONS] NAME[:TAG]",
+    about: "Upload an image to a registry",
+    flags: &[&[
+        switch("all-tags", "Push all tags of an image to the repository").short('a'),
+        switch_on("disable-content-trust", "Skip image signing").no_effect(),
+        RATE,
+        value(
+            "platform",
+            "string",
+            "Push a platform-specific manifest as a single-platform image to the registry (as linux/amd64)",
+        ),
+        switch("quiet", "Suppress verbose output").short('q'),
+    ]],
+    arguments: Arguments::Exactly(1),
+    action: Action::Run(transfer::push),
     ..BASE
 };
 

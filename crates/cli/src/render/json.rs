@@ -2,12 +2,21 @@
 
 /// Indents JSON by four blanks, as docker prints `inspect`.
 pub fn indent(text: &str) -> String {
+    indent_by(text, "    ")
+}
+
+/// Indents JSON by a tab, as docker prints manifests.
+pub fn indent_by_tabs(text: &str) -> String {
+    indent_by(text, "\t")
+}
+
+fn indent_by(text: &str, unit: &str) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     let mut depth = 0_usize;
     let mut chars = text.chars().peekable();
     let newline = |out: &mut String, depth: usize| {
         out.push('\n');
-        out.extend(std::iter::repeat_n(' ', depth * 4));
+        out.extend(std::iter::repeat_n(unit, depth));
     };
     while let Some(c) = chars.next() {
         match c {

@@ -131,7 +131,7 @@ impl Images {
     }
 
     /// Runs work on a thread that may wait, when it is its turn.
-    fn in_turn(&self, work: impl FnOnce() + Send + 'static) {
+    pub(super) fn in_turn(&self, work: impl FnOnce() + Send + 'static) {
         let turns = Arc::clone(&self.turns);
         tokio::spawn(async move {
             // The semaphore is never closed.

@@ -8,6 +8,7 @@ use super::{
 };
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, Reference};
+use naru_store::{Batch, Store};
 use naru_transfer::{Progress, PulledImage, Pushed, Teller};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,8 @@ impl Images {
         told(async move |teller| {
             let pushed =
                 naru_transfer::push(&images.store, &images.registries, &request, &teller).await?;
+            let named = pushed.clone();
+            images.blocking(move |store| name_by_digest(store, &named)).await?;
             images.tell_pushed(&request, pushed, &*teller);
             Ok(())
         })
@@ -74,6 +77,11 @@ impl Images {
             return self.blocking(move |store| naru_transfer::inspect_own(store, &reference)).await;
         }
         naru_transfer::inspect_distribution(&self.registries, reference, credentials).await
+    }
+
+    /// Lets go of connections that nobody uses.
+    pub(crate) fn rest(&self) {
+        self.registries.rest();
     }
 
     /// How registries are reached.
@@ -124,6 +132,23 @@ impl Images {
     }
 }
 
+/// What was pushed is known by what the registry calls it for ever, too.
+fn name_by_digest(store: &Store, pushed: &[(Reference, Descriptor)]) -> Result<(), Fault> {
+    let mut batch = Batch::new();
+    for (reference, target) in pushed {
+        // The name may mean another image by now.
+        if let Some(record) = store.images.get(reference)?
+            && record.target.digest == target.digest
+        {
+            batch.put_name(&reference.with_digest(target.digest), &record);
+        }
+    }
+    if !batch.is_empty() {
+        store.commit(batch)?;
+    }
+    Ok(())
+}
+
 /// Progress of a task that ends with its reader.
 #[derive(Debug)]
 pub(super) struct Lines {
@@ -147,7 +172,7 @@ impl Drop for Lines {
 }
 
 /// Runs a transfer that tells its progress; its failure is the last thing told.
-fn told<W, F>(work: W) -> ProgressStream
+pub(super) fn told<W, F>(work: W) -> ProgressStream
 where
     W: FnOnce(Teller) -> F,
     F: Future<Output = Result<(), Fault>> + Send + 'static,

@@ -385,7 +385,7 @@ async fn what_is_pushed_to_the_own_registry_is_here_whenever_it_is_named() {
         house.images.inspect_distribution(&reference, &Credentials::Anonymous).await.unwrap();
     assert_eq!((info.descriptor, info.platforms.len()), (view.target, 1));
     let mut actions = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..7 {
         let event = house.events.next().await.unwrap();
         let is_registry = matches!(event.action.as_str(), "push" | "pull");
         if is_registry {
@@ -394,7 +394,7 @@ async fn what_is_pushed_to_the_own_registry_is_here_whenever_it_is_named() {
         }
         actions.push(event.action.clone());
     }
-    assert_eq!(actions, ["load", "push", "untag", "delete", "save", "pull"]);
+    assert_eq!(actions, ["load", "push", "untag", "untag", "delete", "save", "pull"]);
 }
 
 #[tokio::test]

@@ -53,10 +53,14 @@ pub struct File {
     pub max_download_attempts: Option<i64>,
     /// See the flag.
     pub limit_rate: Option<Rate>,
+    /// See the flag.
+    pub certs_dir: Option<Vec<PathBuf>>,
     /// See the flag `--registry-name`.
     pub registry_names: Option<Vec<String>>,
     /// Settings of single registries, by `HOST[:PORT]`.
     pub registries: Option<BTreeMap<String, RegistrySettings>>,
+    /// The embedded registry; see docs/registry.md.
+    pub registry: Option<serde_json::Value>,
 }
 
 const KNOWN: &[&str] = &[
@@ -81,8 +85,10 @@ const KNOWN: &[&str] = &[
     "max-concurrent-uploads",
     "max-download-attempts",
     "limit-rate",
+    "certs-dir",
     "registry-names",
     "registries",
+    "registry",
 ];
 
 impl File {

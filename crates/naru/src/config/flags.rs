@@ -62,6 +62,12 @@ pub struct Flags {
     /// How other registries are reached.
     #[command(flatten)]
     pub registries: RegistryFlags,
+    /// Serve a registry on the same store: a port (loopback only), ADDRESS:PORT, :PORT (every address) or [v6]:PORT.
+    #[arg(long, value_name = "ADDRESS")]
+    pub registry: Option<String>,
+    /// Configuration file of that registry: certificates, users, rights and more.
+    #[arg(long, value_name = "FILE")]
+    pub registry_config: Option<PathBuf>,
     /// Internal: started by a client.
     #[arg(long, hide = true)]
     pub background: bool,

@@ -8,6 +8,7 @@ use naru_oci::Reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// Certificates of single registries: `HOST[:PORT]/ca.crt`, `client.cert`, `client.key`.
 const CERTIFICATES: [&str; 2] = ["/etc/naru/certs.d", "/etc/docker/certs.d"];
@@ -33,6 +34,10 @@ pub struct RegistryFlags {
     /// Bytes a second of all transfers together (as 10m).
     #[arg(long, value_name = "RATE")]
     pub limit_rate: Option<String>,
+    /// Directory with HOST[:PORT]/ca.crt, client.cert and client.key of registries; may be given several times (default
+    /// /etc/naru/certs.d and /etc/docker/certs.d).
+    #[arg(long, value_name = "DIR")]
+    pub certs_dir: Vec<PathBuf>,
     /// Further name (HOST[:PORT]) under which the registry of this daemon is reached; may be given several times.
     #[arg(long, value_name = "NAME")]
     pub registry_name: Vec<String>,
@@ -83,6 +88,7 @@ pub fn clashes(flags: &RegistryFlags, file: &File) -> Vec<&'static str> {
             file.max_download_attempts.is_some(),
         ),
         ("limit-rate", flags.limit_rate.is_some(), file.limit_rate.is_some()),
+        ("certs-dir", !flags.certs_dir.is_empty(), file.certs_dir.is_some()),
         ("registry-names", !flags.registry_name.is_empty(), file.registry_names.is_some()),
     ]
     .into_iter()
@@ -117,7 +123,7 @@ pub fn options(flags: &RegistryFlags, file: &File) -> Result<RegistriesConfig, F
             .iter()
             .map(|entry| insecure(entry))
             .collect::<Result<_, _>>()?,
-        certificates: CERTIFICATES.iter().map(Into::into).collect(),
+        certificates: certificates(flags, file)?,
         registries,
         limit_rate: rate(flags.limit_rate.clone().map(Rate::Text).or(file.limit_rate.clone()))?,
         downloads: count(
@@ -131,6 +137,21 @@ pub fn options(flags: &RegistryFlags, file: &File) -> Result<RegistriesConfig, F
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         own,
     })
+}
+
+fn certificates(flags: &RegistryFlags, file: &File) -> Result<Vec<PathBuf>, Fault> {
+    let named: Vec<PathBuf> =
+        flags.certs_dir.iter().chain(file.certs_dir.iter().flatten()).cloned().collect();
+    if named.is_empty() {
+        return Ok(CERTIFICATES.iter().map(Into::into).collect());
+    }
+    match named.iter().find(|directory| !directory.is_absolute()) {
+        Some(directory) => Err(Fault::invalid(format!(
+            "`{}` in `certs-dir` is not an absolute path",
+            directory.display()
+        ))),
+        None => Ok(named),
+    }
 }
 
 /// Zero stands for the default, so nobody may ask for it.
@@ -257,6 +278,7 @@ mod tests {
                 "--max-download-attempts=8",
                 "--limit-rate=10m",
                 "--registry-name=reg.example:5000",
+                "--certs-dir=/c",
             ],
             "{}",
         )
@@ -265,7 +287,8 @@ mod tests {
             &[],
             r#"{"registry-mirrors":["https://m.example/"],"insecure-registries":["r:5000","10.0.0.0/8"],
                 "max-concurrent-downloads":6,"max-concurrent-uploads":7,"max-download-attempts":8,
-                "limit-rate":10485760,"registry-names":["reg.example:5000"]}"#,
+                "limit-rate":10485760,"registry-names":["reg.example:5000"],
+                "certs-dir":["/c"]}"#,
         )
         .unwrap();
         assert_eq!(flags, file);
@@ -309,6 +332,7 @@ mod tests {
             (&["--max-download-attempts=-1"], "{}", "invalid max download attempts: -1"),
             (&["--limit-rate=fast"], "{}", "invalid rate `fast`"),
             (&["--limit-rate=0"], "{}", "invalid rate `0`"),
+            (&["--certs-dir=c"], "{}", "`c` in `certs-dir` is not an absolute path"),
             (&["--registry-name=https://r"], "{}", "`https://r` in `registry-names`"),
             (&[], r#"{"registries":{"https://r":{}}}"#, "`https://r` in `registries`"),
             (&[], r#"{"registries":{"r":{"mirror":[]}}}"#, "unknown field `mirror`"),

@@ -35,6 +35,10 @@ enum Refused {
     Internal,
 }
 
+/// For whom a token was made; in the answer's extensions.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenUser(pub(crate) Arc<str>);
+
 impl Gate {
     /// Answers a request for a token. The answer's user, when there is one, is for the audit.
     pub async fn token(&self, parts: &Parts, body: &[u8], peer: &Peer) -> Response<Bytes> {
@@ -55,7 +59,13 @@ impl Gate {
             Err(bad) => Err(Refused::Bad(bad)),
         };
         match issued {
-            Ok(body) => reply(StatusCode::OK, &body),
+            Ok((body, user)) => {
+                let mut response = reply(StatusCode::OK, &body);
+                if let Some(user) = user {
+                    response.extensions_mut().insert(TokenUser(user));
+                }
+                response
+            }
             Err(refused) => refuse(&refused, parts.method == Method::POST),
         }
     }
@@ -65,7 +75,7 @@ impl Gate {
         parts: &Parts,
         peer: &Peer,
         asked: TokenRequest,
-    ) -> Result<Value, Refused> {
+    ) -> Result<(Value, Option<Arc<str>>), Refused> {
         let Some(key) = &self.inner.key else {
             return Err(Refused::Bad(BadRequest {
                 code: "invalid_request",
@@ -143,7 +153,7 @@ impl Gate {
                 fields.insert("refresh_token".to_owned(), json!(refresh));
             }
         }
-        Ok(body)
+        Ok((body, user))
     }
 
     async fn of_header(&self, parts: &Parts, peer: &Peer) -> Result<Option<Arc<str>>, Refused> {

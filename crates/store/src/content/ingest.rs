@@ -10,7 +10,7 @@ use crate::journal::Batch;
 use crate::leases::LeaseId;
 use naru_kernel::fs;
 use naru_oci::{Algorithm, Digest, Digester};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, PoisonError};
@@ -85,9 +85,9 @@ impl Ingest {
 
     /// The bytes so far, to be read while more come: the reader sees what is written, and goes on to see it when the
     /// blob is committed.
-    pub fn reader(&self) -> Result<std::fs::File, StoreError> {
+    pub fn reader(&self) -> Result<File, StoreError> {
         let path = &self.staging.path;
-        std::fs::File::open(path).map_err(StoreError::io("open", path))
+        File::open(path).map_err(StoreError::io("open", path))
     }
 
     /// How many bytes are there.

@@ -11,7 +11,7 @@ use naru_oci::{
     Config, Descriptor, Digest, ImageId, Manifest, ManifestOrIndex, Platform, Reference, chain_ids,
     media_type,
 };
-use naru_store::{Batch, ImageRecord, Member, Store};
+use naru_store::{Batch, ImageRecord, MemberKind, Store};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How deep an index may lead to further ones.
@@ -43,6 +43,11 @@ pub fn pull_own(
         let target = target(store, &reference)?.ok_or_else(|| unknown(&reference))?;
         pulled.push(adopt(store, &reference, target, request.platform.as_ref(), report)?);
     }
+    let is_new = pulled.iter().any(|image| image.is_new);
+    let what = if is_new { "Downloaded newer image for" } else { "Image is up to date for" };
+    let name = request.reference.clone();
+    let name = if request.all_tags { name } else { name.or_latest() };
+    report(Progress::status(format!("Status: {what} {}", name.familiar()), None));
     Ok(pulled)
 }
 
@@ -97,10 +102,15 @@ fn target(store: &Store, reference: &Reference) -> Result<Option<Descriptor>, Fa
         let tag = reference.tag().unwrap_or("latest");
         return Ok(store.repositories.tag(repository, tag)?);
     };
-    if store.repositories.member(repository, &digest)? != Some(Member::Manifest) {
+    let member = store.repositories.member(repository, &digest)?;
+    let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
         return Ok(None);
-    }
-    let media_type = media_type_of(&document(store, &digest)?).to_owned();
+    };
+    // What it was pushed as counts; rows of old do not say.
+    let media_type = match member.media_type {
+        Some(media_type) => media_type,
+        None => media_type_of(&document(store, &digest)?).to_owned(),
+    };
     Ok(Some(Descriptor::new(media_type, digest, store.content.size(&digest)?)))
 }
 
@@ -177,7 +187,9 @@ fn adopt(
     let known: Vec<bool> =
         chain_ids(diff_ids).iter().map(|chain| store.snapshots.get(chain).is_ok()).collect();
     let (chain, size) = unpack(store, lease.id(), &layers)?;
-    for (layer, known) in layers.iter().zip(known) {
+    // Of an image that is here nothing is said but that it is.
+    let is_here = store.images.by_id(&ImageId(manifest.config.digest))?.is_some();
+    for (layer, known) in layers.iter().zip(known).filter(|_| !is_here) {
         let status = if known { "Already exists" } else { "Pull complete" };
         report(Progress::layer(status, layer.blob.digest.short(), 0, 0));
     }
@@ -202,8 +214,6 @@ fn adopt(
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
     report(Progress::status(format!("Digest: {}", target.digest), None));
-    let what = if is_new { "Downloaded newer image for" } else { "Image is up to date for" };
-    report(Progress::status(format!("Status: {what} {}", reference.familiar()), None));
     Ok(PulledImage { id: record.image_id, name: reference.clone(), target, is_new })
 }
 
@@ -216,7 +226,7 @@ fn choose(
 ) -> Result<(Digest, Manifest), Fault> {
     let mut digest = *digest;
     for _ in 0..MOST_NESTED {
-        if store.repositories.member(reference.repository(), &digest)? != Some(Member::Manifest) {
+        if !store.repositories.is_member(reference.repository(), &digest) {
             return Err(unknown(reference));
         }
         match document(store, &digest)? {
@@ -244,7 +254,7 @@ fn choose(
 
 /// A blob counts only as part of the repository, whoever else brought it here.
 fn belongs(store: &Store, reference: &Reference, digest: &Digest) -> Result<(), Fault> {
-    if store.repositories.member(reference.repository(), digest)?.is_some() {
+    if store.repositories.is_member(reference.repository(), digest) {
         return Ok(());
     }
     Err(Fault::new(

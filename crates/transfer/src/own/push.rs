@@ -52,15 +52,16 @@ fn named(store: &Store, request: &PushRequest) -> Result<Vec<(Reference, ImageRe
         }
     }
     if found.is_empty() {
-        let shown = if request.all_tags {
-            wanted.familiar_name()
+        let name = wanted.familiar_name();
+        let knows = |name: &Reference| name.familiar_name() == wanted.familiar_name();
+        let message = if store.images.list()?.iter().any(|image| image.names.iter().any(knows)) {
+            format!("tag does not exist: {}", wanted.clone().or_latest().familiar())
         } else {
-            wanted.clone().or_latest().familiar()
+            format!("An image does not exist locally with the tag: {name}")
         };
-        return Err(Fault::not_found(format!(
-            "An image does not exist locally with the tag: {shown}"
-        ))
-        .with_hint("see what is here with `naru images`, and give it this name with `naru tag`"));
+        return Err(Fault::not_found(message).with_hint(
+            "see what is here with `naru images`, and give it this name with `naru tag`",
+        ));
     }
     Ok(found)
 }
@@ -97,15 +98,18 @@ fn push_one(
     let repository = reference.repository();
     let mut batch = Batch::new();
     for (digest, member) in &parts.members {
-        batch.put_member(repository, digest, *member);
+        batch.put_member(repository, digest, member);
     }
     for layer in parts.layers {
-        let known = store.repositories.member(repository, &layer.0)?.is_some();
+        let known = store.repositories.is_member(repository, &layer.0);
         let status = if known { "Layer already exists" } else { "Pushed" };
         report(Progress::layer(status, layer.1, 0, 0));
     }
     let tag = reference.tag().unwrap_or("latest");
     batch.put_tag(repository, tag, &target);
+    if target.digest == record.target.digest {
+        batch.put_name(&reference.with_digest(target.digest), record);
+    }
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
     let line = format!("{tag}: digest: {} size: {}", target.digest, target.size);
@@ -129,10 +133,24 @@ impl Parts {
                 target.digest
             )));
         }
-        if self.members.insert(target.digest, Member::Manifest).is_some() {
+        if self.members.contains_key(&target.digest) {
             return Ok(());
         }
-        match document(store, &target.digest)? {
+        let document = document(store, &target.digest)?;
+        let (subject, artifact_type) = match &document {
+            ManifestOrIndex::Manifest(manifest) => (
+                &manifest.subject,
+                manifest.artifact_type.as_ref().or(Some(&manifest.config.media_type)),
+            ),
+            ManifestOrIndex::Index(index) => (&index.subject, index.artifact_type.as_ref()),
+        };
+        let member = Member {
+            subject: subject.as_ref().map(|subject| subject.digest),
+            artifact_type: artifact_type.cloned(),
+            ..Member::manifest(target.media_type.clone(), store.content.size(&target.digest)?)
+        };
+        self.members.insert(target.digest, member);
+        match document {
             ManifestOrIndex::Manifest(manifest) => self.add_manifest(store, &manifest),
             ManifestOrIndex::Index(index) => {
                 index.manifests.iter().try_for_each(|entry| self.add(store, entry, depth + 1))
@@ -162,7 +180,8 @@ impl Parts {
             return Err(Fault::not_found(format!("blob `{}` is not here", blob.digest))
                 .with_hint("pull the image again with the platforms that shall be pushed"));
         }
-        self.members.entry(blob.digest).or_insert(Member::Blob);
+        let size = store.content.size(&blob.digest)?;
+        self.members.entry(blob.digest).or_insert(Member::blob(size));
         Ok(())
     }
 }

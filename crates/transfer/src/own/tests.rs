@@ -6,7 +6,7 @@ use crate::record::LEASE;
 use crate::{Credentials, Progress, PullRequest, PushRequest, RegistriesConfig, Source, load};
 use naru_errdefs::Kind;
 use naru_oci::{Descriptor, Index, Manifest, Platform, media_type};
-use naru_store::{Batch, Member};
+use naru_store::{Batch, Member, MemberKind};
 use naru_test_support::{Item, TinyImage};
 use std::sync::Mutex;
 
@@ -134,18 +134,22 @@ fn a_push_is_rows_and_a_pull_is_rows() {
     assert_eq!(world.id("127.0.0.1:5000/a/app:1").as_deref(), Some(&*id));
     assert_eq!(world.blobs(), before);
     let by_digest = format!("reg.example/a/app@{}", target.digest);
-    let lines = world.pull(&by_digest, false).unwrap();
-    assert_eq!(lines[0], format!("{}: Pulling from a/app", target.digest));
-    assert!(lines[1].ends_with(": Already exists"), "{lines:?}");
-    assert_eq!(lines[4], format!("Status: Downloaded newer image for {by_digest}"));
+    assert_eq!(
+        world.pull(&by_digest, false).unwrap(),
+        [
+            format!("{}: Pulling from a/app", target.digest),
+            format!("Digest: {}", target.digest),
+            format!("Status: Downloaded newer image for {by_digest}"),
+        ]
+    );
     let lines = world.pull("127.0.0.1:5000/a/app:1", false).unwrap();
-    assert_eq!(lines[4], "Status: Image is up to date for 127.0.0.1:5000/a/app:1");
+    assert_eq!(lines[2], "Status: Image is up to date for 127.0.0.1:5000/a/app:1");
 
     // And the other way round.
     let mut batch = Batch::new();
     batch.remove_tag("a/app", "1");
-    for (digest, _) in world.store.repositories.members("a/app").unwrap() {
-        batch.remove_member("a/app", &digest);
+    for (digest, member) in world.store.repositories.members("a/app").unwrap() {
+        batch.remove_member("a/app", &digest, &member);
     }
     world.store.commit(batch).unwrap();
     world.store.collect().unwrap();
@@ -169,7 +173,7 @@ fn whoever_named_it_last_wins() {
     let moved = world.store.repositories.tag("other", "1").unwrap().unwrap();
     let mut batch = Batch::new();
     for (digest, member) in world.store.repositories.members("other").unwrap() {
-        batch.put_member("app", &digest, member);
+        batch.put_member("app", &digest, &member);
     }
     batch.put_tag("app", "1", &moved);
     world.store.commit(batch).unwrap();
@@ -196,6 +200,7 @@ fn all_tags_go_and_come() {
     assert_eq!(lines.iter().filter(|line| line.contains(": digest: ")).count(), 2, "{lines:?}");
     let lines = world.pull("reg.example/app", true).unwrap();
     assert_eq!(lines.iter().filter(|line| line.contains("Pulling from app")).count(), 2);
+    assert_eq!(lines.last().unwrap(), "Status: Downloaded newer image for reg.example/app");
     assert!(world.id("reg.example/app:1").is_some() && world.id("reg.example/app:2").is_some());
 }
 
@@ -227,7 +232,10 @@ fn an_index_goes_whole_when_it_is_here_whole() {
     world.push("localhost:5000/app:1").unwrap();
     assert_eq!(tag(), target.digest);
     let member = |digest| world.store.repositories.member("app", &digest).unwrap();
-    assert_eq!(member(other.digest), Some(Member::Manifest));
+    let other_member = member(other.digest).unwrap();
+    assert_eq!(other_member.kind, MemberKind::Manifest);
+    assert_eq!(other_member.media_type.as_deref(), Some(media_type::OCI_MANIFEST));
+    assert_eq!(other_member.size, other.size);
     // The host's platform is the one that runs; another one can be asked for.
     world.refresh("reg.example/app:1").unwrap();
     let adopted = world.store.images.resolve("reg.example/app:1").unwrap();
@@ -257,7 +265,7 @@ fn what_is_not_there_is_said() {
     };
     not_found(
         world.push("localhost:5000/app:1"),
-        "An image does not exist locally with the tag: localhost:5000/app:1",
+        "An image does not exist locally with the tag: localhost:5000/app",
     );
     not_found(
         world.pull("localhost:5000/app:1", false),
@@ -270,9 +278,10 @@ fn what_is_not_there_is_said() {
     // A blob of somebody else's repository does not make an image here.
     world.load("localhost:5000/app:1", "one");
     world.push("localhost:5000/app:1").unwrap();
+    not_found(world.push("localhost:5000/app:2"), "tag does not exist: localhost:5000/app:2");
     let target = world.store.repositories.tag("app", "1").unwrap().unwrap();
     let mut batch = Batch::new();
-    batch.put_member("thief", &target.digest, Member::Manifest);
+    batch.put_member("thief", &target.digest, &Member::manifest(&*target.media_type, target.size));
     batch.put_tag("thief", "1", &target);
     world.store.commit(batch).unwrap();
     let fault = world.refresh("localhost:5000/thief:1").unwrap_err();
@@ -289,8 +298,8 @@ fn an_artifact_is_no_image() {
     let bytes = serde_json::to_vec(&Manifest::oci(config.clone(), vec![config.clone()])).unwrap();
     let blob = world.store.content.put(lease.id(), &bytes).unwrap();
     let mut batch = Batch::new();
-    batch.put_member("chart", &config.digest, Member::Blob);
-    batch.put_member("chart", &blob.digest, Member::Manifest);
+    batch.put_member("chart", &config.digest, &Member::blob(config.size));
+    batch.put_member("chart", &blob.digest, &Member::manifest(media_type::OCI_MANIFEST, blob.size));
     let target = Descriptor::new(media_type::OCI_MANIFEST, blob.digest, blob.size);
     batch.put_tag("chart", "latest", &target);
     world.store.commit(batch).unwrap();

@@ -4,8 +4,10 @@
 //! directories laid out as docker's `certs.d`: `<host[:port]>/*.crt` are further authorities, `*.cert` with `*.key` is who we are.
 
 use super::config::RegistriesConfig;
+use super::pinned::Pinned;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use reqwest::Client;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -14,7 +16,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const CONNECT: Duration = Duration::from_secs(15);
 /// Connections that wait for the next request.
@@ -25,8 +27,11 @@ const IDLE_FOR: Duration = Duration::from_secs(20);
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     roots: OnceLock<Arc<RootCertStore>>,
-    made: Mutex<BTreeMap<(String, bool), Client>>,
+    made: Mutex<BTreeMap<(String, bool), (Stamp, Client)>>,
 }
+
+/// When files of a host's certificates last changed.
+type Stamp = Vec<SystemTime>;
 
 impl Clients {
     /// The client for a server.
@@ -37,12 +42,18 @@ impl Clients {
         insecure: bool,
     ) -> Result<Client, Fault> {
         let key = (host.to_owned(), insecure);
-        if let Some(client) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        // Certificates that are put there or changed count from the next request on.
+        let stamp = stamp(&config.certificates, host);
+        if let Some((known, client)) =
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && *known == stamp
+        {
             return Ok(client.clone());
         }
         let client = self.make(config, host, insecure)?;
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(made.entry(key).or_insert(client).clone())
+        made.insert(key, (stamp, client.clone()));
+        Ok(client)
     }
 
     /// Lets go of clients and their connections; those in use go on.
@@ -61,15 +72,23 @@ impl Clients {
         } else {
             let system = Arc::clone(self.roots.get_or_init(|| Arc::new(system_roots())));
             let mut roots = (*system).clone();
-            for certificate in files.authorities {
-                roots.add(certificate).map_err(|error| {
+            for certificate in &files.authorities {
+                roots.add(certificate.clone()).map_err(|error| {
                     Fault::invalid(format!(
                         "a certificate for the registry `{host}` is no authority"
                     ))
                     .with_source(error)
                 })?;
             }
-            builder.with_root_certificates(roots)
+            if files.authorities.is_empty() {
+                builder.with_root_certificates(roots)
+            } else {
+                let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .build()
+                    .map_err(|error| Fault::internal("cannot set up TLS").with_source(error))?;
+                let verifier = Pinned { usual, certificates: files.authorities };
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
         };
         let tls = match files.identity {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| {
@@ -108,6 +127,20 @@ fn system_roots() -> RootCertStore {
         roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     }
     roots
+}
+
+/// When the directories of a host, and the files in them, last changed; nothing where there are none.
+fn stamp(directories: &[PathBuf], host: &str) -> Stamp {
+    let mut stamp = Vec::new();
+    for directory in directories {
+        let directory = directory.join(host);
+        let changed = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+        stamp.extend(changed(&directory));
+        for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
+            stamp.extend(changed(&entry.path()));
+        }
+    }
+    stamp
 }
 
 /// What `certs.d` has for a host.

@@ -7,11 +7,21 @@ use crate::push::{Ask, Exchange, Part, Payload, Target};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use naru_errdefs::{Fault, Kind};
+use naru_oci::Digest;
 use reqwest::Response;
 use reqwest::header::HeaderName;
 use std::sync::{Arc, Mutex};
 
 impl Registries {
+    /// The same registries, with unverified TLS and plain HTTP fine for one more of them. What is known of them is not
+    /// shared.
+    #[must_use]
+    pub fn trusting(&self, registry: &str) -> Registries {
+        let mut config = self.config().clone();
+        config.insecure.push(registry.to_owned());
+        Registries::new(config)
+    }
+
     /// Blobs that one push uploads side by side.
     pub(crate) fn uploads(&self) -> usize {
         match self.config().uploads {
@@ -23,6 +33,31 @@ impl Registries {
     /// Attempts in a row that may fail.
     pub(crate) fn attempts(&self) -> u32 {
         self.shared.attempts()
+    }
+}
+
+impl Repository {
+    /// Attempts in a row that may fail.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.shared.attempts()
+    }
+
+    /// Blobs that are fetched side by side.
+    pub(crate) fn downloads(&self) -> usize {
+        match self.shared.config.downloads {
+            0 => 3,
+            downloads => downloads,
+        }
+    }
+
+    /// The lock of a blob that is to be fetched.
+    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+        self.shared.turn(digest)
+    }
+
+    /// Waits before the next attempt.
+    pub(crate) async fn pause(&self, failed: u32) {
+        self.shared.pause(failed, None).await;
     }
 }
 

@@ -1,6 +1,8 @@
 //! Acts: `run` and `create`.
 
 use super::request::{self, Surroundings};
+use crate::commands::image::transfer::{Pull, Show};
+use crate::commands::registry::Registries;
 use crate::context::{self, App};
 use crate::exit::{self, ExitStatus, Failed};
 use crate::flags::Flags;
@@ -12,6 +14,7 @@ use naru_api_types::Query;
 use naru_api_types::container::{ContainerCreateRequest, ContainerCreateResponse, WaitCondition};
 use naru_client::{Client, Waiting};
 use naru_errdefs::{Fault, Kind};
+use naru_oci::Reference;
 use std::io::Write;
 
 pub(crate) fn run(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
@@ -32,7 +35,7 @@ fn run_before(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     }
     let cid_file = CidFile::reserve(flags)?;
     app.talk(async |client| {
-        let made = create_container(client, flags, &request).await?;
+        let made = create_container(app, client, flags, &request).await?;
         cid_file.write(&made.id)?;
         if detach {
             start(client, &made.id).await?;
@@ -124,7 +127,7 @@ pub(crate) fn create(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed>
         let request = request(flags, false).map_err(Failed::before_run)?;
         let cid_file = CidFile::reserve(flags)?;
         app.talk(async |client| {
-            let made = create_container(client, flags, &request).await?;
+            let made = create_container(app, client, flags, &request).await?;
             cid_file.write(&made.id)?;
             printer::out(&format!("{}\n", made.id))?;
             Ok(ExitStatus::SUCCESS)
@@ -137,7 +140,7 @@ fn request(flags: &Flags, detach: bool) -> Result<ContainerCreateRequest, Failed
     if flags.arg(0).is_empty() {
         return Err(Fault::invalid("invalid reference format: the image's name is empty").into());
     }
-    check_pull(flags)?;
+    pull_when(flags)?;
     let around = Surroundings {
         cwd: &context::working_directory,
         lookup: &context::variable,
@@ -146,10 +149,19 @@ fn request(flags: &Flags, detach: bool) -> Result<ContainerCreateRequest, Failed
     request::build(flags, &around, detach)
 }
 
-fn check_pull(flags: &Flags) -> Result<(), Failed> {
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PullWhen {
+    Always,
+    Missing,
+    Never,
+}
+
+fn pull_when(flags: &Flags) -> Result<PullWhen, Failed> {
     match flags.text("pull") {
-        None | Some("missing" | "never" | "") => Ok(()),
-        Some("always") => Err(cannot_pull("`--pull always` is not supported yet").into()),
+        None | Some("missing" | "") => Ok(PullWhen::Missing),
+        Some("always") => Ok(PullWhen::Always),
+        Some("never") => Ok(PullWhen::Never),
         Some(other) => Err(Fault::invalid(format!(
             "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
         ))
@@ -157,37 +169,51 @@ fn check_pull(flags: &Flags) -> Result<(), Failed> {
     }
 }
 
-fn cannot_pull(message: &str) -> Fault {
-    Fault::unsupported(message).with_hint(
-        "bring the image as an archive and load it with `naru load`, or try the embedded image `naru/hello`",
-    )
-}
-
+/// Lets the daemon make the container; an image that is not there is pulled before, with the progress on standard error.
 async fn create_container(
+    app: &App<'_>,
     client: &Client,
     flags: &Flags,
     request: &ContainerCreateRequest,
 ) -> Result<ContainerCreateResponse, Failed> {
-    let made = client.create_container(flags.text("name"), flags.text("platform"), request).await;
-    let made = made.map_err(|fault| missing_image(fault, flags))?;
+    let when = pull_when(flags)?;
+    // An ID names nothing that could be pulled.
+    let reference = flags.arg(0).parse::<Reference>().map(Reference::or_latest).ok();
+    let pull = async || {
+        let Some(reference) = &reference else { return Ok(()) };
+        let what = Pull {
+            reference,
+            all_tags: false,
+            platform: flags.text("platform").filter(|platform| !platform.is_empty()),
+            limit_rate: None,
+        };
+        let progress = if flags.switch("quiet") { Show::Nowhere } else { Show::Err };
+        what.run(client, &Registries::of(app)?, progress).await
+    };
+    let create =
+        async || client.create_container(flags.text("name"), flags.text("platform"), request).await;
+    if when == PullWhen::Always {
+        pull().await?;
+    }
+    let made = match (create().await, &reference) {
+        (Err(fault), Some(reference)) if when == PullWhen::Missing && is_missing(&fault) => {
+            if !flags.switch("quiet") {
+                printer::note(&format!("Unable to find image '{}' locally", reference.familiar()));
+            }
+            pull().await?;
+            create().await?
+        }
+        (made, _) => made?,
+    };
     for warning in &made.warnings {
         printer::note(&format!("WARNING: {warning}"));
     }
     Ok(made)
 }
 
-/// A missing image would be pulled; as it cannot be, that is said as well.
-fn missing_image(fault: Fault, flags: &Flags) -> Fault {
-    let missing = fault.kind() == Kind::NotFound && fault.message().starts_with("No such image");
-    if !missing || flags.text("pull") == Some("never") {
-        return fault;
-    }
-    let image = flags.arg(0);
-    let name = image
-        .parse::<naru_oci::Reference>()
-        .map_or_else(|_| image.to_owned(), |reference| reference.or_latest().familiar());
-    printer::note(&format!("Unable to find image '{name}' locally"));
-    cannot_pull(&format!("image `{name}` cannot be pulled yet")).with_source(fault)
+/// Whether it is the image that is not there, and nothing else.
+fn is_missing(fault: &Fault) -> bool {
+    fault.kind() == Kind::NotFound && fault.message().starts_with("No such image")
 }
 
 /// The file that will hold the container's ID. It must not be there before, and does not stay when nothing was made.

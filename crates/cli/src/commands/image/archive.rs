@@ -1,15 +1,14 @@
 //! Acts: `load`, `save` and `import`: archives from and to files and pipes.
 
 use super::directory;
+use super::transfer::{Show, show};
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
-use crate::render::progress;
 use crate::{printer, terminal};
 use naru_api_types::Query;
-use naru_api_types::progress::ProgressLine;
-use naru_client::{Answer, Content, Lines};
-use naru_errdefs::{Fault, Kind};
+use naru_client::{Answer, Content};
+use naru_errdefs::Fault;
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +32,7 @@ pub(super) fn load(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
         // Progress is for people; a pipe gets the result only, as in docker.
         let quiet = flags.switch("quiet") || !printer::stdout_is_terminal();
         let lines = client.load_images(Content::reader(archive), quiet).await?;
-        show(lines).await?;
+        show(lines, Show::Out).await?;
         Ok(ExitStatus::SUCCESS)
     })
 }
@@ -55,25 +54,9 @@ pub(super) fn import(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed>
         query = query.with("changes", change);
     }
     app.talk(async |client| {
-        show(client.import_image(Content::reader(archive), &query).await?).await?;
+        show(client.import_image(Content::reader(archive), &query).await?, Show::Out).await?;
         Ok(ExitStatus::SUCCESS)
     })
-}
-
-/// Prints progress as it comes; an error in it is ours.
-async fn show(mut lines: Lines) -> Result<(), Failed> {
-    let terminal = printer::stdout_is_terminal();
-    let mut board = progress::Board::default();
-    while let Some(line) = lines.next::<ProgressLine>().await? {
-        if let Some(error) = line.error.as_deref().filter(|error| !error.is_empty()) {
-            return Err(Fault::new(Kind::InvalidInput, error).into());
-        }
-        let text = if terminal { board.update(&line) } else { progress::show(&line) };
-        if let Some(text) = text {
-            printer::out(&text)?;
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn save(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {

@@ -80,15 +80,50 @@ fn show(info: &InfoResponse) -> String {
     line(1, "ID", &info.id);
     line(1, "Docker Root Dir", &info.docker_root_dir);
     line(1, "Debug Mode", if info.debug { "true" } else { "false" });
+    line(1, "HTTP Proxy", &info.http_proxy);
+    line(1, "HTTPS Proxy", &info.https_proxy);
+    line(1, "No Proxy", &info.no_proxy);
     line(1, "Labels", &info.labels.join(", "));
+    let (insecure, mirrors) = registries(info);
+    line(1, "Insecure Registries", &insecure);
+    line(1, "Registry Mirrors", &mirrors);
     line(1, "Live Restore Enabled", if info.live_restore_enabled { "true" } else { "false" });
     text
+}
+
+/// Registries without TLS, and mirrors, a line each.
+fn registries(info: &InfoResponse) -> (String, String) {
+    let Some(config) = &info.registry_config else { return (String::new(), String::new()) };
+    let insecure = config.index_configs.iter().filter(|(_, index)| index["Secure"] == false);
+    let insecure = insecure.map(|(name, _)| name).chain(&config.insecure_registry_cidrs);
+    let lines = |names: &mut dyn Iterator<Item = &String>| -> String {
+        names.map(|name| format!("\n  {name}")).collect()
+    };
+    (lines(&mut { insecure }), lines(&mut config.mirrors.iter()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use naru_api_types::system::Plugins;
+    use naru_api_types::system::RegistryConfig;
+
+    #[test]
+    fn registries_are_listed() {
+        let config = RegistryConfig {
+            insecure_registry_cidrs: vec!["127.0.0.0/8".to_owned()],
+            index_configs: [
+                ("docker.io".to_owned(), json!({"Secure": true})),
+                ("r:5000".to_owned(), json!({"Secure": false})),
+            ]
+            .into(),
+            mirrors: vec!["https://m/".to_owned()],
+        };
+        let info = InfoResponse { registry_config: Some(config), ..InfoResponse::default() };
+        let expected =
+            " Insecure Registries:\n  r:5000\n  127.0.0.0/8\n Registry Mirrors:\n  https://m/\n";
+        assert!(show(&info).contains(expected), "{}", show(&info));
+    }
 
     #[test]
     fn plugins_are_listed_by_kind() {

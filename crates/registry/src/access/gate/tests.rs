@@ -254,9 +254,9 @@ async fn forged_foreign_and_expired_tokens_are_refused() {
             "{what}: {asked}"
         );
     }
-    // A token that was good once, and remembered, is judged again each time.
-    let short = site.forge(|it| it.exp = now - jwt::LEEWAY + 1);
-    assert!(site.gate.verified(short.strip_prefix("Bearer ").unwrap()).is_ok());
+    // Clocks differ a little.
+    let late = site.forge(|it| it.exp = now - jwt::LEEWAY + 20);
+    site.admit(Some(&late), &needs).await.unwrap();
     // Rights that the user does not have are not had by a token either.
     let greedy = site.forge(|it| it.access[0].name = "bob/app".into());
     assert!(matches!(
@@ -340,7 +340,8 @@ async fn what_is_no_request_for_a_token_is_refused_in_its_shape() {
 async fn guessing_is_throttled_wherever_it_is_tried() {
     let site = site(SITE);
     let wrong = Some("Basic YW5uOndyb25n");
-    for _ in 0..3 {
+    challenge(site.admit(wrong, &[]).await);
+    for _ in 0..2 {
         challenge(site.admit(wrong, &[]).await);
         assert_eq!(site.token("", wrong).await.0, StatusCode::UNAUTHORIZED);
     }

@@ -69,7 +69,8 @@ async fn who_was_let_in_is_remembered_for_a_while() {
     assert!(login(&users, THERE, "ann", "secret").await.is_err());
     assert_eq!(held(&users.remembered).len(), 1);
     tokio::time::advance(REMEMBERED).await;
-    assert!(!users.remembers(held(&users.remembered).keys().next().unwrap()));
+    let key = *held(&users.remembered).keys().next().unwrap();
+    assert!(!users.remembers(&key));
 }
 
 #[tokio::test(start_paused = true)]

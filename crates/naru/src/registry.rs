@@ -1,0 +1,192 @@
+//! The role `naru registry serve`, and the registry inside the daemon: configuration, wiring, signals, the end. Acts.
+
+mod flags;
+
+use crate::daemon::say;
+use crate::logging;
+use clap::Parser as _;
+use flags::Flags;
+use naru_errdefs::{Fault, Report, ResultExt};
+use naru_registry::Registry;
+use naru_registry::config::{Listen, RegistryConfig};
+use naru_registry::edge::{self, Edge, ServeOptions};
+use naru_store::Store;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+const DEFAULT_ROOT: &str = "/var/lib/naru-registry";
+const DEFAULT_LISTEN: &str = "5000";
+
+/// Serves a registry of its own root until it is told to end.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    let words = std::iter::once(OsString::from("naru registry serve")).chain(args);
+    let flags = match Flags::try_parse_from(words) {
+        Ok(flags) => flags,
+        Err(error) => {
+            // clap chooses the stream: help goes to standard output.
+            error.print().ok();
+            return if error.use_stderr() { ExitCode::from(125) } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(flags) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            say(&format!("error: {}", Report(&fault)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> Result<(), Fault> {
+    let log_level = flags.log_level();
+    let file = flags.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
+    let config = flags::merge(flags, file)?;
+    logging::install(&log_level?);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(4))
+        .max_blocking_threads(64)
+        .thread_stack_size(1 << 20)
+        .enable_all()
+        .build()
+        .during(|| "cannot start the async runtime".to_owned())?;
+    let done = runtime.block_on(alone(config));
+    // Whatever still runs (a stuck file system, say) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+async fn alone(config: RegistryConfig) -> Result<(), Fault> {
+    let root = config.root.clone().unwrap_or_else(|| DEFAULT_ROOT.into());
+    let opened = tokio::task::spawn_blocking(move || Store::open(&root));
+    let store = opened
+        .await
+        .map_err(|error| Fault::internal("opening the store was lost").with_source(error))??;
+    // Signals are taken before anybody is told that we are ready.
+    let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
+    let running = start(&config, store).await?;
+    tokio::select! {
+        _ = term.recv() => tracing::info!("SIGTERM: the registry ends"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: the registry ends"),
+    }
+    running.end().await;
+    Ok(())
+}
+
+/// Reads a registry's configuration file.
+pub fn read_config(path: &Path) -> Result<RegistryConfig, Fault> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .during(|| format!("cannot read the registry's configuration file `{shown}`"))?;
+    RegistryConfig::parse(&text).map_err(|fault| {
+        fault.context(format!("unable to configure the registry with file {shown}"))
+    })
+}
+
+/// A registry that serves.
+#[derive(Debug)]
+pub struct Running {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Lets requests under way finish, within bounds.
+    pub async fn end(self) {
+        self.stop.send_replace(true);
+        self.tasks.join_all().await;
+    }
+}
+
+/// Starts to serve a store.
+pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fault> {
+    refuse_unwired(config)?;
+    let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
+    let opened = {
+        let (config, store) = (config.clone(), store.clone());
+        tokio::task::spawn_blocking(move || Edge::open(&config, store)).await
+    };
+    let edge = opened
+        .map_err(|error| Fault::internal("opening the registry was lost").with_source(error))??;
+    warn_of_exposure(&edge, listen);
+    let listener = bind(listen).await?;
+    let figures = match &config.metrics.listen {
+        Some(address) => Some(bind(Listen::parse(address)?).await?),
+        None => None,
+    };
+    let (stop, stopping) = watch::channel(false);
+    let until = || {
+        let mut stopping = stopping.clone();
+        async move {
+            stopping.wait_for(|stop| *stop).await.ok();
+        }
+    };
+    let mut tasks = JoinSet::new();
+    if let Some(listener) = figures {
+        tracing::info!(address = %shown(&listener), "metrics and health: listening");
+        tasks.spawn(edge::serve_figures(listener, edge.clone(), until()));
+    }
+    let scheme = if edge.tls.is_some() { "https" } else { "http" };
+    tracing::info!(address = %shown(&listener), scheme, "registry: listening");
+    let registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
+    tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
+    Ok(Running { stop, tasks })
+}
+
+/// A setting that nothing acts on is refused, so that nobody relies on it.
+fn refuse_unwired(config: &RegistryConfig) -> Result<(), Fault> {
+    for (name, value) in
+        [("cache", &config.cache), ("retention", &config.retention), ("quotas", &config.quotas)]
+    {
+        if value.is_some() {
+            return Err(Fault::unsupported(format!("the section `{name}` is not supported yet"))
+                .with_hint("remove it from the registry's configuration"));
+        }
+    }
+    Ok(())
+}
+
+fn warn_of_exposure(edge: &Edge, listen: Listen) {
+    if let Some(authority) = edge.tls.as_ref().and_then(naru_registry::access::tls::Tls::authority)
+    {
+        tracing::info!(file = %authority.display(), "clients must trust this certificate");
+    }
+    if listen.is_loopback() {
+        return;
+    }
+    if edge.gate.is_open_to_all() {
+        tracing::warn!(
+            "ANYBODY who reaches this address may read, change and delete everything: configure users (`--htpasswd`)"
+        );
+    } else if edge.tls.is_none() {
+        tracing::warn!(
+            "passwords and tokens cross the network readable: use TLS (`--tls-cert`, `--tls-auto`), or a proxy that does"
+        );
+    }
+}
+
+async fn bind(listen: Listen) -> Result<TcpListener, Fault> {
+    let mut bound = TcpListener::bind(listen.0).await;
+    if bound.is_err() && listen.0.ip().is_unspecified() && listen.0.is_ipv6() {
+        // A host without IPv6.
+        bound =
+            TcpListener::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), listen.0.port())).await;
+    }
+    bound.map_err(|error| {
+        Fault::io(format!("cannot listen on `{}`", listen.0), error)
+            .with_hint("stop what listens there, or choose another address")
+    })
+}
+
+fn shown(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_error| "?".to_owned(), |address| address.to_string())
+}

@@ -1,0 +1,187 @@
+//! Everything about a request that is not the protocol's: certificates, who is let in, tokens, figures, health, the audit. Acts.
+//!
+//! ```text
+//! connection ─▶ TLS ─▶ peer ─▶ request ─▶ /token, /healthz, /metrics: answered here
+//!                                       └▶ /v2/...: the protocol, which asks the gate ─▶ done: figures, audit line
+//! ```
+
+mod connections;
+
+pub use connections::{ServeOptions, serve, serve_figures};
+
+use crate::access::audit::{Audit, Entry};
+use crate::access::tls::Tls;
+use crate::access::{Gate, Peer, TOKEN_PATH, TokenUser};
+use crate::config::RegistryConfig;
+use crate::metrics::Metrics;
+use crate::{Done, Watch};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use naru_errdefs::{Fault, Kind, one_line};
+use naru_store::Store;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The directory below the store's root that is the registry's own.
+const DIRECTORY: &str = "registry";
+/// What is written and removed to find out whether the disk can be written.
+const PROBE: &str = ".writable";
+
+/// What stands around the protocol. A cheap clone.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    /// Who is let in.
+    pub gate: Gate,
+    /// Certificates; none: plain HTTP.
+    pub tls: Option<Tls>,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    audit: Option<Audit>,
+    serves_metrics: bool,
+    store: Store,
+    directory: PathBuf,
+}
+
+impl Edge {
+    /// What a configuration says, over the store that the registry serves. Keys and certificates lie below the store's root. Waits
+    /// for the disk.
+    pub fn open(config: &RegistryConfig, store: Store) -> Result<Edge, Fault> {
+        config.validate()?;
+        let directory = store.root().join(DIRECTORY);
+        std::fs::create_dir_all(&directory)
+            .map_err(|error| Fault::io(format!("cannot make `{}`", directory.display()), error))?;
+        let tls = match config.tls.validate()? {
+            true => Some(Tls::open(&config.tls, &directory)?),
+            false => None,
+        };
+        let certificates = tls.as_ref().is_some_and(Tls::takes_certificates);
+        Ok(Edge {
+            gate: Gate::open(&config.auth, &directory, certificates)?,
+            tls,
+            metrics: Arc::new(Metrics::default()),
+            audit: config.audit.as_ref().map(Audit::open).transpose()?,
+            serves_metrics: config.metrics.enabled,
+            store,
+            directory,
+        })
+    }
+
+    /// Whether a path is answered here and not by the protocol.
+    pub fn is_own(&self, path: &str) -> bool {
+        match path {
+            TOKEN_PATH | "/healthz" => true,
+            "/metrics" => self.serves_metrics,
+            _ => false,
+        }
+    }
+
+    /// Answers a path of its own. A body is at most [`crate::access::LARGEST_TOKEN_BODY`] long.
+    pub async fn answer(&self, parts: &Parts, body: &[u8], peer: &Peer) -> Response<Bytes> {
+        let path = parts.uri.path();
+        if path == TOKEN_PATH {
+            let start = std::time::Instant::now();
+            let response = self.gate.token(parts, body, peer).await;
+            let status = response.status().as_u16();
+            self.metrics.answered("token", status, start.elapsed());
+            let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+            self.metrics.moved(length(body.len()), length(response.body().len()));
+            if let Some(audit) = &self.audit {
+                let user = response.extensions().get::<TokenUser>();
+                audit.record(Entry {
+                    user: user.map(|user| &*user.0),
+                    peer: peer.address,
+                    action: "token",
+                    repository: "",
+                    reference: "",
+                    status,
+                    bytes: length(response.body().len()),
+                });
+            }
+            return response;
+        }
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new());
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/metrics" => self.figures(),
+            _ => self.health().await,
+        }
+    }
+
+    /// The figures, for Prometheus.
+    pub(crate) fn figures(&self) -> Response<Bytes> {
+        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.text())
+    }
+
+    /// Whether the store answers and the disk can be written. What is wrong is for the log: whoever asks may be anybody.
+    pub(crate) async fn health(&self) -> Response<Bytes> {
+        let (store, directory) = (self.store.clone(), self.directory.clone());
+        let probe = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
+            // Any name will do: what counts is that the rows can be read.
+            store.repositories.tag("healthz", "healthz")?;
+            let probe = directory.join(PROBE);
+            naru_kernel::fs::write_replace(&probe, b"ok", 0o600)
+                .and_then(|()| std::fs::remove_file(&probe))
+                .map_err(|error| Fault::io(format!("cannot write `{}`", probe.display()), error))
+        });
+        let patience = Duration::from_secs(5);
+        let probed = match tokio::time::timeout(patience, probe).await {
+            Ok(Ok(probed)) => probed,
+            Ok(Err(lost)) => Err(Fault::internal("the check was lost").with_source(lost)),
+            Err(_late) => Err(Fault::new(Kind::Unavailable, "the disk does not answer")),
+        };
+        match probed {
+            Ok(()) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}".to_owned()),
+            Err(fault) => {
+                tracing::error!(error = one_line(&fault), "not healthy");
+                text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "application/json",
+                    "{\"status\":\"failing\"}".to_owned(),
+                )
+            }
+        }
+    }
+}
+
+/// Counts a request of the protocol, and notes it in the audit.
+impl Watch for Edge {
+    fn done(&self, done: &Done) {
+        let status = done.status.as_u16();
+        self.metrics.answered(done.operation, status, done.took);
+        self.metrics.moved(done.received, done.sent);
+        let Some(audit) = &self.audit else { return };
+        let action = match done.action {
+            // Somebody who was refused at the door.
+            _ if status == 401 || status == 429 => "login",
+            Some(action) => action.as_str(),
+            None => return,
+        };
+        let digest = done.digest.as_ref().map(ToString::to_string);
+        audit.record(Entry {
+            user: done.user.as_deref(),
+            peer: done.peer,
+            action,
+            repository: done.repository.as_deref().unwrap_or_default(),
+            reference: done.reference.as_deref().or(digest.as_deref()).unwrap_or_default(),
+            status,
+            bytes: done.received.max(done.sent),
+        });
+    }
+}
+
+fn text(status: StatusCode, kind: &'static str, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+//! Acts: accepts clients, shakes hands, and hands requests to the edge or to the protocol, until it is told to stop.
+
+use super::Edge;
+use crate::Registry;
+use crate::access::tls::certificate_user;
+use crate::access::{LARGEST_TOKEN_BODY, Peer};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How long accepting rests when there is no descriptor left.
+const REST: Duration = Duration::from_millis(100);
+/// How long the body of a request for a token may take.
+const TOKEN_BODY: Duration = Duration::from_secs(10);
+
+/// How clients are served.
+#[derive(Debug, Clone, Copy)]
+pub struct ServeOptions {
+    /// How long a client may take for the head of a request.
+    pub patience: Duration,
+    /// How many connections are served at once; further clients wait in the socket's queue.
+    pub connections: usize,
+    /// How long requests under way may go on after the shutdown began.
+    pub farewell: Duration,
+}
+
+impl Default for ServeOptions {
+    fn default() -> ServeOptions {
+        ServeOptions {
+            patience: Duration::from_secs(60),
+            connections: 4096,
+            farewell: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves a registry on a listener until `shutdown` is ready; requests under way then finish.
+pub async fn serve(
+    listener: TcpListener,
+    edge: Edge,
+    protocol: Registry,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) {
+    accept(listener, options, shutdown, move |stream, address, stopping| {
+        let (edge, protocol) = (edge.clone(), protocol.clone());
+        async move { greet(stream, address, edge, protocol, options, stopping).await }
+    })
+    .await;
+}
+
+/// Serves figures and health alone, on a listener of their own.
+pub async fn serve_figures(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) {
+    let options = ServeOptions {
+        connections: 64,
+        farewell: Duration::from_secs(1),
+        ..ServeOptions::default()
+    };
+    accept(listener, options, shutdown, move |stream, _address, stopping| {
+        let edge = edge.clone();
+        async move {
+            let answer = move |request: Request<Incoming>| {
+                let edge = edge.clone();
+                async move {
+                    let response = match request.uri().path() {
+                        "/metrics" => edge.figures(),
+                        "/healthz" => edge.health().await,
+                        _ => empty(StatusCode::NOT_FOUND),
+                    };
+                    response.map(Body::from)
+                }
+            };
+            requests(stream, options, stopping, answer).await;
+        }
+    })
+    .await;
+}
+
+async fn accept<F>(
+    listener: TcpListener,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+    run: impl Fn(TcpStream, SocketAddr, watch::Receiver<bool>) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (stop, stopping) = watch::channel(false);
+    let places = Arc::new(Semaphore::new(options.connections));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut short = false;
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = &mut shutdown => break,
+            // Those that ended are forgotten, so that the set does not grow.
+            Some(_ended) = connections.join_next() => {}
+            (place, accepted) = next => match accepted {
+                Ok((stream, address)) => {
+                    short = false;
+                    let served = run(stream, address, stopping.clone());
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
+                }
+                Err(error) if is_about_one_client(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut short, true) {
+                        tracing::warn!(%error, "cannot accept a connection; trying again");
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    drop(tokio::time::timeout(options.farewell, all).await);
+}
+
+fn is_about_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}
+
+async fn greet(
+    stream: TcpStream,
+    address: SocketAddr,
+    edge: Edge,
+    protocol: Registry,
+    options: ServeOptions,
+    stopping: watch::Receiver<bool>,
+) {
+    // Answers are written whole; what waits for more to send only makes them late.
+    stream.set_nodelay(true).ok();
+    let peer = Peer::plain(address.ip().to_canonical());
+    let Some(tls) = edge.tls.clone() else {
+        registry(stream, peer, edge, protocol, (options, stopping)).await;
+        return;
+    };
+    match tls.accept(stream).await {
+        Ok(stream) => {
+            let user = certificate_user(&stream);
+            let peer = Peer { certificate_user: user, tls: true, ..peer };
+            registry(stream, peer, edge, protocol, (options, stopping)).await;
+        }
+        Err(error) => tracing::debug!(%error, peer = %peer.address, "no TLS connection"),
+    }
+}
+
+async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    stream: S,
+    peer: Peer,
+    edge: Edge,
+    protocol: Registry,
+    (options, stopping): (ServeOptions, watch::Receiver<bool>),
+) {
+    let answer = move |request: Request<Incoming>| {
+        let (edge, protocol, peer) = (edge.clone(), protocol.clone(), peer.clone());
+        async move {
+            if !edge.is_own(request.uri().path()) {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(peer);
+                return protocol.answer(request).await;
+            }
+            let (parts, body) = request.into_parts();
+            let read = Limited::new(body, LARGEST_TOKEN_BODY).collect();
+            let response = match tokio::time::timeout(TOKEN_BODY, read).await {
+                Ok(Ok(body)) => edge.answer(&parts, &body.to_bytes(), &peer).await,
+                Ok(Err(_too_large)) => empty(StatusCode::PAYLOAD_TOO_LARGE),
+                Err(_late) => empty(StatusCode::REQUEST_TIMEOUT),
+            };
+            response.map(Body::from)
+        }
+    };
+    requests(stream, options, stopping, answer).await;
+}
+
+async fn requests<S, F>(
+    stream: S,
+    options: ServeOptions,
+    mut stopping: watch::Receiver<bool>,
+    answer: impl Fn(Request<Incoming>) -> F,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Response<Body>>,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.patience)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let mut told = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    // Clients go away as they like.
+                    tracing::debug!(%error, "connection ended");
+                }
+                return;
+            }
+            _ = stopping.wait_for(|stop| *stop), if !told => {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}

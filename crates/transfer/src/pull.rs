@@ -121,22 +121,27 @@ impl Pull<'_> {
             return Ok(known);
         }
         let parts = self.parts(&lease, &head).await?;
-        let early = self.layers(&lease, &parts).await?;
-        let layers: Vec<Digest> = parts.wanted.layers.iter().map(|layer| layer.digest).collect();
+        let (early, new) = self.layers(&lease, &parts).await?;
         let pulled = self.complete(lease, parts, early).await?;
-        // A push to another repository of this registry needs to send none of them.
-        let (registry, repository) = (self.repository.registry(), self.repository.name());
-        crate::push::remember_blobs(self.store, registry, repository, &layers);
+        for layer in new {
+            (self.teller)(Progress::about(&layer.short(), "Pull complete"));
+        }
         Ok(pulled)
     }
 
     /// The image, when the name already means it here, whole and for the platform that is asked for.
     fn unchanged(&self, lease: &Lease, head: &Descriptor) -> Result<Option<PulledImage>, Fault> {
         let Some(record) = self.store.images.get(&self.name)? else { return Ok(None) };
+        let host = Platform::host();
+        let wanted = self.request.platform.as_ref();
+        // Without an index there is no choice: what is there is what the name means, whatever it runs on.
+        let is_only = wanted.is_none() && record.manifest == record.target.digest;
         let is_same = record.target.digest == head.digest
-            && self.request.platform.as_ref().is_none_or(|wanted| {
-                record.platform.as_ref().is_some_and(|platform| platform.serves(wanted))
-            });
+            && (is_only
+                || record
+                    .platform
+                    .as_ref()
+                    .is_some_and(|platform| platform.serves(wanted.unwrap_or(&host))));
         if !is_same || !self.is_whole(lease, &record)? {
             return Ok(None);
         }
@@ -238,8 +243,8 @@ impl Pull<'_> {
         self.repository.small_blob(descriptor).await
     }
 
-    /// Fetches and unpacks what is missing.
-    async fn layers(&self, lease: &Lease, parts: &Parts) -> Result<Unpacked, Fault> {
+    /// Fetches and unpacks what is missing. Answers which layers that were, too.
+    async fn layers(&self, lease: &Lease, parts: &Parts) -> Result<(Unpacked, Vec<Digest>), Fault> {
         let shared = self.repository.shared();
         let downloads = match shared.config.downloads {
             0 => DOWNLOADS,
@@ -249,6 +254,7 @@ impl Pull<'_> {
         let unpacking = Arc::new(Semaphore::new(downloads.max(crate::unpack::workers()) + 1));
         let mut tasks = JoinSet::new();
         let mut seen = BTreeSet::new();
+        let mut new = Vec::new();
         for (layer, chain) in parts.wanted.layers.iter().zip(&parts.chains) {
             lease.hold_blob(&layer.digest)?;
             lease.hold_snapshot(chain)?;
@@ -262,6 +268,7 @@ impl Pull<'_> {
             if !seen.insert(layer.digest) {
                 continue;
             }
+            new.push(layer.digest);
             (self.teller)(Progress::about(&id, "Pulling fs layer"));
             if is_there {
                 // Unpacked with the others that need no fetching, when all are there.
@@ -289,7 +296,7 @@ impl Pull<'_> {
                 early.insert(digest, unpacked);
             }
         }
-        Ok(early)
+        Ok((early, new))
     }
 
     /// Puts layers in place and records the image.
@@ -301,7 +308,6 @@ impl Pull<'_> {
     ) -> Result<PulledImage, Fault> {
         let (store, name) = (self.store.clone(), self.name.clone());
         let Parts { wanted, config, .. } = parts;
-        let layers: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
         let done = tokio::task::spawn_blocking(move || {
             let record = prepare(&store, lease.id(), &wanted, &mut early)?;
             // It is known by what the registry calls it for ever, too.
@@ -315,6 +321,7 @@ impl Pull<'_> {
             for layer in &wanted.layers {
                 layer::release(&store, &layer.digest);
             }
+            // A push to another repository of this registry needs to send none of them.
             let blobs: Vec<Digest> = wanted.layers.iter().map(|layer| layer.digest).collect();
             remember_blobs(&store, name.registry(), name.repository(), &blobs);
             Ok::<_, Fault>(PulledImage {
@@ -330,10 +337,10 @@ impl Pull<'_> {
             Kind::ResourceExhausted => fault.with_hint("make room on the disk; what was fetched is kept and the next pull goes on from there"),
             _ => fault,
         })?;
-        for layer in layers {
-            (self.teller)(Progress::about(&layer.short(), "Pull complete"));
-        }
         tracing::debug!(image = %done.id, os = config.os, "pulled");
         Ok(done)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub(crate) use retry::is_passing;
+pub(crate) use wire::Patience;
 pub use wire::Repository;
 pub(crate) use wire::asked_pause;
 pub(crate) use write::Writer;
@@ -42,10 +43,10 @@ pub struct Registries {
 impl Registries {
     /// Registries by these settings. Nothing is connected or loaded before it is needed.
     pub fn new(config: RegistriesConfig) -> Registries {
-        Registries::with_patience(config, wire::Patience::default())
+        Registries::with_patience(config, Patience::default())
     }
 
-    pub(crate) fn with_patience(config: RegistriesConfig, patience: wire::Patience) -> Registries {
+    pub(crate) fn with_patience(config: RegistriesConfig, patience: Patience) -> Registries {
         Registries { shared: Arc::new(wire::Shared::new(config, patience)) }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 #[derive(Debug, Default)]
@@ -16,6 +17,18 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    read: AtomicU64,
+}
+
+/// How far the reader has come.
+#[derive(Debug)]
+pub(super) struct Position(Arc<Shared>);
+
+impl Position {
+    /// Bytes that were read.
+    pub(super) fn read(&self) -> u64 {
+        self.0.read.load(Ordering::Relaxed)
+    }
 }
 
 /// The writer's side: says how far the file has come. Dropping it without [`Growing::finish`] is the reader's failure.
@@ -67,6 +80,13 @@ impl Drop for Growing {
     }
 }
 
+impl Tail {
+    /// For those who want to know how far this has come.
+    pub(super) fn progress(&self) -> Position {
+        Position(Arc::clone(&self.shared))
+    }
+}
+
 impl Read for Tail {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +113,7 @@ impl Read for Tail {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.at += u64::try_from(count).unwrap_or(0);
+        self.shared.read.store(self.at, Ordering::Relaxed);
         Ok(count)
     }
 }

@@ -11,6 +11,7 @@ use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_layer::{Applied, Limits, apply};
 use naru_oci::{ChainId, Descriptor, Digest};
 use naru_store::{Begin, Ingest, LeaseId, Pending, Store, StoreError};
+use std::error::Error;
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +62,7 @@ pub(super) fn release(store: &Store, digest: &Digest) {
 impl Fetch {
     /// Fetches the layer, unless somebody else has meanwhile; and unpacks it.
     pub(super) async fn run(&self) -> Result<Option<(Pending, Applied)>, Fault> {
-        let _unpacking = self.unpacking.acquire().await.map_err(|_| closed())?;
+        let _unpacking = self.unpacking.acquire().await.map_err(closed)?;
         let turn = self.repository.shared().turn(&self.layer.digest);
         let _turn = match turn.try_lock() {
             Ok(turn) => turn,
@@ -74,7 +75,7 @@ impl Fetch {
             self.tell("Download complete");
             let file = self.store.content.open(&self.layer.digest)?;
             return match self.start_unpacking(file)? {
-                Some(done) => done.await.map_err(|_| lost())?.map(Some),
+                Some(done) => done.await.map_err(lost)?.map(Some),
                 None => Ok(None),
             };
         }
@@ -84,13 +85,15 @@ impl Fetch {
                 let lease = store.leases.keep(&lease_name(&digest), KEPT)?;
                 store.leases.hold_blob(&lease, &digest)
             };
-            tokio::task::spawn_blocking(keep).await.map_err(|_| lost())??;
+            tokio::task::spawn_blocking(keep).await.map_err(lost)??;
         }
         let mut restarts = 0;
+        let mut repository = self.repository.clone();
         loop {
-            match self.attempt().await {
+            match self.attempt(&repository).await {
                 Err(fault) if fault.kind() == Kind::DataLoss && restarts < RESTARTS => {
                     restarts += 1;
+                    repository = repository.without_mirrors();
                     tracing::warn!(layer = %self.layer.digest, error = %naru_errdefs::one_line(&fault), "fetching the layer anew");
                     self.tell("Retrying in 1 second");
                 }
@@ -99,17 +102,45 @@ impl Fetch {
         }
     }
 
-    async fn attempt(&self) -> Result<Option<(Pending, Applied)>, Fault> {
-        let mut ingest = self.ingest().await?;
+    async fn attempt(&self, repository: &Repository) -> Result<Option<(Pending, Applied)>, Fault> {
+        let ingest = self.ingest().await?;
         let tail = ingest.reader()?;
         let (growing, tail) = growing(tail, ingest.offset())
             .during(|| format!("cannot read `{}`", self.layer.digest))?;
-        let unpacking = self.start_unpacking(tail)?;
+        let progress = tail.progress();
+        let mut unpacking = self.start_unpacking(tail)?;
+        if let Err(fault) = self.receive(repository, ingest, growing).await {
+            // Nothing of it goes on in the background: the writer has given up, so this ends at once.
+            if let Some(done) = unpacking.take() {
+                drop(done.await);
+            }
+            return Err(fault);
+        }
+        self.tell("Download complete");
+        let Some(mut done) = unpacking else { return Ok(None) };
+        loop {
+            match tokio::time::timeout(TELL_EVERY, &mut done).await {
+                Ok(done) => return done.map_err(lost)?.map(Some),
+                Err(_) => {
+                    let (id, size) = (self.layer.digest.short(), self.layer.size);
+                    (self.teller)(Progress::layer("Extracting", id, progress.read(), size));
+                }
+            }
+        }
+    }
+
+    /// Fetches to the end and keeps what came, when it is what was asked for.
+    async fn receive(
+        &self,
+        repository: &Repository,
+        mut ingest: Ingest,
+        growing: Growing,
+    ) -> Result<(), Fault> {
         {
-            let _fetching = self.fetching.acquire().await.map_err(|_| closed())?;
+            let _fetching = self.fetching.acquire().await.map_err(closed)?;
             // An archive that cannot be unpacked is fetched to its end all the same: only then it is known whether it is
             // the image that is broken, or the way here.
-            if let Err(fault) = self.download(&mut ingest, &growing).await {
+            if let Err(fault) = self.download(repository, &mut ingest, &growing).await {
                 if fault.kind() == Kind::DataLoss {
                     ingest.discard();
                 }
@@ -118,27 +149,22 @@ impl Fetch {
         }
         self.tell("Verifying Checksum");
         let digest = self.layer.digest;
-        let committed = tokio::task::spawn_blocking(move || ingest.commit(Some(digest)))
-            .await
-            .map_err(|_| lost())?;
+        let committed =
+            tokio::task::spawn_blocking(move || ingest.commit(Some(digest))).await.map_err(lost)?;
         match committed {
-            Ok(_) => growing.finish(),
-            Err(StoreError::Mismatch { expected, found }) => {
-                return Err(Fault::new(
-                    Kind::DataLoss,
-                    format!(
-                        "`{}` gave a layer with the digest {found} instead of {expected}",
-                        self.repository.registry()
-                    ),
-                )
-                .with_hint("the registry, or somebody between it and us, changes what it serves"));
+            Ok(_) => {
+                growing.finish();
+                Ok(())
             }
-            Err(error) => return Err(error.into()),
-        }
-        self.tell("Download complete");
-        match unpacking {
-            Some(done) => done.await.map_err(|_| lost())?.map(Some),
-            None => Ok(None),
+            Err(StoreError::Mismatch { expected, found }) => Err(Fault::new(
+                Kind::DataLoss,
+                format!(
+                    "`{}` gave a layer with the digest {found} instead of {expected}",
+                    self.repository.registry()
+                ),
+            )
+            .with_hint("the registry, or somebody between it and us, changes what it serves")),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -150,7 +176,7 @@ impl Fetch {
             let resumed =
                 tokio::task::spawn_blocking(move || store.content.resume(&lease, &digest))
                     .await
-                    .map_err(|_| lost())?;
+                    .map_err(lost)?;
             match resumed {
                 Ok(ingest) if ingest.offset() > self.layer.size => ingest.discard(),
                 Ok(ingest) => return Ok(ingest),
@@ -164,13 +190,18 @@ impl Fetch {
     }
 
     /// Downloads until all bytes are there, however often the connection breaks while there is progress.
-    async fn download(&self, ingest: &mut Ingest, growing: &Growing) -> Result<(), Fault> {
+    async fn download(
+        &self,
+        repository: &Repository,
+        ingest: &mut Ingest,
+        growing: &Growing,
+    ) -> Result<(), Fault> {
         let size = self.layer.size;
         let shared = self.repository.shared();
         let mut failed = 0;
         while ingest.offset() < size {
             let before = ingest.offset();
-            let Err(fault) = self.stream(ingest, growing).await else { break };
+            let Err(fault) = self.stream(repository, ingest, growing).await else { break };
             if fault.kind() != Kind::Unavailable {
                 return Err(fault);
             }
@@ -189,9 +220,14 @@ impl Fetch {
     }
 
     /// One connection's worth of bytes.
-    async fn stream(&self, ingest: &mut Ingest, growing: &Growing) -> Result<(), Fault> {
+    async fn stream(
+        &self,
+        repository: &Repository,
+        ingest: &mut Ingest,
+        growing: &Growing,
+    ) -> Result<(), Fault> {
         let (digest, size) = (self.layer.digest, self.layer.size);
-        let mut blob = self.repository.blob(&digest, ingest.offset()).await?;
+        let mut blob = repository.blob(&digest, ingest.offset()).await?;
         let lies = |length: u64| {
             Fault::new(
                 Kind::DataLoss,
@@ -284,10 +320,10 @@ impl Fetch {
     }
 }
 
-fn closed() -> Fault {
-    Fault::internal("the queue of layers is closed")
+fn closed(error: impl Error + Send + Sync + 'static) -> Fault {
+    Fault::internal("the queue of layers is closed").with_source(error)
 }
 
-fn lost() -> Fault {
-    Fault::internal("the work on a layer ended early")
+fn lost(error: impl Error + Send + Sync + 'static) -> Fault {
+    Fault::internal("the work on a layer ended early").with_source(error)
 }

@@ -96,7 +96,7 @@ pub async fn login(
         let scheme = shared.scheme(endpoint);
         let offline = matches!(credentials, Credentials::Basic { .. });
         let token = shared
-            .fetch_token(&issuer, &BTreeSet::new(), credentials, scheme, offline)
+            .fetch_token(&issuer, &BTreeSet::new(), credentials, (scheme, &endpoint.host), offline)
             .await
             .map_err(refuse)?;
         // A registry that knows the token agrees that this is somebody.

@@ -10,6 +10,7 @@ use naru_oci::{Descriptor, Digest, Digester, ManifestOrIndex, media_type};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, HeaderName, RANGE};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Longer documents are no manifests; registries have the same bound.
@@ -342,7 +343,14 @@ impl Repository {
         }
         let mut target = format!("/v2/{}/tags/list", self.name);
         let mut tags = Vec::new();
+        let mut asked = BTreeSet::new();
         loop {
+            if !asked.insert(target.clone()) {
+                return Err(Fault::new(
+                    Kind::Unavailable,
+                    format!("the list of tags of `{}` leads in a circle", self.familiar()),
+                ));
+            }
             let call = self.reading("list the tags", Method::GET, &target, Vec::new());
             let (_, answer) = self.ask(&call).await?;
             if answer.status() != 200 {

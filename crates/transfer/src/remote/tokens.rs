@@ -113,14 +113,14 @@ pub(super) fn basic(user: &str, password: &str) -> String {
 }
 
 /// Where a challenge's realm may lead: to a host over TLS, or in the clear when that is fine for it.
-fn checked(shared: &Shared, realm: &str, registry: Scheme) -> Result<Url, Fault> {
+fn checked(shared: &Shared, realm: &str, plain_home: Option<&str>) -> Result<Url, Fault> {
     let refuse = |why: &str| {
         Fault::new(
             Kind::Forbidden,
             format!("the registry sends us for a token to `{realm}`, {why}"),
         )
     };
-    let url: Url = realm.parse().map_err(|_| refuse("which is no URL"))?;
+    let url: Url = realm.parse().map_err(|error| refuse("which is no URL").with_source(error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let is_fine = match url.scheme() {
         "https" => true,
@@ -128,7 +128,7 @@ fn checked(shared: &Shared, realm: &str, registry: Scheme) -> Result<Url, Fault>
             let port = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
             is_insecure(&shared.config, &port)
                 // Whoever takes the registry in the clear takes its own token service so, too.
-                || registry == Scheme::Http
+                || plain_home == Some(host.as_str())
         }
         _ => false,
     };
@@ -146,15 +146,17 @@ impl Shared {
         issuer: &Issuer,
         scopes: &BTreeSet<String>,
         who: &Credentials,
-        registry: Scheme,
+        registry: (Scheme, &str),
         offline: bool,
     ) -> Result<Token, Fault> {
-        let mut url = checked(self, &issuer.realm, registry)?;
+        let (scheme, home) = registry;
+        let plain_home = (scheme == Scheme::Http).then_some(name_of(home));
+        let mut url = checked(self, &issuer.realm, plain_home)?;
         let host = match url.port() {
             Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
             None => url.host_str().unwrap_or_default().to_owned(),
         };
-        let insecure = is_insecure(&self.config, &host) || registry == Scheme::Http;
+        let insecure = is_insecure(&self.config, &host);
         let client = self.clients.get(&self.config, &host, insecure)?;
         let mut failed = 0;
         let answer = loop {

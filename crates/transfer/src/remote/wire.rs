@@ -163,6 +163,8 @@ pub struct Repository {
     pub(super) who: Credentials,
     /// The bound of this transfer alone.
     pub(super) limiter: Option<Arc<Limiter>>,
+    /// Whether mirrors may answer.
+    mirrors: bool,
 }
 
 impl Repository {
@@ -179,7 +181,13 @@ impl Repository {
             name: name.to_owned(),
             who: who.clone(),
             limiter: None,
+            mirrors: true,
         }
+    }
+
+    /// The same without its mirrors, after one of them gave what is wrong.
+    pub(crate) fn without_mirrors(&self) -> Repository {
+        Repository { mirrors: false, ..self.clone() }
     }
 
     /// The same with a bound on bytes a second for what is read.
@@ -213,7 +221,7 @@ impl Repository {
 
     /// The servers to be asked in turn; only the registry itself is ever written to.
     pub(crate) fn endpoints(&self, with_mirrors: bool) -> Result<Vec<Endpoint>, Fault> {
-        endpoints(&self.shared.config, &self.registry, with_mirrors)
+        endpoints(&self.shared.config, &self.registry, with_mirrors && self.mirrors)
     }
 
     /// Sends a request to a server. Mirrors are never told who we are to the registry itself.
@@ -278,7 +286,9 @@ impl Shared {
         // Tokens that were made for this very call: another refusal is final.
         let mut fresh = false;
         loop {
-            let authorization = self.authorization(&origin, scheme, who, call, &mut fresh).await?;
+            let authorization = self
+                .authorization(&origin, (scheme, &endpoint.host), who, call, &mut fresh)
+                .await?;
             let answer = self.once(scheme, endpoint, authorization.as_deref(), call).await;
             let (fault, asked) = match answer {
                 Ok(answer) if answer.status() == 401 => {
@@ -343,7 +353,7 @@ impl Shared {
     async fn authorization(
         &self,
         origin: &str,
-        scheme: Scheme,
+        registry: (Scheme, &str),
         who: &Credentials,
         call: &Call<'_>,
         fresh: &mut bool,
@@ -362,7 +372,7 @@ impl Shared {
                     Some(token) => token,
                     None => {
                         *fresh = true;
-                        self.fetch_token(&issuer, &call.scopes, who, scheme, false).await?
+                        self.fetch_token(&issuer, &call.scopes, who, registry, false).await?
                     }
                 };
                 Ok(Some(format!("Bearer {}", token.text)))
@@ -410,21 +420,22 @@ impl Shared {
         authorization: Option<&str>,
         call: &Call<'_>,
     ) -> Result<Answer, Fault> {
-        let invalid = || {
+        let invalid = |error: url::ParseError| {
             Fault::invalid(format!(
                 "cannot {} at `{}`: no valid address",
                 call.attempt, endpoint.host
             ))
+            .with_source(error)
         };
         let first: Url = if call.target.starts_with('/') {
             format!("{}://{}{}", scheme.as_str(), endpoint.host, call.target)
                 .parse()
-                .map_err(|_| invalid())?
+                .map_err(invalid)?
         } else {
-            call.target.parse().map_err(|_| invalid())?
+            call.target.parse().map_err(invalid)?
         };
         let home: Url =
-            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(|_| invalid())?;
+            format!("{}://{}/", scheme.as_str(), endpoint.host).parse().map_err(invalid)?;
         let mut url = first;
         for _ in 0..=MOST_REDIRECTS {
             let at_home = url.origin() == home.origin();
@@ -582,8 +593,9 @@ pub(super) async fn collect_body(
 ) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
     loop {
-        let chunk = tokio::time::timeout(stall, response.chunk()).await.map_err(|_| {
+        let chunk = tokio::time::timeout(stall, response.chunk()).await.map_err(|error| {
             Fault::new(Kind::Unavailable, format!("`{host}` stopped in the middle of an answer"))
+                .with_source(error)
         })?;
         match chunk.map_err(|error| transport_fault("read the answer", host, error))? {
             None => return Ok(body),

@@ -169,7 +169,8 @@ impl Fetch<'_> {
         }
         let opened = self.source.blob(&self.place.remote, &self.digest, offset).await;
         let (total, mut stream) = match opened {
-            Ok(opened) => opened,
+            // Its end may be met while looking for more of a batch.
+            Ok((total, stream)) => (total, stream.fuse()),
             Err(error) if error.kind() == Kind::Unavailable => {
                 return Ok((ingest, Err(Broken::Passing(error))));
             }

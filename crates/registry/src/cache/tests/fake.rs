@@ -192,7 +192,13 @@ impl Upstream for Fake {
                 Some(Ok(_)) => pieces.chain(stream::pending()).boxed(),
                 Some(Err(fault)) => pieces.chain(stream::iter([Err(fault)])).boxed(),
             };
-            Ok((total, stream))
+            // As strict as streams may be: nobody asks it again after its end.
+            let stream =
+                stream::unfold(
+                    stream,
+                    |mut stream| async move { Some((stream.next().await?, stream)) },
+                );
+            Ok((total, stream.boxed()))
         })
     }
 

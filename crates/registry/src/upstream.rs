@@ -1,4 +1,4 @@
-//! The port through which the pull-through cache reads other registries; the binary wires it to the transfer engine's client.
+//! Pure: the port through which the pull-through cache reads other registries; the binary wires it to the transfer engine's client.
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;

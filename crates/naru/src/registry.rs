@@ -1,6 +1,7 @@
 //! The role `naru registry serve`, and the registry inside the daemon: configuration, wiring, signals, the end. Acts.
 
 mod flags;
+mod upstreams;
 
 use crate::daemon::say;
 use crate::logging;
@@ -137,16 +138,17 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     }
     let scheme = if edge.tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %shown(&listener), scheme, "registry: listening");
-    let registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
+    let mut registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
+    if let Some(cache) = &config.cache {
+        registry = registry.caching(upstreams::cache(&store, cache)?);
+    }
     tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
     Ok(Running { stop, tasks })
 }
 
 /// A setting that nothing acts on is refused, so that nobody relies on it.
 fn refuse_unwired(config: &RegistryConfig) -> Result<(), Fault> {
-    for (name, value) in
-        [("cache", &config.cache), ("retention", &config.retention), ("quotas", &config.quotas)]
-    {
+    for (name, value) in [("retention", &config.retention), ("quotas", &config.quotas)] {
         if value.is_some() {
             return Err(Fault::unsupported(format!("the section `{name}` is not supported yet"))
                 .with_hint("remove it from the registry's configuration"));

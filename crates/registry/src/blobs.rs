@@ -22,7 +22,7 @@ use std::io::{Read, Seek, SeekFrom};
 const SHORT: u64 = 128 << 10;
 /// Pieces in which a mapped blob is handed on.
 const PIECE: usize = 1 << 20;
-const MEDIA_TYPE: &str = "application/octet-stream";
+pub(crate) const MEDIA_TYPE: &str = "application/octet-stream";
 
 pub(crate) fn unknown(name: &str, digest: &Digest) -> Problem {
     Problem::new(Code::BlobUnknown, "blob unknown to registry")
@@ -36,6 +36,16 @@ pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -
         return Err(Box::new(unknown(name, digest)));
     }
     let size = service.content.size(digest).map_err(|error| Box::new(error.into()))?;
+    give(digest, size, call, |first, length| part(service, digest, first, length))
+}
+
+/// The answer with a blob of a length, or with the part of it that is asked for; `part` gives the bytes.
+pub(crate) fn give(
+    digest: &Digest,
+    size: u64,
+    call: &Call,
+    part: impl FnOnce(u64, u64) -> Result<Body, Box<Problem>>,
+) -> Outcome {
     let etag = format!("\"{digest}\"");
     let text = digest.to_string();
     let common = |answer: Answer| {
@@ -57,13 +67,12 @@ pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -
                 .done())
         }
         Asked::Whole => {
-            let body = part(service, digest, 0, size)?;
+            let body = part(0, size)?;
             Ok(common(Answer::body(StatusCode::OK, MEDIA_TYPE, &size.to_string(), body)).done())
         }
         Asked::Part(first, last) => {
             let length = last - first + 1;
-            let body =
-                if call.is_head() { Body::empty() } else { part(service, digest, first, length)? };
+            let body = if call.is_head() { Body::empty() } else { part(first, length)? };
             let answer =
                 Answer::body(StatusCode::PARTIAL_CONTENT, MEDIA_TYPE, &length.to_string(), body)
                     .with(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"));

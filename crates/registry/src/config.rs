@@ -11,6 +11,7 @@ pub use period::Period;
 use crate::access::AccessConfig;
 use crate::access::audit::AuditConfig;
 use crate::access::tls::TlsConfig;
+use crate::cache::CacheConfig;
 use naru_errdefs::Fault;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -33,7 +34,7 @@ pub struct RegistryConfig {
     /// Figures.
     pub metrics: MetricsConfig,
     /// Pull-through of other registries.
-    pub cache: Option<serde_json::Value>,
+    pub cache: Option<CacheConfig>,
     /// Which tags are kept.
     pub retention: Option<serde_json::Value>,
     /// How much each repository may hold.
@@ -76,6 +77,9 @@ impl RegistryConfig {
     pub fn validate(&self) -> Result<(), Fault> {
         self.tls.validate()?;
         self.auth.validate()?;
+        if let Some(cache) = &self.cache {
+            cache.check()?;
+        }
         for listen in [&self.listen, &self.metrics.listen].into_iter().flatten() {
             Listen::parse(listen)?;
         }

@@ -7,6 +7,8 @@ pub mod access;
 mod answer;
 mod blobs;
 mod body;
+pub mod cache;
+mod cached;
 pub mod config;
 mod documents;
 pub mod edge;

@@ -49,6 +49,12 @@ pub(crate) fn tags(service: &Service, name: &str, call: &Call) -> Outcome {
         ));
     }
     let mut tags = service.repositories.tags_after(name, last, number.saturating_add(1));
+    tag_page(name, &mut tags, call)
+}
+
+/// The answer with one page of the sorted tags of a repository, of which there may be more.
+pub(crate) fn tag_page(name: &str, tags: &mut Vec<String>, call: &Call) -> Outcome {
+    let (number, _) = call.query.page()?;
     let more = tags.len() > number;
     tags.truncate(number);
     let link = (more && number > 0).then(|| tags.last()).flatten().map(|last| {

@@ -164,6 +164,20 @@ impl Route {
         }
     }
 
+    /// The same about another repository.
+    pub(crate) fn moved(mut self, repository: &str) -> Route {
+        match &mut self {
+            Route::Base | Route::Catalog => {}
+            Route::Manifest { name, .. }
+            | Route::Blob { name, .. }
+            | Route::Uploads { name }
+            | Route::Upload { name, .. }
+            | Route::Tags { name }
+            | Route::Referrers { name, .. } => repository.clone_into(name),
+        }
+        self
+    }
+
     /// The repository that it is about.
     pub fn repository(&self) -> Option<&str> {
         match self {

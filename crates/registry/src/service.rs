@@ -2,12 +2,13 @@
 
 use crate::access::{Denied, Gate, Identity, Peer};
 use crate::answer::{self, Answer};
+use crate::cache::{Cache, Place};
 use crate::documents::Documents;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::route::{Astray, Route};
 use crate::watch::{Done, Quota, Watch};
-use crate::{blobs, lists, manifests, uploads};
+use crate::{blobs, cached, lists, manifests, uploads};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) repositories: Repositories,
     pub(crate) documents: Documents,
     gate: Gate,
+    cache: Option<Cache>,
     watches: Vec<Arc<dyn Watch>>,
     pub(crate) quota: Option<Arc<dyn Quota>>,
 }
@@ -75,6 +77,7 @@ impl Registry {
                 repositories: store.repositories.clone(),
                 documents: Documents::new(store.content.clone()),
                 gate,
+                cache: None,
                 watches: Vec::new(),
                 quota: None,
             }),
@@ -85,6 +88,14 @@ impl Registry {
     pub fn watched(mut self, watch: Arc<dyn Watch>) -> Registry {
         if let Some(service) = Arc::get_mut(&mut self.service) {
             service.watches.push(watch);
+        }
+        self
+    }
+
+    /// The same with repositories that are those of other registries. Before it is cloned.
+    pub fn caching(mut self, cache: Cache) -> Registry {
+        if let Some(service) = Arc::get_mut(&mut self.service) {
+            service.cache = Some(cache);
         }
         self
     }
@@ -119,11 +130,23 @@ impl Registry {
         let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_else(|| Peer::plain(unknown));
         let head = parts.method == Method::HEAD;
         let received = crate::body::length(&parts.headers).unwrap_or(0);
-        let route = Route::parse(parts.uri.path());
+        let mut route = Route::parse(parts.uri.path());
+        let place = self.service.cache.as_ref().and_then(|cache| {
+            let name = route.as_ref().ok()?.repository()?;
+            let query = Query::parse(parts.uri.query());
+            Some((cache, cache.place(query.get("ns"), name)?))
+        });
+        if let Some((_, place)) = &place {
+            // Rights, rows and records are those of the repository's name here.
+            route = route.map(|route| route.moved(&place.repository));
+        }
         let method = parts.method.clone();
         let mut user = None;
         let outcome = match &route {
-            Ok(route) => self.service.run(route, parts, body, &peer, &mut user).await,
+            Ok(route) => {
+                let request = Request::from_parts(parts, body);
+                self.service.run(route, place, request, &peer, &mut user).await
+            }
             Err(astray) => Err(Box::new(lost(astray))),
         };
         let mut response = match outcome {
@@ -170,11 +193,12 @@ impl Service {
     async fn run(
         &self,
         route: &Route,
-        parts: Parts,
-        body: Body,
+        place: Option<(&Cache, Place)>,
+        request: Request,
         peer: &Peer,
         user: &mut Option<Arc<str>>,
     ) -> Outcome {
+        let (parts, body) = request.into_parts();
         let methods = route.methods();
         if !methods.contains(&parts.method) {
             let allowed: Vec<&str> = methods.iter().map(Method::as_str).collect();
@@ -191,7 +215,12 @@ impl Service {
             .map_err(|denied| Box::new(refused(&denied, &needs)))?;
         user.clone_from(&identity.user);
         let query = Query::parse(parts.uri.query());
-        let call = Call { parts, body, query, identity };
+        let mut call = Call { parts, body, query, identity };
+        if let Some((cache, place)) = place
+            && let Some(outcome) = cached::answer(self, (cache, &place), route, &mut call).await
+        {
+            return outcome;
+        }
         match (route, call.parts.method.clone()) {
             (Route::Base, _) => Ok(Answer::json(&json!({}), call.is_head()).done()),
             (Route::Catalog, _) => lists::catalog(self, &call),

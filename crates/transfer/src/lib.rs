@@ -52,9 +52,9 @@ pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;
 pub use push::push;
 pub use remote::{
-    BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT, PullRequest,
-    PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig, RegistryConfig,
-    Repository, Teller, inspect_distribution, login,
+    AskedPause, BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT,
+    PullRequest, PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig,
+    RegistryConfig, Repository, Teller, inspect_distribution, login,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

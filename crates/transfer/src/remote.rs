@@ -21,6 +21,7 @@ pub use config::{Credentials, RegistriesConfig, RegistryConfig};
 pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
+pub use refusal::AskedPause;
 pub(crate) use retry::is_passing;
 pub(crate) use wire::Patience;
 pub use wire::Repository;

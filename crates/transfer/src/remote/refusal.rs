@@ -53,15 +53,34 @@ pub(crate) fn kind_of(status: u16) -> Kind {
     }
 }
 
+/// That a registry asked for a pause (`Retry-After`), somewhere in the causes of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("asked to come back after {} s", .0.as_secs())]
+pub struct AskedPause(pub std::time::Duration);
+
 /// A registry's refusal as our own failure. `attempt` says what was asked for.
 pub(crate) fn fault(attempt: &str, host: &str, status: u16, body: &[u8]) -> Fault {
+    fault_with_pause((attempt, host), status, body, None)
+}
+
+/// The same with the pause that the registry asked for.
+pub(crate) fn fault_with_pause(
+    (attempt, host): (&str, &str),
+    status: u16,
+    body: &[u8],
+    pause: Option<std::time::Duration>,
+) -> Fault {
     let said = words(body).unwrap_or_else(|| match status {
         401 => "unauthorized: authentication required".to_owned(),
         403 => "denied: requested access to the resource is denied".to_owned(),
         429 => "toomanyrequests: too many requests".to_owned(),
         status => format!("unexpected status {status}"),
     });
-    let fault = Fault::new(kind_of(status), said).context(format!("cannot {attempt} at `{host}`"));
+    let mut said = Fault::new(kind_of(status), said);
+    if let Some(pause) = pause {
+        said = said.with_source(AskedPause(pause));
+    }
+    let fault = said.context(format!("cannot {attempt} at `{host}`"));
     match status {
         401 | 403 => fault.with_hint(format!(
             "log in with `naru login {host}`, and see that this user may do it"

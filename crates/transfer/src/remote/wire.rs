@@ -147,10 +147,11 @@ impl Answer {
     /// The refusal that this answer is.
     pub(crate) async fn refuse(self, attempt: &str, patience: Patience) -> Fault {
         let status = self.status();
+        let pause = asked_pause(self.response.headers());
         let body = collect_body(self.response, refusal::BODY_LIMIT, patience.stall, &self.host)
             .await
             .unwrap_or_default();
-        refusal::fault(attempt, &self.host, status, &body)
+        refusal::fault_with_pause((attempt, &self.host), status, &body, pause)
     }
 }
 

@@ -1,0 +1,207 @@
+//! Blobs.
+
+use super::fake::{Mood, Script};
+use super::scene::{Scene, drain};
+use crate::cache::{CachedBlob, UpstreamConfig};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use naru_errdefs::{Failure as _, Kind};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_clients_ask_one_cold_blob_and_the_upstream_is_asked_once() {
+    let gate = Arc::new(Semaphore::new(0));
+    let scene = Scene::with(Some(Arc::clone(&gate)), |_| ());
+    let (digest, bytes) = scene.fake.put_blob(1, 3_000_000);
+    let mut clients = Vec::new();
+    let first = scene.coming(&digest).await;
+    clients.push(tokio::spawn(drain(first)));
+    scene.fake.asked();
+    for _ in 1..50 {
+        let reader = scene.coming(&digest).await;
+        clients.push(tokio::spawn(drain(reader)));
+    }
+    gate.add_permits(1000);
+    for client in clients {
+        let (got, end) = client.await.unwrap();
+        assert_eq!(end, Ok(()));
+        assert!(got == bytes, "{} bytes", got.len());
+    }
+    scene.landed(&digest).await;
+    assert_eq!(scene.fake.asked(), [""; 0]);
+    assert!(scene.store.repositories.is_member("hub/library/debian", &digest));
+    let stored = scene.cache.blob(&scene.place(), &digest).await.unwrap();
+    assert!(matches!(stored, CachedBlob::Stored { size: 3_000_000 }));
+    assert_eq!(scene.fake.asked(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_client_goes_and_the_others_get_it_all() {
+    let gate = Arc::new(Semaphore::new(3));
+    let scene = Scene::with(Some(Arc::clone(&gate)), |_| ());
+    let (digest, bytes) = scene.fake.put_blob(1, 200_000);
+    let mut first = Box::pin(scene.coming(&digest).await.stream(0, None));
+    assert!(!first.next().await.unwrap().unwrap().is_empty());
+    let second = scene.coming(&digest).await;
+    drop(first);
+    gate.add_permits(1000);
+    let (got, end) = drain(second).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    assert_eq!(scene.fake.asked().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_have_gone_the_fetch_stops_and_the_next_goes_on_from_there() {
+    let gate = Arc::new(Semaphore::new(5));
+    let scene = Scene::with(Some(Arc::clone(&gate)), |_| ());
+    let (digest, bytes) = scene.fake.put_blob(1, 200_000);
+    let mut first = Box::pin(scene.coming(&digest).await.stream(0, None));
+    let mut seen = 0;
+    while seen < 49_999 {
+        seen += first.next().await.unwrap().unwrap().len();
+    }
+    drop(first);
+    scene.landed(&digest).await;
+    assert!(!scene.store.content.has(&digest));
+    gate.add_permits(1000);
+    let (got, end) = drain(scene.coming(&digest).await).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    let short = digest.short();
+    assert_eq!(scene.fake.asked(), [format!("BLOB {short} 0"), format!("BLOB {short} 50000")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drops_and_stalls_in_the_middle_are_not_seen_by_clients() {
+    let scene = Scene::new();
+    let (digest, bytes) = scene.fake.put_blob(1, 200_000);
+    for script in [Script::Cut(0), Script::Cut(70_000), Script::End(80_001), Script::Stall(90_000)]
+    {
+        scene.fake.script(script);
+    }
+    let (got, end) = drain(scene.coming(&digest).await).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    let offsets: Vec<String> = scene
+        .fake
+        .asked()
+        .iter()
+        .map(|asked| asked.rsplit(' ').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(offsets, ["0", "0", "70000", "80001", "90000"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upstream_that_stays_away_breaks_off_and_what_came_is_kept() {
+    let scene = Scene::new();
+    let (digest, bytes) = scene.fake.put_blob(1, 200_000);
+    for _ in 0..4 {
+        scene.fake.script(Script::Cut(70_000));
+    }
+    let (got, end) = scene.pull(&digest).await;
+    assert_eq!(end.unwrap_err().kind(), Kind::Unavailable);
+    assert!(bytes.starts_with(&got));
+    scene.landed(&digest).await;
+    scene.fake.asked();
+    let (got, end) = drain(scene.coming(&digest).await).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    assert_eq!(scene.fake.asked(), [format!("BLOB {} 70000", digest.short())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_lies_gives_no_client_the_last_byte_and_nothing_is_stored() {
+    let right: Bytes = vec![7; 100_000].into();
+    let wrong: Bytes = vec![8; 100_000].into();
+    let long: Bytes = vec![7; 100_001].into();
+    for (script, whole) in [
+        (Script::Instead(wrong.clone()), 100_000),
+        (Script::Instead(long), 100_000),
+        (Script::Unsaid(wrong), 100_000),
+        (Script::Unsaid(right.slice(..99_999)), 99_999),
+    ] {
+        let scene = Scene::new();
+        let digest = naru_oci::Digest::of(&right);
+        scene.fake.blobs.lock().unwrap().insert(digest, right.clone());
+        scene.fake.script(script.clone());
+        let (got, end) = scene.pull(&digest).await;
+        assert_eq!(end.unwrap_err().kind(), Kind::Unavailable);
+        assert!(got.len() < whole, "{} bytes", got.len());
+        scene.landed(&digest).await;
+        assert!(!scene.store.content.has(&digest));
+        assert_eq!(scene.cache.figures()[0].lies, 1);
+        // Nothing of the lie is left to go on from.
+        scene.fake.asked();
+        let (got, end) = drain(scene.coming(&digest).await).await;
+        assert_eq!((got.len(), end), (100_000, Ok(())));
+        assert_eq!(scene.fake.asked(), [format!("BLOB {} 0", digest.short())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_length_other_than_the_manifests_is_a_lie() {
+    let scene = Scene::new();
+    let [_, _, layer] = scene.fake.put_image("latest", 1);
+    scene.cache.manifest(&scene.place(), "latest").await.unwrap();
+    scene.fake.script(Script::Says(50_001));
+    // A manifest has said the length, so a client waits for no more than a refusal.
+    let error = scene.cache.blob(&scene.place(), &layer).await.unwrap_err();
+    assert!(error.to_string().contains("its manifest says 50000"), "{error}");
+    let (got, end) = drain(scene.coming(&layer).await).await;
+    assert_eq!((got.len(), end), (50_000, Ok(())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_are_read_from_a_blob_that_comes() {
+    let scene = Scene::new();
+    let (digest, bytes) = scene.fake.put_blob(1, 200_000);
+    let reader = scene.coming(&digest).await;
+    assert_eq!(reader.total(), Some(200_000));
+    let pieces: Vec<_> = reader.stream(150_000, Some(160_000)).collect().await;
+    let got: Vec<u8> = pieces.into_iter().flat_map(|piece| piece.unwrap().to_vec()).collect();
+    assert!(got == bytes[150_000..160_000]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusals_are_passed_on_and_no_such_blob_is_remembered_for_a_moment() {
+    let scene = Scene::new();
+    let unknown = naru_oci::Digest::of(b"unknown");
+    for _ in 0..3 {
+        let error = scene.cache.blob(&scene.place(), &unknown).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+    assert_eq!(scene.fake.asked().len(), 1);
+    let (digest, _) = scene.fake.put_blob(1, 10);
+    scene.fake.be(Mood::Limited(77));
+    let error = scene.cache.blob(&scene.place(), &digest).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (Kind::ResourceExhausted, Some(77)));
+    // While it wants a pause, it gets one; the rest of it is said.
+    scene.fake.be(Mood::Well);
+    scene.later(70);
+    let error = scene.cache.blob(&scene.place(), &digest).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(7));
+    scene.later(7);
+    assert_eq!(drain(scene.coming(&digest).await).await.0.len(), 10);
+    assert_eq!(scene.fake.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_is_here_is_readable_only_where_the_upstream_gives_it_out() {
+    let scene = Scene::with(None, |config| config.upstreams.push(UpstreamConfig::new("q.example")));
+    let (digest, _) = scene.fake.put_blob(1, 10);
+    drain(scene.coming(&digest).await).await.1.unwrap();
+    scene.landed(&digest).await;
+    let other = scene.cache.place(None, "q.example/x").unwrap();
+    scene.fake.be(Mood::Refusing);
+    let error = scene.cache.blob(&other, &digest).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unauthorized);
+    assert!(!scene.store.repositories.is_member("q.example/x", &digest));
+    scene.fake.be(Mood::Well);
+    scene.fake.asked();
+    let stored = scene.cache.blob(&other, &digest).await.unwrap();
+    assert!(matches!(stored, CachedBlob::Stored { size: 10 }));
+    assert!(scene.store.repositories.is_member("q.example/x", &digest));
+    assert_eq!(scene.fake.asked().len(), 1);
+}

@@ -94,7 +94,7 @@ fn a_blob_by_sha512_is_hashed_as_promised() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let lease = store.leases.create(MINUTE);
-    let mut digester = naru_oci::Digester::new(naru_oci::Algorithm::Sha512);
+    let mut digester = naru_oci::Digester::new(Algorithm::Sha512);
     digester.update(b"long");
     let digest = digester.finish();
     let mut ingest = store.content.ingest(lease.id()).unwrap();

@@ -87,7 +87,7 @@ mod tests {
     fn the_engine_knows_its_names() {
         let names = |listen: &str, public: &[String]| {
             let config = check(&["--registry", listen], "{}").unwrap().unwrap();
-            super::names(&config, public).unwrap().join(" ")
+            names(&config, public).unwrap().join(" ")
         };
         assert_eq!(names("5000", &[]), "127.0.0.1:5000 [::1]:5000 localhost:5000");
         let public = ["r.site".to_owned()];

@@ -1,6 +1,7 @@
 //! The role `naru registry serve`, and the registry inside the daemon: configuration, wiring, signals, the end. Acts.
 
 mod flags;
+mod upkeep;
 mod upstreams;
 
 use crate::daemon::say;
@@ -11,6 +12,7 @@ use naru_errdefs::{Fault, Report, ResultExt};
 use naru_registry::Registry;
 use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
+use naru_registry::upkeep::Quotas;
 use naru_store::Store;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -110,7 +112,7 @@ impl Running {
 
 /// Starts to serve a store.
 pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fault> {
-    refuse_unwired(config)?;
+    upkeep::check(config)?;
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let opened = {
         let (config, store) = (config.clone(), store.clone());
@@ -142,19 +144,13 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     if let Some(cache) = &config.cache {
         registry = registry.caching(upstreams::cache(&store, cache)?);
     }
+    if !config.quotas.is_empty() {
+        let quotas = Quotas::new(store.repositories.clone(), config.quotas.clone());
+        registry = registry.bounded(Arc::new(quotas));
+    }
+    tasks.spawn(upkeep::daily(config.retention.clone(), store, until()));
     tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
     Ok(Running { stop, tasks })
-}
-
-/// A setting that nothing acts on is refused, so that nobody relies on it.
-fn refuse_unwired(config: &RegistryConfig) -> Result<(), Fault> {
-    for (name, value) in [("retention", &config.retention), ("quotas", &config.quotas)] {
-        if value.is_some() {
-            return Err(Fault::unsupported(format!("the section `{name}` is not supported yet"))
-                .with_hint("remove it from the registry's configuration"));
-        }
-    }
-    Ok(())
 }
 
 fn warn_of_exposure(edge: &Edge, listen: Listen) {

@@ -20,7 +20,7 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
 /// The next bytes of a body; none at its end.
 pub(crate) async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     loop {
-        let frame = tokio::time::timeout(SILENCE, body.frame()).await.map_err(|_| {
+        let frame = tokio::time::timeout(SILENCE, body.frame()).await.map_err(|_late| {
             Problem::new(
                 Code::BlobUploadInvalid,
                 format!("nothing came for {} s", SILENCE.as_secs()),

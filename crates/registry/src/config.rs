@@ -12,6 +12,7 @@ use crate::access::AccessConfig;
 use crate::access::audit::AuditConfig;
 use crate::access::tls::TlsConfig;
 use crate::cache::CacheConfig;
+use crate::upkeep::rules::{QuotaRule, RetentionRule};
 use naru_errdefs::Fault;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -36,9 +37,9 @@ pub struct RegistryConfig {
     /// Pull-through of other registries.
     pub cache: Option<CacheConfig>,
     /// Which tags are kept.
-    pub retention: Option<serde_json::Value>,
+    pub retention: Vec<RetentionRule>,
     /// How much each repository may hold.
-    pub quotas: Option<serde_json::Value>,
+    pub quotas: Vec<QuotaRule>,
 }
 
 /// The section `metrics`.

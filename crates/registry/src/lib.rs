@@ -19,7 +19,6 @@ mod problem;
 mod query;
 mod range;
 mod route;
-mod serve;
 mod service;
 pub mod upkeep;
 mod uploads;
@@ -28,6 +27,5 @@ mod watch;
 
 pub use problem::{Code, Problem};
 pub use route::{Route, Target};
-pub use serve::serve;
 pub use service::Registry;
 pub use watch::{Done, Quota, Watch};

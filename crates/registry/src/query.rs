@@ -34,7 +34,7 @@ impl Query {
     pub(crate) fn page(&self) -> Result<(usize, Option<&str>), Problem> {
         let number = match self.get("n") {
             None | Some("") => LARGEST_PAGE,
-            Some(text) => text.parse::<usize>().map_err(|_| {
+            Some(text) => text.parse::<usize>().map_err(|_bad| {
                 Problem::new(Code::PaginationNumberInvalid, "`n` is no number of entries")
             })?,
         };

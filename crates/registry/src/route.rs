@@ -201,7 +201,7 @@ fn named(segments: &[&str]) -> Result<String, Astray> {
 }
 
 fn digest_of(text: &str) -> Result<Digest, Astray> {
-    text.parse().map_err(|_| Astray::Digest(text.chars().take(160).collect()))
+    text.parse().map_err(|_bad| Astray::Digest(text.chars().take(160).collect()))
 }
 
 fn target(text: &str) -> Result<Target, Astray> {

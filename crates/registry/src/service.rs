@@ -1,4 +1,4 @@
-//! The service: one request in, one answer out.
+//! The service: one request in, one answer out. Acts.
 
 use crate::access::{Denied, Gate, Identity, Peer};
 use crate::answer::{self, Answer};

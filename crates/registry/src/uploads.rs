@@ -34,7 +34,7 @@ fn bad_digest(text: &str) -> Problem {
 }
 
 fn parse_digest(text: &str) -> Result<Digest, Problem> {
-    text.parse().map_err(|_| bad_digest(text))
+    text.parse().map_err(|_bad| bad_digest(text))
 }
 
 /// The answer to a blob that is there now.

@@ -1,4 +1,4 @@
-//! The ports through which others see and bound what the registry does.
+//! The ports through which others see and bound what the registry does. Pure.
 
 use crate::access::Action;
 use http::StatusCode;

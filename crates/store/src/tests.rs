@@ -9,8 +9,8 @@ mod trouble;
 
 use super::*;
 use naru_oci::{
-    ChainId, Config, ContainerDefaults, Descriptor, DiffId, Digest, ImageId, Manifest,
-    Reference, RootFs, media_type,
+    ChainId, Config, ContainerDefaults, Descriptor, DiffId, Digest, ImageId, Manifest, Reference,
+    RootFs, media_type,
 };
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Debian's `docker-registry` as the judge: it takes the same file of users and our tokens, and asks with the same challenges.
+//! Acts: Debian's `docker-registry` as the judge: it takes the same file of users and our tokens, and asks with the same challenges.
 
 use super::gate::seconds_now;
 use super::jwt::{self, Claims};

@@ -14,7 +14,7 @@ const WHOLE: &str = r#"{
     },
     "audit": {"file": "/a", "max-size": "1m", "max-files": 9},
     "metrics": {"enabled": true, "listen": "9090"},
-    "cache": {"upstreams": [{"name": "docker.io"}]}, "retention": [], "quotas": {}
+    "cache": {"upstreams": [{"name": "docker.io"}]}, "retention": [], "quotas": []
 }"#;
 
 #[test]

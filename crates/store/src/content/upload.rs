@@ -35,7 +35,7 @@ pub(crate) struct Sessions(Mutex<BTreeMap<PathBuf, Session>>);
 #[derive(Debug)]
 enum Session {
     Busy,
-    Idle { digester: Digester, size: u64 },
+    Idle { digester: Box<Digester>, size: u64 },
 }
 
 impl Sessions {
@@ -144,7 +144,7 @@ impl Upload {
         let (path, algorithm) = find(core, repository, id)?;
         let known = match core.sessions.lock().insert(path.clone(), Session::Busy) {
             Some(Session::Busy) => return Err(StoreError::UploadBusy { id: id.to_owned() }),
-            Some(Session::Idle { digester, size }) => Some((digester, size)),
+            Some(Session::Idle { digester, size }) => Some((*digester, size)),
             None => None,
         };
         let opened = open_at(&path, algorithm, known);
@@ -237,8 +237,10 @@ impl Write for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.done {
-            let idle =
-                Session::Idle { digester: self.staging.digester.clone(), size: self.staging.size };
+            let idle = Session::Idle {
+                digester: Box::new(self.staging.digester.clone()),
+                size: self.staging.size,
+            };
             self.core.sessions.lock().insert(self.staging.path.clone(), idle);
         }
     }

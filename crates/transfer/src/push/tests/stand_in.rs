@@ -170,7 +170,7 @@ impl Server {
         let cut = if let React::CutAfter(at) = react { Some(at.min(length)) } else { None };
         let upload = upload_of(path);
         if method == "PATCH" || method == "PUT" && upload.is_some() {
-            return self.take(stream, input, &heard, length, cut, &react);
+            return self.take(input, &heard, length, cut, &react);
         }
         let mut body = vec![0; cut.unwrap_or(length)];
         input.read_exact(&mut body)?;
@@ -187,13 +187,13 @@ impl Server {
     /// Bytes of an upload, kept as they come.
     fn take(
         &self,
-        stream: &TcpStream,
         mut input: BufReader<&TcpStream>,
         heard: &Heard,
         length: usize,
         cut: Option<usize>,
         react: &React,
     ) -> io::Result<()> {
+        let stream = *input.get_ref();
         let number = upload_of(&heard.path).unwrap();
         let known = self.held.lock().unwrap().uploads.get(&number).map(Vec::len);
         let mut left = cut.unwrap_or(length);

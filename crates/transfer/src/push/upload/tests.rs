@@ -75,7 +75,7 @@ fn bytes_that_arrived_are_never_sent_again() {
                     assert_eq!(has, size);
                     if roll(2) == 0 { Heard::Dropped } else { Heard::Created }
                 }
-                Step::Done { .. } => unreachable!(),
+                Step::Done { .. } => break,
             };
             step = next(&step, heard, size).unwrap();
         }

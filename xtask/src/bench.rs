@@ -6,6 +6,7 @@ mod measure;
 mod memory;
 mod net;
 mod peers;
+mod registry;
 mod report;
 
 use crate::{shell, test};
@@ -27,7 +28,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
             let rows = net::run(&binary, if quick { 5 } else { 12 })?;
             report::publish("net", &rows, !quick)
         }
-        _ => Err("usage: cargo xtask bench run|net [--quick]".to_owned()),
+        Some("registry") => {
+            let rows = registry::run(&binary()?, quick)?;
+            report::publish("registry", &rows, !quick)
+        }
+        _ => Err("usage: cargo xtask bench run|net|registry [--quick]".to_owned()),
     }
 }
 

@@ -16,7 +16,7 @@ tasks:
   tidy               the house rules: crate arrows, module docs, names, sizes
   deps [--install]   the Debian packages that the tests need: list what is missing, or install it
   vm-test            the limits tests under cgroup v2, in a small virtual machine
-  bench run|net [--quick]   side by side with docker, podman and runc; writes docs/benchmarks.md (not with --quick)
+  bench run|net|registry [--quick]   side by side with docker, podman and runc; writes docs/benchmarks.md (not with --quick)
   deny               supply chain rules, when cargo-deny is installed";
 
 fn main() -> ExitCode {

@@ -7,6 +7,7 @@ mod memory;
 mod net;
 mod peers;
 mod registry;
+pub use registry::Server;
 mod report;
 
 use crate::{shell, test};
@@ -37,7 +38,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 /// What is measured: a binary made for it, or the one that `NARU_BIN` names.
-fn binary() -> Result<PathBuf, String> {
+pub fn binary() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os("NARU_BIN") {
         return Ok(path.into());
     }

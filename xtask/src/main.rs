@@ -1,6 +1,7 @@
 //! The project's own tasks: `cargo xtask <task>`. Acts: runs cargo and foreign judges.
 
 mod bench;
+mod conformance;
 mod deps;
 mod shell;
 mod test;
@@ -17,6 +18,7 @@ tasks:
   deps [--install]   the Debian packages that the tests need: list what is missing, or install it
   vm-test            the limits tests under cgroup v2, in a small virtual machine
   bench run|net|registry [--quick]   side by side with docker, podman and runc; writes docs/benchmarks.md (not with --quick)
+  conformance        the OCI distribution suite (its binary in OCI_CONFORMANCE) against our registry
   deny               supply chain rules, when cargo-deny is installed";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "deps" => deps::run(rest),
         "vm-test" => vm_test::run(rest),
         "bench" => bench::run(rest),
+        "conformance" => bench::binary().and_then(|binary| conformance::run_if_named(&binary)),
         "deny" => shell::run("cargo", &["deny", "check", "bans", "licenses", "sources"]),
         "help" | "--help" | "-h" => {
             shell::say(USAGE);

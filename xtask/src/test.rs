@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that CI checks, in the order in which it fails soonest. Acts.
 
-use crate::{deps, shell, tidy, vm_test};
+use crate::{conformance, deps, shell, tidy, vm_test};
 use std::path::PathBuf;
 
 /// The static release binary, as cargo places it.
@@ -31,6 +31,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
     integration_tests::debian::root_tar();
     let binary = release_binary();
     tests(&["--workspace"], &binary.to_string_lossy())?;
+    conformance::run_if_named(&binary)?;
     vm_test::run(&[])
 }
 

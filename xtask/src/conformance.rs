@@ -26,7 +26,9 @@ pub fn run_if_named(binary: &Path) -> Result<(), String> {
     match std::env::var_os("OCI_CONFORMANCE") {
         Some(suite) => run(binary, Path::new(&suite)),
         None => {
-            shell::say("!!! THE OCI CONFORMANCE SUITE WAS NOT RUN: name its binary by OCI_CONFORMANCE (docs/registry.md)");
+            shell::say(
+                "!!! THE OCI CONFORMANCE SUITE WAS NOT RUN: name its binary by OCI_CONFORMANCE (docs/registry.md)",
+            );
             Ok(())
         }
     }
@@ -46,7 +48,9 @@ fn run(binary: &Path, suite: &Path) -> Result<(), String> {
         .env("OCI_REGISTRY", &server.address)
         .env("OCI_RESULTS_DIR", &results)
         .status()
-        .map_err(|error| format!("cannot run the conformance suite `{}`: {error}", suite.display()))?;
+        .map_err(|error| {
+            format!("cannot run the conformance suite `{}`: {error}", suite.display())
+        })?;
     let report = std::fs::read_to_string(results.join("junit.xml"))
         .map_err(|error| format!("the conformance suite wrote no report: {error}"))?;
     let totals = totals(&report).ok_or("the conformance suite's report has no totals")?;

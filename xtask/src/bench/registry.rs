@@ -3,7 +3,7 @@
 mod http;
 mod server;
 
-use server::Server;
+pub use server::Server;
 
 use super::report::Row;
 use crate::shell;

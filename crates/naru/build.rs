@@ -1,8 +1,10 @@
-//! The release binary is linked without symbols: the profile's `strip` does not reach a package whose `opt-level` is overridden. Acts.
+//! How the release binary is linked: its relocations packed, which saves over half a megabyte. Acts.
 
 fn main() {
-    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
-        println!("cargo:rustc-link-arg-bins=-Wl,--strip-all");
+    let is = |name: &str, wanted: &str| std::env::var(name).is_ok_and(|value| value == wanted);
+    // Only where Rust brings its own linker, which knows the option.
+    if is("PROFILE", "release") && is("CARGO_CFG_TARGET_ARCH", "x86_64") {
+        println!("cargo:rustc-link-arg-bins=-Wl,--pack-dyn-relocs=relr");
     }
     println!("cargo:rerun-if-changed=build.rs");
 }

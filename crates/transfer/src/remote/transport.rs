@@ -20,7 +20,9 @@ pub(super) fn transport_fault(attempt: &str, host: &str, error: reqwest::Error) 
             "put the certificate of its authority into `certs.d/{host}/ca.crt`, or add it to `insecure-registries`"
         ));
     }
-    fault
+    fault.with_hint(format!(
+        "see that `{host}` can be reached from here; without a way there, bring the image with `naru load`"
+    ))
 }
 
 /// An error and its causes in one line, each said once.

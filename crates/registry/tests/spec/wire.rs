@@ -26,7 +26,7 @@ const CODES: [&str; 14] = [
 
 /// One connection.
 pub struct Client {
-    stream: TcpStream,
+    pub stream: TcpStream,
     unread: Vec<u8>,
 }
 

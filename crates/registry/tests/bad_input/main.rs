@@ -2,6 +2,7 @@
 //! properly, and a store that is whole afterwards (each registry's end looks at it, see [`listening`]). Acts; `full_disk` as root.
 #![cfg(test)]
 
+mod damaged_disk;
 mod digests;
 mod full_disk;
 mod http;

@@ -24,6 +24,7 @@ impl PeerDocker {
         let certs = at("etc/docker/certs.d").join(registry);
         std::fs::create_dir_all(&certs).expect("a directory");
         std::fs::copy(authority, certs.join("ca.crt")).expect("a certificate");
+        std::fs::write(at("etc/docker/daemon.json"), "{}").expect("a file");
         std::fs::create_dir(at("work")).expect("a directory");
         let log = std::fs::File::create(at("log")).expect("a log");
         // dockerd and its client look nowhere but in /etc, so they get one of their own on top of the machine's.
@@ -31,9 +32,7 @@ impl PeerDocker {
         let script = "mount -t overlay overlay -o \"$0\" /etc && exec \"$@\"";
         let child = daemon
             .neighbour("unshare")
-            .args(["--mount", "sh", "-c", script, &etc, "dockerd", "--config-file"])
-            .arg(at("daemon.json"))
-            .arg("--data-root")
+            .args(["--mount", "sh", "-c", script, &etc, "dockerd", "--data-root"])
             .arg(at("data"))
             .arg("--exec-root")
             .arg(at("exec"))

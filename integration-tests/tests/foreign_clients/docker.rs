@@ -15,7 +15,7 @@ fn comes_and_goes(site: &Site, by: &str, docker: &dyn Fn(&[&str]) -> Done) {
     let refused = docker(&["push", &name]);
     assert!(refused.code != 0, "{refused:?}");
     let wrong = docker(&["login", "-u", USER, "-p", "wrong", ADDRESS]);
-    assert!(wrong.code == 1 && wrong.stderr.contains("unauthorized"), "{wrong:?}");
+    assert!(wrong.code == 1 && wrong.stderr.to_lowercase().contains("unauthorized"), "{wrong:?}");
     docker(&["pull", &name]).fails(1, "");
     let done = docker(&["login", "-u", USER, "-p", PASSWORD, ADDRESS]).ok();
     assert!(done.stdout.contains("Login Succeeded"), "{done:?}");

@@ -37,7 +37,10 @@ impl Site {
         let own = certs.path().join(ADDRESS);
         std::fs::create_dir(&own).expect("a directory");
         std::fs::copy(registry.authority(), own.join("ca.crt")).expect("a certificate");
-        Site { registry, daemon, certs }
+        let site = Site { registry, daemon, certs };
+        // One that is named must be there.
+        std::fs::write(site.auth_file(), "{}").expect("a file");
+        site
     }
 
     /// The directory with the registry's authority, as `--cert-dir` takes it.

@@ -63,7 +63,7 @@ fn artifacts_come_and_go(challenge: Challenge) {
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{sum}")]},
     });
     std::fs::write(work.join("config.json"), config.to_string()).expect("a file");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_clients/oras.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign_clients/artifacts.py");
     let mut oras = site.daemon.neighbour(python().to_str().expect("a path"));
     oras.arg(script).args([ADDRESS, USER, PASSWORD]).arg(site.registry.authority());
     let done = run(oras.current_dir(&work).env("DOCKER_CONFIG", &work).env("HOME", &work)).ok();

@@ -1,15 +1,21 @@
-"""What oras does with a registry: oras.py REGISTRY USER PASSWORD AUTHORITY, in a directory of its own."""
+"""What oras does with a registry: artifacts.py REGISTRY USER PASSWORD AUTHORITY, in a directory of its own."""
 
 import hashlib
 import json
 import os
 import sys
+import time
 
+import oras.auth.utils
 import oras.client
 import oras.oci
 import requests
 
 registry, user, password, authority = sys.argv[1:]
+
+
+# The library tries what is refused again and again, with long waits.
+time.sleep = lambda seconds: None
 
 
 def client(word):
@@ -51,6 +57,13 @@ refused(lambda: client(None).push(target=f"{name}:artifact", files=["notes.txt"]
 refused(lambda: client("wrong").push(target=f"{name}:artifact", files=["notes.txt"]))
 
 mine = client(password)
+if backend == "token":
+    # The library keeps its first token, which was for looking only, until it is answered 403; so it gets one for everything.
+    asked = oras.auth.utils.parse_auth_header(challenge.headers["www-authenticate"])
+    asked.scope = "repository:by/oras:pull,push,delete"
+    mine.auth.set_basic_auth(user, password)
+    mine.auth.token = mine.auth.request_token(asked)
+    assert mine.auth.token
 pushed = mine.push(
     target=f"{name}:artifact",
     files=["notes.txt:text/plain", "data.bin"],

@@ -6,6 +6,7 @@
 //! ```
 
 mod connections;
+mod patient;
 
 pub use connections::{ServeOptions, serve, serve_figures};
 

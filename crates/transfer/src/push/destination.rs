@@ -190,7 +190,7 @@ impl Destination<'_> {
                     if !matches!(step, Step::Status { .. }) {
                         self.wait(budget, fault, None).await?;
                     }
-                    Heard::Lost
+                    if refusal.status == 416 { Heard::Elsewhere } else { Heard::Lost }
                 }
             };
             if let Heard::Open { offset: Some(offset), .. } = &heard {

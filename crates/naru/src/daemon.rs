@@ -75,7 +75,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
         exe,
         debug: config.log_level == "debug",
         networks: config.networks,
-        registries: Registries::new(config.registries),
+        registries: Registries::new(config.registries.clone()),
     })
     .await?;
     // Signals are taken before anybody is told that we are ready.
@@ -83,7 +83,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
     let registry = match &config.registry {
-        Some(config) => Some(registry::start(config, engine.store()).await?),
+        Some(own) => Some(registry::start(own, engine.store(), &config.registries).await?),
         None => None,
     };
     let (sockets, listeners) = Sockets::bind(&config.sockets, config.group.as_deref())?;

@@ -14,6 +14,7 @@ use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
 use naru_registry::upkeep::Quotas;
 use naru_store::Store;
+use naru_transfer::RegistriesConfig;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -76,7 +77,7 @@ async fn alone(config: RegistryConfig) -> Result<(), Fault> {
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
-    let running = start(&config, store).await?;
+    let running = start(&config, store, &RegistriesConfig::default()).await?;
     tokio::select! {
         _ = term.recv() => tracing::info!("SIGTERM: the registry ends"),
         _ = interrupt.recv() => tracing::info!("SIGINT: the registry ends"),
@@ -110,8 +111,12 @@ impl Running {
     }
 }
 
-/// Starts to serve a store.
-pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fault> {
+/// Starts to serve a store. `others` says how upstreams of the cache are reached.
+pub async fn start(
+    config: &RegistryConfig,
+    store: Store,
+    others: &RegistriesConfig,
+) -> Result<Running, Fault> {
     upkeep::check(config)?;
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let opened = {
@@ -142,7 +147,7 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     tracing::info!(address = %shown(&listener), scheme, "registry: listening");
     let mut registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
     if let Some(cache) = &config.cache {
-        registry = registry.caching(upstreams::cache(&store, cache)?);
+        registry = registry.caching(upstreams::cache(&store, cache, others)?);
     }
     if !config.quotas.is_empty() {
         let quotas = Quotas::new(store.repositories.clone(), config.quotas.clone());

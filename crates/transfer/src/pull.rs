@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
-use layer::Fetch;
+use layer::LayerWork;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{
     ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
@@ -275,7 +275,7 @@ impl Pull<'_> {
                 (self.teller)(Progress::about(&id, "Download complete"));
                 continue;
             }
-            let fetch = Fetch {
+            let fetch = LayerWork {
                 store: self.store.clone(),
                 repository: self.repository.clone(),
                 layer: layer.clone(),

@@ -10,7 +10,7 @@ mod limit;
 mod login;
 mod pinned;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod retry;
 mod tokens;
 mod transport;
@@ -18,8 +18,8 @@ mod wire;
 mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
-pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
+pub(crate) use read::familiar;
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub use refusal::AskedPause;
 pub(crate) use retry::is_passing;

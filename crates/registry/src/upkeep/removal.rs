@@ -1,0 +1,34 @@
+//! A repository goes as a whole. Acts.
+
+use naru_errdefs::{Failure as _, Kind};
+use naru_store::{Batch, Store, StoreError};
+
+/// How often a repository is read again because it changed meanwhile.
+const PATIENCE: u32 = 8;
+
+/// Takes a repository away with all its tags and members; their bytes go with the next collection. Says how many tags and members
+/// it had; no members: there was no such repository.
+pub fn remove_repository(store: &Store, repository: &str) -> Result<(usize, usize), StoreError> {
+    let mut tries = 0;
+    loop {
+        let state = store.repositories.state(repository);
+        let (tags, members) =
+            (store.repositories.tags(repository), store.repositories.members(repository)?);
+        let mut batch = Batch::new();
+        for tag in &tags {
+            batch.remove_tag(repository, tag);
+        }
+        for (digest, member) in &members {
+            batch.remove_member(repository, digest, member);
+        }
+        if batch.is_empty() {
+            return Ok((0, 0));
+        }
+        batch.only_in_state(repository, state);
+        match store.commit(batch) {
+            Ok(()) => return Ok((tags.len(), members.len())),
+            Err(error) if error.kind() == Kind::Conflict && tries < PATIENCE => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}

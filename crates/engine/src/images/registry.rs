@@ -24,7 +24,8 @@ impl Images {
         let images = self.clone();
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pulled = naru_transfer::pull_own(&images.store, &request, report)?;
+                let pulled =
+                    naru_transfer::pull_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pulled(&request, &pulled);
                 Ok(())
             });
@@ -42,7 +43,8 @@ impl Images {
         let images = self.clone();
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pushed = naru_transfer::push_own(&images.store, &request, report)?;
+                let pushed =
+                    naru_transfer::push_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pushed(&request, pushed, report);
                 Ok(())
             });

@@ -20,7 +20,7 @@ pub use keeper::{GRACE, How, Keeper, Kept};
 pub use pulls::Pulls;
 pub use quota::Quotas;
 pub use relied::Relied;
-pub use removal::remove_repository;
+pub use removal::{remove_reference, remove_repository};
 pub use usage::{RepositoryUsage, Uploads, Usage};
 
 use naru_errdefs::{Failure, Kind};

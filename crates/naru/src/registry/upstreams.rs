@@ -1,5 +1,6 @@
 //! The cache's upstreams: its port over the transfer engine's client. Acts.
 
+use crate::config::CERTIFICATES;
 use futures_util::stream::{StreamExt as _, once};
 use naru_errdefs::{Fault, ResultExt as _};
 use naru_oci::Digest;
@@ -35,7 +36,7 @@ impl Client {
         let settings = RegistryConfig { insecure: is_plain, ..RegistryConfig::default() };
         let config = RegistriesConfig {
             registries: BTreeMap::from([(host.clone(), settings)]),
-            certificates: ["/etc/naru/certs.d", "/etc/docker/certs.d"].map(PathBuf::from).to_vec(),
+            certificates: CERTIFICATES.map(PathBuf::from).to_vec(),
             // The cache itself asks again, knows when it need not, and serves what it has meanwhile.
             attempts: 1,
             ..RegistriesConfig::default()

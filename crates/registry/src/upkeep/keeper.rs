@@ -86,15 +86,20 @@ impl Keeper {
             Pulls::end(store)?;
             None
         };
-        Ok(Keeper {
+        Ok(Keeper { retention, pulls, cache, ..Keeper::plain(store) })
+    }
+
+    /// A keeper without rules, for a store whose registry does not run.
+    pub fn plain(store: &Store) -> Keeper {
+        Keeper {
             store: store.clone(),
-            retention,
+            retention: Vec::new(),
             relied: Arc::default(),
-            pulls,
-            cache,
+            pulls: None,
+            cache: None,
             turn: tokio::sync::Mutex::default(),
             counters: Counters::default(),
-        })
+        }
     }
 
     /// Who has to be asked before a client is told that something is there.

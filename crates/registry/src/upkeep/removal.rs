@@ -1,7 +1,8 @@
-//! A repository goes as a whole. Acts.
+//! A repository goes, as a whole or in part. Acts.
 
 use naru_errdefs::{Failure as _, Kind};
-use naru_store::{Batch, Store, StoreError};
+use naru_oci::Digest;
+use naru_store::{Batch, MemberKind, Store, StoreError};
 
 /// How often a repository is read again because it changed meanwhile.
 const PATIENCE: u32 = 8;
@@ -31,4 +32,31 @@ pub fn remove_repository(store: &Store, repository: &str) -> Result<(usize, usiz
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Takes a tag, or a manifest by its digest with every tag that points to it, away. Says whether there was such a thing.
+pub fn remove_reference(
+    store: &Store,
+    repository: &str,
+    reference: &str,
+) -> Result<bool, StoreError> {
+    let mut batch = Batch::new();
+    if let Ok(digest) = reference.parse::<Digest>() {
+        let member = store.repositories.member(repository, &digest)?;
+        let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
+            return Ok(false);
+        };
+        for (tag, tagged) in store.repositories.tags_to(repository, &digest)? {
+            batch.require_tag(repository, &tag, Some(&tagged));
+            batch.remove_tag(repository, &tag);
+        }
+        batch.remove_member(repository, &digest, &member);
+    } else {
+        let Some(tagged) = store.repositories.tagged(repository, reference)? else {
+            return Ok(false);
+        };
+        batch.require_tag(repository, reference, Some(&tagged));
+        batch.remove_tag(repository, reference);
+    }
+    store.commit(batch).map(|()| true)
 }

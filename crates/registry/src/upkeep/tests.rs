@@ -221,7 +221,11 @@ fn usage_tells_what_is_shared_and_a_repository_goes_whole() {
     assert_eq!((a.bytes, a.unique, a.blobs, a.manifests, a.tags), (5, 0, 1, 0, 0));
     assert_eq!((b.bytes - b.unique, b.blobs, b.manifests, b.tags), (5, 3, 1, 1));
     assert_eq!(usage.bytes, b.bytes);
-    assert_eq!(remove_repository(&store, "b").unwrap(), (1, 4));
+    let image = push(&store, "b", "v2");
+    let gone = |reference: &str| remove_reference(&store, "b", reference).unwrap();
+    assert!(!gone("v3") && !gone(&shared.digest.to_string()), "no tag, and no manifest");
+    assert!(gone(&image.to_string()) && !gone("v2") && !gone(&image.to_string()));
+    assert_eq!(remove_repository(&store, "b").unwrap(), (1, 6));
     assert_eq!(remove_repository(&store, "b").unwrap(), (0, 0));
     assert_eq!(store.repositories.names(), ["a"]);
     store.collect().unwrap();

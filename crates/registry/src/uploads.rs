@@ -10,6 +10,7 @@ use crate::body::{self, Silence};
 use crate::problem::{Code, Problem};
 use crate::range::piece as piece_range;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
+use crate::watch::More;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -58,9 +59,14 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
     let mount = call.query.get("mount").filter(|mount| !mount.is_empty());
     if let Some(mount) = mount {
         let digest = parse_digest(mount)?;
-        if let Some(from) = source(service, name, &digest, &call) {
-            let size = service.content.size(&digest).map_err(Problem::from)?;
+        if let Some(from) = source(service, name, &digest, &call)
+            // One that is taken away just now is sent, as if it had never been there.
+            && let Ok(size) = service.content.size(&digest)
+        {
             allow(service, name, &digest, size)?;
+            if service.is_there(name, &digest) {
+                return Ok(created(name, &digest));
+            }
             let (store, repository) = (service.store.clone(), name.to_owned());
             if blocking(move || join(&store, &repository, &from, &digest)).await? {
                 return Ok(created(name, &digest));
@@ -128,12 +134,10 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
     let lease = store.leases.create(LEASE);
     lease.hold_blob(digest)?;
     let Ok(size) = store.content.size(digest) else { return Ok(false) };
-    if store.repositories.is_member(repository, digest) {
-        return Ok(true);
-    }
     let mut batch = Batch::new();
     batch.require_member(from, digest);
-    batch.put_member(repository, digest, &Member::blob(size));
+    // One that is a member already begins its grace anew.
+    member_unless(store, repository, *digest, size, &mut batch);
     match store.commit(batch) {
         Ok(()) => Ok(true),
         Err(StoreError::Absent { .. }) => Ok(false),
@@ -143,7 +147,8 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
 
 fn allow(service: &Service, name: &str, digest: &Digest, bytes: u64) -> Result<(), Box<Problem>> {
     let Some(quota) = &service.quota else { return Ok(()) };
-    let more = if service.repositories.is_member(name, digest) { 0 } else { bytes };
+    let is_new = !service.repositories.is_member(name, digest);
+    let more = More { bytes: if is_new { bytes } else { 0 }, ..More::default() };
     quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))
 }
 

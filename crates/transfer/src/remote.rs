@@ -2,12 +2,14 @@
 //!
 //! Acts: over the network. One place sends, with tokens and attempts (`wire`), by the HTTP client that `oci-client` stands on.
 
+mod administer;
 mod challenge;
 mod config;
 mod endpoint;
 mod http;
 mod limit;
 mod login;
+mod pages;
 mod pinned;
 mod read;
 pub(crate) mod refusal;
@@ -17,6 +19,7 @@ mod transport;
 mod wire;
 mod write;
 
+pub use administer::RegistryHost;
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
 pub use login::{inspect_distribution, login};
 pub(crate) use read::familiar;
@@ -38,7 +41,7 @@ pub type Teller = Arc<dyn Fn(Progress) + Send + Sync>;
 /// All registries, with the settings for each and what is known of them (tokens, connections). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registries {
-    shared: Arc<wire::Shared>,
+    pub(crate) shared: Arc<wire::Shared>,
 }
 
 impl Registries {

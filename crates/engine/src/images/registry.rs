@@ -34,7 +34,8 @@ impl Images {
         }
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pulled = naru_transfer::pull_own(&images.store, &request, report)?;
+                let pulled =
+                    naru_transfer::pull_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pulled(&request, &pulled);
                 Ok(())
             });
@@ -52,7 +53,8 @@ impl Images {
         let images = self.clone();
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pushed = naru_transfer::push_own(&images.store, &request, report)?;
+                let pushed =
+                    naru_transfer::push_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pushed(&request, pushed, report);
                 Ok(())
             });

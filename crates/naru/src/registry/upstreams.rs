@@ -1,5 +1,6 @@
 //! The cache's upstreams: its port over the transfer engine's client. Acts.
 
+use crate::config::CERTIFICATES;
 use futures_util::stream::{StreamExt as _, once};
 use naru_errdefs::{Fault, ResultExt as _};
 use naru_oci::Digest;

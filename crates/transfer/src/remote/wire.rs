@@ -8,13 +8,14 @@ use super::limit::Limiter;
 use super::tokens::{Issuer, Tokens, basic};
 use super::transport::{collect_body, transport_fault};
 use super::{Registries, refusal, retry};
+use crate::own::OwnRegistry;
 use bytes::Bytes;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Digest;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// How often one request may be sent elsewhere.
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     manners: Mutex<BTreeMap<String, Manner>>,
     /// What insecure servers speak.
     schemes: Mutex<BTreeMap<String, Scheme>>,
+    /// The embedded registry, once there is one.
+    pub(crate) own: OnceLock<Arc<dyn OwnRegistry>>,
     /// Blobs that somebody fetches.
     fetching: Mutex<BTreeMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -70,6 +73,7 @@ impl Shared {
             patience,
             manners: Mutex::default(),
             schemes: Mutex::default(),
+            own: OnceLock::new(),
             fetching: Mutex::default(),
         }
     }

@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are written at once.
 const PIECE: usize = 512 << 10;
+/// Fewer are written when they have waited for so long: a registry that is killed loses no more than that.
+const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
@@ -234,8 +236,12 @@ async fn receive(
 ) -> Result<Upload, (Upload, Problem)> {
     let begin = upload.offset();
     let mut piece = BytesMut::new();
+    let mut since = Instant::now();
     loop {
         let next = body::next(body).await;
+        if piece.is_empty() {
+            since = Instant::now();
+        }
         let (bytes, end) = match next {
             Ok(Some(bytes)) => (bytes, None),
             Ok(None) => (Bytes::new(), Some(None)),
@@ -251,7 +257,7 @@ async fn receive(
             bytes
         } else {
             piece.extend_from_slice(&bytes);
-            if piece.len() >= PIECE || end.is_some() {
+            if piece.len() >= PIECE || end.is_some() || since.elapsed() >= WRITE_AFTER {
                 piece.split().freeze()
             } else {
                 Bytes::new()

@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are written at once.
 const PIECE: usize = 512 << 10;
+/// Fewer are written when they have waited for so long: a registry that is killed loses no more than that.
+const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
@@ -236,6 +238,8 @@ struct Arriving<'a> {
     upload: &'a mut Upload,
     /// Small pieces that are put together before they are written.
     piece: BytesMut,
+    /// Since when the first of them waits.
+    since: Instant,
 }
 
 impl Arriving<'_> {
@@ -248,8 +252,11 @@ impl Arriving<'_> {
         if self.piece.is_empty() && bytes.len() >= PIECE {
             return tokio::task::block_in_place(|| self.upload.write_all(bytes));
         }
+        if self.piece.is_empty() {
+            self.since = Instant::now();
+        }
         self.piece.extend_from_slice(bytes);
-        if self.piece.len() < PIECE {
+        if self.piece.len() < PIECE && self.since.elapsed() < WRITE_AFTER {
             return Ok(());
         }
         tokio::task::block_in_place(|| self.write())
@@ -274,7 +281,7 @@ async fn receive(upload: &mut Upload, call: &mut Call, most: Option<u64>) -> Res
     let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
     let silence = Silence::of(&call.parts);
     let begin = upload.offset();
-    let mut arriving = Arriving { upload, piece: BytesMut::new() };
+    let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
     while let Some(bytes) = body::next(&mut call.body, silence, Code::BlobUploadInvalid).await? {
         let arrived = arriving.arrived() - begin + bytes.len() as u64;
         if most.is_some_and(|most| arrived > most) {

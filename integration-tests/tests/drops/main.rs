@@ -2,6 +2,7 @@
 //! was moved is not moved again, nothing is corrupt and nothing is left. Acts: as root, with the built binary; each test has a network
 //! of its own.
 
+mod full;
 mod place;
 mod proxy;
 mod random;

@@ -148,7 +148,7 @@ fn pushed_digest(done: &Done) -> String {
 }
 
 /// What a store has of blobs that are not whole, with their sizes.
-fn parts(root: &Path) -> Vec<(String, u64)> {
+pub fn parts(root: &Path) -> Vec<(String, u64)> {
     let entries = std::fs::read_dir(root.join("content/ingests")).into_iter().flatten().flatten();
     let size = |entry: &std::fs::DirEntry| entry.metadata().map_or(0, |file| file.len());
     entries.map(|entry| (entry.file_name().to_string_lossy().into_owned(), size(&entry))).collect()
@@ -160,7 +160,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// An archive of docker's form with an image `made` of layers that do not compress, and how many bytes they are.
-fn archive(random: &mut Random) -> (Vec<u8>, u64) {
+pub fn archive(random: &mut Random) -> (Vec<u8>, u64) {
     let mut tar = tar::Builder::new(Vec::new());
     let (mut names, mut digests, mut bytes) = (Vec::new(), Vec::new(), 0);
     for number in 0..LAYERS {

@@ -6,7 +6,7 @@
 use crate::access::Action;
 use crate::answer::Answer;
 use crate::blobs;
-use crate::body::{self, Silence};
+use crate::body::{self, Arrival};
 use crate::problem::{Code, Problem};
 use crate::range::piece as piece_range;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
@@ -279,10 +279,10 @@ impl Drop for Arriving<'_> {
 /// Writes a body to the session. What comes beyond `most` is refused before it is written.
 async fn receive(upload: &mut Upload, call: &mut Call, most: Option<u64>) -> Result<(), Problem> {
     let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
-    let silence = Silence::of(&call.parts);
+    let mut arrival = Arrival::of(&call.parts, Code::BlobUploadInvalid);
     let begin = upload.offset();
     let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
-    while let Some(bytes) = body::next(&mut call.body, silence, Code::BlobUploadInvalid).await? {
+    while let Some(bytes) = arrival.next(&mut call.body).await? {
         let arrived = arriving.arrived() - begin + bytes.len() as u64;
         if most.is_some_and(|most| arrived > most) {
             let text = "the body is longer than its Content-Range";

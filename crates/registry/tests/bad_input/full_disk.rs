@@ -1,12 +1,20 @@
 //! A disk that is full in the middle of an upload. Acts: as root, on a small tmpfs in a mount namespace of its own, which goes with
 //! the process that has it.
 
+use crate::has_answer;
 use crate::listening::{How, Listening, OCTETS, image};
 use crate::wire::Client;
+use bytes::Bytes;
+use futures_util::stream;
+use naru_errdefs::Fault;
 use naru_oci::Digest;
+use naru_registry::cache::{Cache, CacheConfig, UpstreamConfig};
+use naru_registry::upstream::{Answer, Upstream, UpstreamBlob, UpstreamManifest};
 use serde_json::json;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 /// Where the inner one finds its small disk.
 const DISK: &str = "NARU_TEST_SMALL_DISK";
@@ -30,14 +38,6 @@ fn with_small_disk(name: &str, test: impl FnOnce(&Path)) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{error}");
     assert!(said.contains("1 passed"), "{said}");
-}
-
-/// Whether something has come.
-fn has_answer(client: &Client) -> bool {
-    client.stream.set_nonblocking(true).unwrap();
-    let seen = client.stream.peek(&mut [0]);
-    client.stream.set_nonblocking(false).unwrap();
-    seen.is_ok()
 }
 
 /// A refusal that says that there is no room.
@@ -167,4 +167,65 @@ fn fill(disk: &Path, but: usize) -> PathBuf {
     let length = file.metadata().unwrap().len();
     file.set_len(length.saturating_sub(but as u64)).unwrap();
     path
+}
+
+/// A registry with one large blob and one small one.
+struct Other;
+
+const LARGE: usize = 64 << 20;
+
+impl Upstream for Other {
+    fn manifest<'a>(&'a self, _: &'a str, _: &'a str, _: bool) -> Answer<'a, UpstreamManifest> {
+        Box::pin(async { Err(Fault::not_found("no manifests here")) })
+    }
+
+    fn blob<'a>(&'a self, _: &'a str, digest: &'a Digest, at: u64) -> Answer<'a, UpstreamBlob> {
+        let length = if *digest == Digest::of(b"small") { 5 } else { LARGE };
+        let bytes: Bytes = if length == 5 { "small".into() } else { vec![0; length].into() };
+        let rest = bytes.slice(usize::try_from(at).unwrap()..);
+        let pieces: Vec<_> = rest.chunks(65536).map(|it| Ok(rest.slice_ref(it))).collect();
+        let answer: UpstreamBlob = (Some(length as u64), Box::pin(stream::iter(pieces)));
+        Box::pin(async { Ok(answer) })
+    }
+
+    fn tags<'a>(&'a self, _: &'a str) -> Answer<'a, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+#[test]
+fn a_blob_of_another_registry_that_finds_no_room_breaks_off_and_smaller_ones_come() {
+    with_small_disk(
+        "full_disk::a_blob_of_another_registry_that_finds_no_room_breaks_off_and_smaller_ones_come",
+        |disk| {
+            let there = UpstreamConfig {
+                prefix: Some("there".to_owned()),
+                ..UpstreamConfig::new("registry.example")
+            };
+            let config = CacheConfig {
+                upstreams: vec![there],
+                local: vec![],
+                max_size: None,
+                max_age: None,
+            };
+            let how = How {
+                change: &|registry, store| {
+                    let connect = |_: &UpstreamConfig| Ok(Arc::new(Other) as Arc<dyn Upstream>);
+                    registry.caching(Cache::new(store, &config, connect).unwrap())
+                },
+                ..How::default()
+            };
+            let registry = Listening::at(disk, how);
+            let path = format!("/v2/there/a/blobs/{}", Digest::of(&vec![0; LARGE]));
+            let mut client = registry.client();
+            client.send(&Client::head("GET", &path, &[])).unwrap();
+            // Refused or broken off: never as if that were all of it.
+            let mut got = Vec::new();
+            client.stream.read_to_end(&mut got).ok();
+            assert!(got.len() < LARGE, "{}", got.len());
+            let path = format!("/v2/there/a/blobs/{}", Digest::of(b"small"));
+            assert_eq!(registry.get(&path).with(200).body, b"small");
+            crate::goes_on(&registry);
+        },
+    );
 }

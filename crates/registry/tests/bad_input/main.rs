@@ -32,3 +32,11 @@ fn goes_on(registry: &Listening) {
     let answer = registry.get(&format!("/v2/good/manifests/{digest}")).with(200);
     assert_eq!(answer.body, image(json!({})));
 }
+
+/// Whether something has come.
+fn has_answer(client: &wire::Client) -> bool {
+    client.stream.set_nonblocking(true).unwrap();
+    let seen = client.stream.peek(&mut [0]);
+    client.stream.set_nonblocking(false).unwrap();
+    seen.is_ok()
+}

@@ -1,8 +1,8 @@
 //! Clients that fall silent.
 
-use crate::goes_on;
 use crate::listening::{How, Listening, OCTETS};
 use crate::wire::Client;
+use crate::{goes_on, has_answer};
 use naru_oci::Digest;
 use naru_registry::edge::ServeOptions;
 use std::io::Read as _;
@@ -34,6 +34,22 @@ fn one_that_stalls_in_a_piece_is_told_and_what_arrived_is_kept() {
     registry.ask("PATCH", &location, &headers, &[1; 40_000]).with(202);
     let path = format!("{location}?digest={}", Digest::of(&[1; 100_000]));
     registry.ask("PUT", &path, &[], &[]).with(201);
+}
+
+#[test]
+fn one_that_sends_a_byte_now_and_then_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = start(dir.path());
+    let location = registry.begin("a");
+    let mut client = registry.client();
+    client.send(&Client::head("PATCH", &location, &[("Content-Length", "100000")])).unwrap();
+    let since = Instant::now();
+    while client.send(b"x").is_ok() && !has_answer(&client) {
+        assert!(since.elapsed() < Duration::from_secs(30), "it is still waited for");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    client.answer("PATCH").unwrap().refused(408, "BLOB_UPLOAD_INVALID");
+    goes_on(&registry);
 }
 
 #[test]

@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where certificates lie when nothing else is said.
-const CERTIFICATES: [&str; 2] = ["/etc/naru/certs.d", "/etc/docker/certs.d"];
 /// A file of credentials is no longer.
 const CREDENTIALS_LIMIT: u64 = 4096;
 

@@ -133,9 +133,11 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
     }
     let mut batch = Batch::new();
     batch.require_member(from, digest);
+    // It may have become a manifest here meanwhile, which it must stay.
+    batch.require_no_member(repository, digest);
     batch.put_member(repository, digest, &Member::blob(size));
     match store.commit(batch) {
-        Ok(()) => Ok(true),
+        Ok(()) | Err(StoreError::Taken { .. }) => Ok(true),
         Err(StoreError::Absent { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }

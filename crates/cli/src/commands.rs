@@ -201,6 +201,7 @@ static MEMBERS: &[&Command] = &[
     &inspect::INSPECT,
     &registry::LOGIN,
     &registry::LOGOUT,
+    &registry::REGISTRY,
     &system::EVENTS,
     &system::INFO,
     &system::VERSION,

@@ -3,6 +3,7 @@
 use crate::Hooks;
 use crate::exit::Failed;
 use crate::printer;
+use crate::registry_access::{RegistryAccess, RegistryPlace};
 use naru_client::{Client, Endpoint, Revive};
 use naru_errdefs::Fault;
 use std::cell::OnceCell;
@@ -52,6 +53,7 @@ pub struct App<'a> {
     program: &'a str,
     /// `--config`
     config: Option<String>,
+    hooks: Hooks,
 }
 
 impl std::fmt::Debug for App<'_> {
@@ -75,7 +77,7 @@ impl<'a> App<'a> {
             Host::Named(_) => None,
         };
         let client = Client::new(host.endpoint().clone()).reviving(revive);
-        App { host, client, runtime: OnceCell::new(), program, config: None }
+        App { host, client, runtime: OnceCell::new(), program, config: None, hooks }
     }
 
     /// The same with the user's configuration in another directory.
@@ -97,6 +99,11 @@ impl<'a> App<'a> {
     /// What the user called us (`naru`, `docker`).
     pub fn program(&self) -> &str {
         self.program
+    }
+
+    /// The way to a registry, past all daemons.
+    pub fn registry(&self, place: RegistryPlace) -> Result<Box<dyn RegistryAccess>, Fault> {
+        (self.hooks.registry)(place)
     }
 
     /// The client, whether or not anything answers there.

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod flags;
 pub mod opts;
 pub mod printer;
+pub mod registry_access;
 pub mod render;
 mod session;
 mod terminal;
@@ -18,6 +19,7 @@ pub use exit::ExitStatus;
 
 use exit::Failed;
 use naru_errdefs::Fault;
+use registry_access::{RegistryAccess, RegistryPlace};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -26,6 +28,8 @@ use std::path::Path;
 pub struct Hooks {
     /// Starts the local daemon on this socket and returns once it answers.
     pub start_daemon: fn(&Path) -> Result<(), Fault>,
+    /// The way to a registry that is not a daemon's business.
+    pub registry: fn(RegistryPlace) -> Result<Box<dyn RegistryAccess>, Fault>,
 }
 
 /// Runs one command line, with the program's name in front.

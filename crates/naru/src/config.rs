@@ -7,6 +7,7 @@ mod registries;
 mod registry;
 
 pub use flags::Flags;
+pub use registries::CERTIFICATES;
 
 use naru_engine::NetworkOptions;
 use naru_engine::images::RegistriesConfig;

@@ -69,13 +69,14 @@ async fn serve(config: Config) -> Result<(), Fault> {
     std::fs::create_dir_all(&config.exec_root)
         .during(|| format!("cannot make the exec root `{}`", config.exec_root.display()))?;
     let pidfile = Pidfile::write(&config.pidfile)?;
+    let registries = Registries::new(config.registries.clone());
     let engine = Engine::open(EngineConfig {
         data_root: config.data_root.clone(),
         exec_root: config.exec_root.clone(),
         exe,
         debug: config.log_level == "debug",
         networks: config.networks,
-        registries: Registries::new(config.registries),
+        registries: registries.clone(),
     })
     .await?;
     // Signals are taken before anybody is told that we are ready.
@@ -83,9 +84,12 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
     let registry = match &config.registry {
-        Some(config) => Some(registry::start(config, engine.store()).await?),
+        Some(own) => Some(registry::start(own, engine.store(), &config.registries).await?),
         None => None,
     };
+    if let Some(registry) = &registry {
+        registries.attach_own(registry.own());
+    }
     let (sockets, listeners) = Sockets::bind(&config.sockets, config.group.as_deref())?;
     for path in &config.sockets {
         tracing::info!(socket = %path.display(), "listening");

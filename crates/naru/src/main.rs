@@ -31,7 +31,9 @@ fn main() -> ExitCode {
         Role::Registry(args) => registry::main(args),
         Role::Hello => hello::main(),
         Role::Client(args) => {
-            naru_cli::main(args, naru_cli::Hooks { start_daemon: background::start }).into()
+            let hooks =
+                naru_cli::Hooks { start_daemon: background::start, registry: registry::reach };
+            naru_cli::main(args, hooks).into()
         }
     }
 }

@@ -1,8 +1,12 @@
 //! The role `naru registry serve`, and the registry inside the daemon: configuration, wiring, signals, the end. Acts.
 
 mod flags;
+mod own;
+mod reach;
 mod upkeep;
 mod upstreams;
+
+pub use reach::reach;
 
 use crate::daemon::say;
 use crate::logging;
@@ -10,10 +14,12 @@ use clap::Parser as _;
 use flags::Flags;
 use naru_errdefs::{Fault, Report, ResultExt};
 use naru_registry::Registry;
+use naru_registry::cache::Cache;
 use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
-use naru_registry::upkeep::Quotas;
+use naru_registry::upkeep::{Keeper, Quotas};
 use naru_store::Store;
+use naru_transfer::RegistriesConfig;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -76,7 +82,7 @@ async fn alone(config: RegistryConfig) -> Result<(), Fault> {
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
-    let running = start(&config, store).await?;
+    let running = start(&config, store, &RegistriesConfig::default()).await?;
     tokio::select! {
         _ = term.recv() => tracing::info!("SIGTERM: the registry ends"),
         _ = interrupt.recv() => tracing::info!("SIGINT: the registry ends"),
@@ -100,9 +106,15 @@ pub fn read_config(path: &Path) -> Result<RegistryConfig, Fault> {
 pub struct Running {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    own: Arc<own::Embedded>,
 }
 
 impl Running {
+    /// Its word in what goes by rows, when it is embedded in a daemon.
+    pub fn own(&self) -> Arc<dyn naru_transfer::OwnRegistry> {
+        Arc::clone(&self.own) as Arc<dyn naru_transfer::OwnRegistry>
+    }
+
     /// Lets requests under way finish, within bounds.
     pub async fn end(self) {
         self.stop.send_replace(true);
@@ -110,15 +122,19 @@ impl Running {
     }
 }
 
-/// Starts to serve a store.
-pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fault> {
+/// Starts to serve a store. `others` says how upstreams of the cache are reached.
+pub async fn start(
+    config: &RegistryConfig,
+    store: Store,
+    others: &RegistriesConfig,
+) -> Result<Running, Fault> {
     upkeep::check(config)?;
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let opened = {
-        let (config, store) = (config.clone(), store.clone());
-        tokio::task::spawn_blocking(move || Edge::open(&config, store)).await
+        let (config, store, others) = (config.clone(), store.clone(), others.clone());
+        tokio::task::spawn_blocking(move || open(&config, &store, &others)).await
     };
-    let edge = opened
+    let (edge, keeper, cache) = opened
         .map_err(|error| Fault::internal("opening the registry was lost").with_source(error))??;
     warn_of_exposure(&edge, listen);
     let listener = bind(listen).await?;
@@ -140,17 +156,40 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     }
     let scheme = if edge.tls.is_some() { "https" } else { "http" };
     tracing::info!(address = %shown(&listener), scheme, "registry: listening");
-    let mut registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
-    if let Some(cache) = &config.cache {
-        registry = registry.caching(upstreams::cache(&store, cache)?);
+    let mut registry = Registry::new(&store, edge.gate.clone())
+        .watched(Arc::new(edge.clone()))
+        .kept(keeper.relied());
+    if let Some(cache) = cache {
+        registry = registry.caching(cache);
     }
+    if let Some(pulls) = keeper.pulls() {
+        registry = registry.watched(pulls);
+    }
+    let mut quotas = None;
     if !config.quotas.is_empty() {
-        let quotas = Quotas::new(store.repositories.clone(), config.quotas.clone());
-        registry = registry.bounded(Arc::new(quotas));
+        let bounds = Arc::new(Quotas::new(store.repositories.clone(), config.quotas.clone()));
+        quotas = Some(Arc::clone(&bounds));
+        registry = registry.bounded(bounds);
     }
-    tasks.spawn(upkeep::daily(config.retention.clone(), store, until()));
+    let own = Arc::new(own::Embedded { edge: edge.clone(), quotas, pulls: keeper.pulls() });
+    tasks.spawn(upkeep::daily(keeper, store, until()));
     tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
-    Ok(Running { stop, tasks })
+    Ok(Running { stop, tasks, own })
+}
+
+/// What stands around the protocol, who keeps it in order, and the cache.
+fn open(
+    config: &RegistryConfig,
+    store: &Store,
+    others: &RegistriesConfig,
+) -> Result<(Edge, Arc<Keeper>, Option<Cache>), Fault> {
+    let cache = match &config.cache {
+        Some(cache) => Some(upstreams::cache(store, cache, others)?),
+        None => None,
+    };
+    let keeper = Arc::new(Keeper::new(store, config.retention.clone(), cache.clone())?);
+    let edge = Edge::open(config, store.clone())?.kept(Arc::clone(&keeper));
+    Ok((edge, keeper, cache))
 }
 
 fn warn_of_exposure(edge: &Edge, listen: Listen) {

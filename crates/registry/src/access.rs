@@ -49,19 +49,28 @@ pub enum Action {
     Delete,
     /// List all repositories.
     Catalog,
+    /// Collect, and see how much everybody holds.
+    Admin,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Action; 4] = [Action::Pull, Action::Push, Action::Delete, Action::Catalog];
+    pub const ALL: [Action; 5] =
+        [Action::Pull, Action::Push, Action::Delete, Action::Catalog, Action::Admin];
 
-    /// Its name in configuration files, audit lines and (but for `catalog`) tokens' scopes.
+    /// Whether it concerns the registry as a whole, and no repository.
+    pub const fn is_of_the_whole(self) -> bool {
+        matches!(self, Action::Catalog | Action::Admin)
+    }
+
+    /// Its name in configuration files, audit lines and tokens' scopes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Action::Pull => "pull",
             Action::Push => "push",
             Action::Delete => "delete",
             Action::Catalog => "catalog",
+            Action::Admin => "admin",
         }
     }
 }

@@ -37,7 +37,11 @@ pub(crate) fn unknown(name: &str, digest: &Digest) -> Problem {
 /// GET and HEAD.
 pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -> Outcome {
     // A manifest is a blob like others, as docker's registry has it.
-    if !service.repositories.is_member(name, digest) {
+    let is_there = match call.is_head() {
+        true => service.is_there(name, digest),
+        false => service.repositories.is_member(name, digest),
+    };
+    if !is_there {
         return Err(Box::new(unknown(name, digest)));
     }
     let size = service.content.size(digest).map_err(|error| Box::new(error.into()))?;

@@ -46,7 +46,7 @@ use rows::Rows;
 use source::Source;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -256,6 +256,12 @@ impl Cache {
     /// Lets content go that is beyond the bounds of the configuration. Also done when content comes.
     pub async fn expire(&self) -> Result<Expired, CacheError> {
         self.shared.expire().await
+    }
+
+    /// Bytes that the cache holds; none before they were counted.
+    pub fn kept(&self) -> Option<u64> {
+        let is_counted = self.shared.is_counted.load(Ordering::Relaxed);
+        is_counted.then(|| self.shared.kept.load(Ordering::Relaxed))
     }
 
     /// What was done for each upstream.

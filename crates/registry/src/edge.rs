@@ -1,10 +1,11 @@
 //! Everything about a request that is not the protocol's: certificates, who is let in, tokens, figures, health, the audit. Acts.
 //!
 //! ```text
-//! connection ─▶ TLS ─▶ peer ─▶ request ─▶ /token, /healthz, /metrics: answered here
+//! connection ─▶ TLS ─▶ peer ─▶ request ─▶ /token, /healthz, /metrics, /admin/...: answered here
 //!                                       └▶ /v2/...: the protocol, which asks the gate ─▶ done: figures, audit line
 //! ```
 
+mod admin;
 mod connections;
 mod patient;
 
@@ -12,9 +13,10 @@ pub use connections::{ServeOptions, serve, serve_figures};
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;
-use crate::access::{Gate, Peer, TOKEN_PATH, TokenUser};
+use crate::access::{Action, Gate, Peer, TOKEN_PATH, TokenUser};
 use crate::config::RegistryConfig;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Seen};
+use crate::upkeep::{Keeper, Uploads};
 use crate::{Done, Watch};
 use bytes::Bytes;
 use http::request::Parts;
@@ -24,6 +26,7 @@ use naru_store::Store;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// The directory below the store's root that is the registry's own.
 const DIRECTORY: &str = "registry";
@@ -43,6 +46,9 @@ pub struct Edge {
     serves_metrics: bool,
     store: Store,
     directory: PathBuf,
+    keeper: Option<Arc<Keeper>>,
+    /// Whoever asks for a collection waits in here.
+    waiting: Arc<Semaphore>,
 }
 
 impl Edge {
@@ -66,7 +72,15 @@ impl Edge {
             serves_metrics: config.metrics.enabled,
             store,
             directory,
+            keeper: None,
+            waiting: Arc::new(Semaphore::new(admin::MOST_WAITING)),
         })
+    }
+
+    /// The same with an upkeep that can be asked for, and counted. Before it is cloned.
+    #[must_use]
+    pub fn kept(self, keeper: Arc<Keeper>) -> Edge {
+        Edge { keeper: Some(keeper), ..self }
     }
 
     /// Whether a path is answered here and not by the protocol.
@@ -92,7 +106,7 @@ impl Edge {
                 let user = response.extensions().get::<TokenUser>();
                 audit.record(Entry {
                     user: user.map(|user| &*user.0),
-                    peer: peer.address,
+                    peer: Some(peer.address),
                     action: "token",
                     repository: "",
                     reference: "",
@@ -108,14 +122,27 @@ impl Edge {
             return response;
         }
         match path {
-            "/metrics" => self.figures(),
+            "/metrics" => self.figures().await,
             _ => self.health().await,
         }
     }
 
     /// The figures, for Prometheus.
-    pub(crate) fn figures(&self) -> Response<Bytes> {
-        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.text())
+    pub(crate) async fn figures(&self) -> Response<Bytes> {
+        let (store, keeper) = (self.store.clone(), self.keeper.clone());
+        let look = move || Seen {
+            // A directory that cannot be read is the health's business.
+            uploads: Uploads::of(&store).unwrap_or_default(),
+            collections: store.collections(),
+            kept: keeper.as_ref().map(|keeper| keeper.kept()).unwrap_or_default(),
+            cache: keeper
+                .as_ref()
+                .and_then(|keeper| keeper.cache())
+                .map(|cache| (cache.figures(), cache.kept())),
+        };
+        let seen = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let shown = self.metrics.text(&seen);
+        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", shown)
     }
 
     /// Whether the store answers and the disk can be written. What is wrong is for the log: whoever asks may be anybody.
@@ -149,6 +176,24 @@ impl Edge {
     }
 }
 
+impl Edge {
+    /// Notes in the audit what came through the daemon that this registry is in.
+    pub fn note(&self, action: Action, repository: &str, reference: &str, status: u16) {
+        if let Some(audit) = &self.audit {
+            let action = action.as_str();
+            audit.record(Entry {
+                user: None,
+                peer: None,
+                action,
+                repository,
+                reference,
+                status,
+                bytes: 0,
+            });
+        }
+    }
+}
+
 /// Counts a request of the protocol, and notes it in the audit.
 impl Watch for Edge {
     fn done(&self, done: &Done) {
@@ -165,7 +210,7 @@ impl Watch for Edge {
         let digest = done.digest.as_ref().map(ToString::to_string);
         audit.record(Entry {
             user: done.user.as_deref(),
-            peer: done.peer,
+            peer: Some(done.peer),
             action,
             repository: done.repository.as_deref().unwrap_or_default(),
             reference: done.reference.as_deref().or(digest.as_deref()).unwrap_or_default(),

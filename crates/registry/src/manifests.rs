@@ -12,6 +12,7 @@ use crate::documents::MANIFEST_LIMIT;
 use crate::problem::{Code, Problem};
 use crate::route::Target;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
+use crate::watch::More;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use naru_oci::{Descriptor, Digest, is_tag_name};
@@ -49,6 +50,9 @@ fn find(store: &Store, name: &str, reference: &Target) -> Result<(Digest, Member
 /// GET and HEAD.
 pub(crate) fn get(service: &Service, name: &str, reference: &Target, call: &Call) -> Outcome {
     let (digest, member) = find(&service.store, name, reference)?;
+    if call.is_head() && !service.is_there(name, &digest) {
+        return Err(Box::new(unknown(name, reference)));
+    }
     let etag = format!("\"{digest}\"");
     let text = digest.to_string();
     if is_matched(call.header(IF_NONE_MATCH), &etag) {
@@ -120,7 +124,14 @@ pub(crate) async fn put(
     let checked = validate(call.header(CONTENT_TYPE), &bytes)?;
     if let Some(quota) = &service.quota {
         let is_new = !service.repositories.is_member(name, &digest);
-        let more = if is_new { bytes.len() as u64 } else { 0 };
+        let mut more = More::default();
+        if is_new {
+            more = More { bytes: bytes.len() as u64, manifests: 1, tags: 0 };
+        }
+        for tag in &tags {
+            more.tags +=
+                u64::from(service.repositories.tag(name, tag).map_err(Problem::from)?.is_none());
+        }
         quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))?;
     }
     let subject = checked.member.subject;

@@ -3,12 +3,16 @@
 //! Labels come from fixed sets (operation, class of status, direction): nothing that a client sends becomes one, so their number is
 //! bounded whatever is asked. Counting is a few additions of atomics, without a lock.
 
+mod seen;
+
+pub use seen::Seen;
+
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What is counted apart; anything else is `unknown`.
-const OPERATIONS: [&str; 19] = [
+const OPERATIONS: [&str; 20] = [
     "base",
     "catalog",
     "tags.list",
@@ -27,6 +31,7 @@ const OPERATIONS: [&str; 19] = [
     "upload.status",
     "token",
     "cache",
+    "admin",
     "unknown",
 ];
 
@@ -78,18 +83,6 @@ pub struct Metrics {
     durations: [Histogram; OPERATIONS.len()],
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
-    /// Uploads that are open now.
-    pub uploads_open: AtomicI64,
-    /// Requests that the pull-through cache answered from the store.
-    pub cache_hits: AtomicU64,
-    /// Requests for which the pull-through cache asked an upstream.
-    pub cache_misses: AtomicU64,
-    /// Answers of the pull-through cache that were stale because an upstream was away.
-    pub cache_stale: AtomicU64,
-    /// Runs of the garbage collector.
-    pub gc_runs: AtomicU64,
-    /// Bytes that the garbage collector freed.
-    pub gc_freed_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -124,10 +117,10 @@ impl Metrics {
         self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
     }
 
-    /// The figures as text (`text/plain; version=0.0.4`).
-    pub fn text(&self) -> String {
+    /// The figures as text (`text/plain; version=0.0.4`), with what others know.
+    pub fn text(&self, seen: &Seen) -> String {
         let mut text = String::with_capacity(16 * 1024);
-        self.write(&mut text).ok();
+        self.write(&mut text).and_then(|()| seen.write(&mut text)).ok();
         text
     }
 
@@ -152,26 +145,6 @@ impl Metrics {
         for (direction, counter) in [("in", &self.bytes_in), ("out", &self.bytes_out)] {
             let count = counter.load(Ordering::Relaxed);
             writeln!(out, "{PREFIX}bytes_total{{direction=\"{direction}\"}} {count}")?;
-        }
-        head(out, "uploads_open", "gauge", "Uploads that are open now.")?;
-        writeln!(out, "{PREFIX}uploads_open {}", self.uploads_open.load(Ordering::Relaxed).max(0))?;
-        head(out, "cache_requests_total", "counter", "Requests to the pull-through cache.")?;
-        for (result, counter) in
-            [("hit", &self.cache_hits), ("miss", &self.cache_misses), ("stale", &self.cache_stale)]
-        {
-            let count = counter.load(Ordering::Relaxed);
-            writeln!(out, "{PREFIX}cache_requests_total{{result=\"{result}\"}} {count}")?;
-        }
-        for (name, help, counter) in [
-            ("gc_runs_total", "Runs of the garbage collector.", &self.gc_runs),
-            (
-                "gc_freed_bytes_total",
-                "Bytes that the garbage collector freed.",
-                &self.gc_freed_bytes,
-            ),
-        ] {
-            head(out, name, "counter", help)?;
-            writeln!(out, "{PREFIX}{name} {}", counter.load(Ordering::Relaxed))?;
         }
         Ok(())
     }
@@ -236,9 +209,7 @@ mod tests {
         metrics.answered("token", 401, Duration::ZERO);
         metrics.answered("whatever a client sends", 999, Duration::ZERO);
         metrics.moved(5, 7);
-        metrics.uploads_open.fetch_sub(1, Ordering::Relaxed);
-        metrics.cache_hits.fetch_add(3, Ordering::Relaxed);
-        let text = metrics.text();
+        let text = metrics.text(&Seen::default());
         for line in [
             "naru_registry_requests_total{operation=\"blob.get\",status=\"200\"} 2",
             "naru_registry_requests_total{operation=\"blob.get\",status=\"4xx\"} 1",
@@ -252,7 +223,6 @@ mod tests {
             "naru_registry_bytes_total{direction=\"in\"} 5",
             "naru_registry_bytes_total{direction=\"out\"} 7",
             "naru_registry_uploads_open 0",
-            "naru_registry_cache_requests_total{result=\"hit\"} 3",
             "# TYPE naru_registry_request_duration_seconds histogram",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
@@ -267,10 +237,10 @@ mod tests {
                 metrics.answered(operation, status, Duration::from_micros(u64::from(status)));
             }
         }
-        let text = metrics.text();
+        let text = metrics.text(&Seen::default());
         assert!(text.ends_with('\n'));
         assert!(
-            text.lines().count() < OPERATIONS.len() * (STATUSES.len() + BUCKETS.len() + 3) + 40
+            text.lines().count() < OPERATIONS.len() * (STATUSES.len() + BUCKETS.len() + 3) + 60
         );
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap();

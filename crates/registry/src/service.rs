@@ -7,6 +7,7 @@ use crate::documents::Documents;
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::route::{Astray, Route};
+use crate::upkeep::{Relied, seconds_now};
 use crate::watch::{Done, Quota, Watch};
 use crate::{blobs, cached, lists, manifests, uploads};
 use axum::body::Body;
@@ -41,6 +42,7 @@ pub(crate) struct Service {
     cache: Option<Cache>,
     watches: Vec<Arc<dyn Watch>>,
     pub(crate) quota: Option<Arc<dyn Quota>>,
+    pub(crate) relied: Option<Arc<Relied>>,
 }
 
 impl fmt::Debug for Registry {
@@ -80,6 +82,7 @@ impl Registry {
                 cache: None,
                 watches: Vec::new(),
                 quota: None,
+                relied: None,
             }),
         }
     }
@@ -104,6 +107,14 @@ impl Registry {
     pub fn bounded(mut self, quota: Arc<dyn Quota>) -> Registry {
         if let Some(service) = Arc::get_mut(&mut self.service) {
             service.quota = Some(quota);
+        }
+        self
+    }
+
+    /// The same with an upkeep that has to know what clients were told is there. Before it is cloned.
+    pub fn kept(mut self, relied: Arc<Relied>) -> Registry {
+        if let Some(service) = Arc::get_mut(&mut self.service) {
+            service.relied = Some(relied);
         }
         self
     }
@@ -190,6 +201,14 @@ impl Registry {
 pub(crate) type Outcome = Result<Response<Body>, Box<Problem>>;
 
 impl Service {
+    /// Whether a client may be told that something is in a repository, so that it need not be sent again: the sweep's grace begins
+    /// anew.
+    pub(crate) fn is_there(&self, repository: &str, digest: &Digest) -> bool {
+        let relied = self.relied.as_ref();
+        relied.is_none_or(|relied| relied.tell(repository, digest, seconds_now()))
+            && self.repositories.is_member(repository, digest)
+    }
+
     async fn run(
         &self,
         route: &Route,
@@ -265,7 +284,7 @@ fn lost(astray: &Astray) -> Problem {
     }
 }
 
-fn refused(denied: &Denied, needs: &[crate::access::Need]) -> Problem {
+pub(crate) fn refused(denied: &Denied, needs: &[crate::access::Need]) -> Problem {
     let detail: Vec<serde_json::Value> = needs
         .iter()
         .map(|need| json!({ "name": need.repository, "action": format!("{:?}", need.action).to_lowercase() }))

@@ -4,14 +4,24 @@
 //! Acts; what goes is decided by [`retention::plan`] and [`sweep::plan`]. A repository is read and changed in one step as seen by
 //! others: when anything of it changed since it was read, nothing is done and it is read again, and one that is too busy waits for
 //! the next time. So a push is never robbed of a blob between its answer to a HEAD and its manifest by anything but time: blobs
-//! stay for the grace period after they were added.
+//! stay for the grace period after they were added, or after somebody was told that they are there.
 
+mod keeper;
+mod pulls;
 mod quota;
+mod relied;
+mod removal;
 pub mod retention;
 pub mod rules;
 pub mod sweep;
+mod usage;
 
+pub use keeper::{GRACE, How, Keeper, Kept};
+pub use pulls::Pulls;
 pub use quota::Quotas;
+pub use relied::Relied;
+pub use removal::{remove_reference, remove_repository};
+pub use usage::{RepositoryUsage, Uploads, Usage};
 
 use naru_errdefs::{Failure, Kind};
 use naru_oci::Digest;
@@ -19,7 +29,8 @@ use naru_store::{Batch, Collected, Member, MemberKind, Store, StoreError, Tagged
 use retention::{TagFacts, Verdict};
 use rules::RetentionRule;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sweep::{MemberFacts, Sweep};
 
 /// How often a repository is read again because it changed meanwhile.
@@ -34,6 +45,13 @@ pub struct Upkeep {
     pub sweep: Sweep,
     /// Upload sessions that got nothing for so long are given up.
     pub uploads_after: Duration,
+    /// What clients were told is there.
+    pub relied: Arc<Relied>,
+}
+
+/// Seconds since 1970.
+pub(crate) fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What goes, or would go, from one repository.
@@ -88,7 +106,8 @@ impl Upkeep {
     ) -> Result<Report, StoreError> {
         let mut report = Report::default();
         for repository in store.repositories.names() {
-            report.add(self.look(store, &repository, now, pulled)?.0);
+            let seen = self.relied.seen(&repository);
+            report.add(self.look(store, &repository, now, (pulled, &seen))?.0);
         }
         report.collected = store.collectable()?;
         Ok(report)
@@ -102,8 +121,9 @@ impl Upkeep {
         pulled: &dyn Fn(&str, &str) -> Option<u64>,
     ) -> Result<RepositoryReport, StoreError> {
         for _ in 0..PATIENCE {
+            let seen = self.relied.seen(repository);
             let state = store.repositories.state(repository);
-            let (report, members) = self.look(store, repository, now, pulled)?;
+            let (report, members) = self.look(store, repository, now, (pulled, &seen))?;
             let mut batch = Batch::new();
             for verdict in &report.tags {
                 batch.remove_tag(repository, &verdict.tag);
@@ -117,6 +137,9 @@ impl Upkeep {
                 return Ok(report);
             }
             batch.only_in_state(repository, state);
+            let Some(_going) = self.relied.condemn(repository, &seen, &report.members) else {
+                continue;
+            };
             match store.commit(batch) {
                 Ok(()) => return Ok(report),
                 Err(error) if error.kind() == Kind::Conflict => {}
@@ -137,7 +160,7 @@ impl Upkeep {
         store: &Store,
         repository: &str,
         now: u64,
-        pulled: &dyn Fn(&str, &str) -> Option<u64>,
+        (pulled, seen): (&dyn Fn(&str, &str) -> Option<u64>, &relied::Seen),
     ) -> Result<(RepositoryReport, BTreeMap<Digest, Member>), StoreError> {
         let tags = store.repositories.tags_with_targets(repository)?;
         let facts = |(tag, tagged): &(String, Tagged)| TagFacts {
@@ -164,7 +187,7 @@ impl Upkeep {
                     Some(targets.iter().flat_map(|targets| targets.iter().copied()).collect())
                 }
             };
-            let (added, subject) = (member.added, member.subject);
+            let (added, subject) = (member.added.max(seen.time(digest)), member.subject);
             facts.insert(*digest, MemberFacts { added, subject, targets });
         }
         let mut going = Vec::new();

@@ -10,6 +10,7 @@ use crate::body::{self, Arrival};
 use crate::problem::{Code, Problem};
 use crate::range::piece as piece_range;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
+use crate::watch::More;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -23,8 +24,12 @@ use std::time::{Duration, Instant};
 
 /// Bytes that are written at once.
 const PIECE: usize = 512 << 10;
+/// Fewer are written when they have waited for so long: a registry that is killed loses no more than that.
+const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
+/// How often a mount is begun anew because somebody else changed the same member; then it is an upload.
+const TRIES: u32 = 20;
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
 const SHORT: u64 = 256 << 10;
 
@@ -58,9 +63,14 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
     let mount = call.query.get("mount").filter(|mount| !mount.is_empty());
     if let Some(mount) = mount {
         let digest = parse_digest(mount)?;
-        if let Some(from) = source(service, name, &digest, &call) {
-            let size = service.content.size(&digest).map_err(Problem::from)?;
+        if let Some(from) = source(service, name, &digest, &call)
+            // One that is taken away just now is sent, as if it had never been there.
+            && let Ok(size) = service.content.size(&digest)
+        {
             allow(service, name, &digest, size)?;
+            if service.is_there(name, &digest) {
+                return Ok(created(name, &digest));
+            }
             let (store, repository) = (service.store.clone(), name.to_owned());
             if blocking(move || join(&store, &repository, &from, &digest)).await? {
                 return Ok(created(name, &digest));
@@ -128,24 +138,30 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
     let lease = store.leases.create(LEASE);
     lease.hold_blob(digest)?;
     let Ok(size) = store.content.size(digest) else { return Ok(false) };
-    if store.repositories.is_member(repository, digest) {
-        return Ok(true);
+    for _ in 0..TRIES {
+        let known = store.repositories.member(repository, digest)?;
+        if known.as_ref().is_some_and(|known| known.kind == naru_store::MemberKind::Manifest) {
+            return Ok(true);
+        }
+        let mut batch = Batch::new();
+        batch.require_member(from, digest);
+        // It may become a manifest here meanwhile, which it must stay. One that is a member already begins its grace anew.
+        batch.require_member_as(repository, digest, known.as_ref());
+        batch.put_member(repository, digest, &Member::blob(size));
+        match store.commit(batch) {
+            Ok(()) => return Ok(true),
+            Err(StoreError::Taken { .. } | StoreError::Stale) => {}
+            Err(StoreError::Absent { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
-    let mut batch = Batch::new();
-    batch.require_member(from, digest);
-    // It may have become a manifest here meanwhile, which it must stay.
-    batch.require_no_member(repository, digest);
-    batch.put_member(repository, digest, &Member::blob(size));
-    match store.commit(batch) {
-        Ok(()) | Err(StoreError::Taken { .. }) => Ok(true),
-        Err(StoreError::Absent { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    Ok(false)
 }
 
 fn allow(service: &Service, name: &str, digest: &Digest, bytes: u64) -> Result<(), Box<Problem>> {
     let Some(quota) = &service.quota else { return Ok(()) };
-    let more = if service.repositories.is_member(name, digest) { 0 } else { bytes };
+    let is_new = !service.repositories.is_member(name, digest);
+    let more = More { bytes: if is_new { bytes } else { 0 }, ..More::default() };
     quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))
 }
 
@@ -233,6 +249,8 @@ struct Arriving<'a> {
     upload: &'a mut Upload,
     /// Small pieces that are put together before they are written.
     piece: BytesMut,
+    /// Since when the first of them waits.
+    since: Instant,
 }
 
 impl Arriving<'_> {
@@ -245,8 +263,11 @@ impl Arriving<'_> {
         if self.piece.is_empty() && bytes.len() >= PIECE {
             return tokio::task::block_in_place(|| self.upload.write_all(bytes));
         }
+        if self.piece.is_empty() {
+            self.since = Instant::now();
+        }
         self.piece.extend_from_slice(bytes);
-        if self.piece.len() < PIECE {
+        if self.piece.len() < PIECE && self.since.elapsed() < WRITE_AFTER {
             return Ok(());
         }
         tokio::task::block_in_place(|| self.write())
@@ -271,7 +292,7 @@ async fn receive(upload: &mut Upload, call: &mut Call, most: Option<u64>) -> Res
     let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
     let mut arrival = Arrival::of(&call.parts, Code::BlobUploadInvalid);
     let begin = upload.offset();
-    let mut arriving = Arriving { upload, piece: BytesMut::new() };
+    let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
     while let Some(bytes) = arrival.next(&mut call.body).await? {
         let arrived = arriving.arrived() - begin + bytes.len() as u64;
         if most.is_some_and(|most| arrived > most) {

@@ -40,8 +40,19 @@ pub trait Watch: Send + Sync {
     fn done(&self, done: &Done);
 }
 
+/// What a repository is asked to take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct More {
+    /// Bytes of new members.
+    pub bytes: u64,
+    /// New manifests.
+    pub manifests: u64,
+    /// New tags.
+    pub tags: u64,
+}
+
 /// Who bounds what repositories hold.
 pub trait Quota: Send + Sync {
-    /// Whether a repository may take this many bytes more, and a new tag or manifest; or why not.
-    fn allow(&self, repository: &str, bytes: u64) -> Result<(), String>;
+    /// Whether a repository may take this much more; or why not.
+    fn allow(&self, repository: &str, more: More) -> Result<(), String>;
 }

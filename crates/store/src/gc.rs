@@ -56,7 +56,7 @@ use references::Document;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy)]
@@ -105,6 +105,8 @@ pub struct Collections {
     pub snapshots: u64,
     /// Bytes of both.
     pub bytes: u64,
+    /// How long all of them took together.
+    pub took: Duration,
 }
 
 /// The numbers behind [`Collections`], and whose turn it is.
@@ -116,11 +118,13 @@ pub(crate) struct Counters {
     blobs: AtomicU64,
     snapshots: AtomicU64,
     bytes: AtomicU64,
+    micros: AtomicU64,
 }
 
 impl Counters {
-    fn count(&self, result: &Result<Collected, StoreError>) {
+    fn count(&self, result: &Result<Collected, StoreError>, took: Duration) {
         let add = |counter: &AtomicU64, count: u64| counter.fetch_add(count, Ordering::Relaxed);
+        add(&self.micros, u64::try_from(took.as_micros()).unwrap_or(0));
         match result {
             Ok(collected) => {
                 add(&self.runs, 1);
@@ -143,8 +147,9 @@ impl Store {
             while collection.step()? {}
             Ok(collection.finish())
         };
+        let begun = Instant::now();
         let result = run();
-        self.core.collections.count(&result);
+        self.core.collections.count(&result, begun.elapsed());
         result
     }
 
@@ -170,6 +175,7 @@ impl Store {
             blobs: counters.blobs.load(Ordering::Relaxed),
             snapshots: counters.snapshots.load(Ordering::Relaxed),
             bytes: counters.bytes.load(Ordering::Relaxed),
+            took: Duration::from_micros(counters.micros.load(Ordering::Relaxed)),
         }
     }
 }

@@ -19,6 +19,7 @@ mod collect;
 mod copy;
 mod early;
 mod error;
+mod fetch;
 mod hello;
 mod import;
 mod layout;
@@ -43,18 +44,18 @@ pub use changes::{ChangeError, apply_changes};
 pub use collect::Source;
 pub use copy::{AtRegistry, CopySource, Copying, Platforms, ReadyArchive, begin_copy};
 pub use error::LoadError;
-pub use hello::{HELLO_NAME, hello_image};
+pub use hello::{HELLO_NAME, hello_image, is_hello, pull_hello};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
 pub use manifests::{fetch_manifest, platform_of, put_manifest};
-pub use own::{inspect_own, own_names, pull_own, push_own, refresh_own};
+pub use own::{OwnMore, OwnRegistry, inspect_own, own_names, pull_own, push_own, refresh_own};
 pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;
 pub use push::push;
 pub use remote::{
     AskedPause, BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT,
     PullRequest, PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig,
-    RegistryConfig, Repository, Teller, inspect_distribution, login,
+    RegistryConfig, RegistryHost, Repository, Teller, inspect_distribution, login,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

@@ -9,9 +9,11 @@
 //! ```
 
 mod adopt;
+mod port;
 mod push;
 
 pub use adopt::{inspect_own, pull_own, refresh_own};
+pub use port::{OwnMore, OwnRegistry};
 pub use push::push_own;
 
 use crate::remote::Registries;
@@ -19,6 +21,7 @@ use naru_errdefs::Fault;
 use naru_oci::{Digest, ManifestOrIndex, Reference};
 use naru_store::{Store, Table};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The longest manifest or config that is read.
 const LONGEST: u64 = 4 << 20;
@@ -28,6 +31,16 @@ impl Registries {
     pub fn owns(&self, reference: &Reference) -> bool {
         let registry = reference.registry();
         self.config().own.iter().any(|own| own.eq_ignore_ascii_case(registry))
+    }
+
+    /// The embedded registry's own word in what is pushed to it and pulled from it here; the first one counts.
+    pub fn attach_own(&self, own: Arc<dyn OwnRegistry>) {
+        self.shared.own.set(own).ok();
+    }
+
+    /// Who has a word in what is pushed to the embedded registry.
+    fn own(&self) -> Option<&dyn OwnRegistry> {
+        self.shared.own.get().map(|own| &**own)
     }
 }
 

@@ -2,24 +2,27 @@
 //!
 //! Acts: over the network. One place sends, with tokens and attempts (`wire`), by the HTTP client that `oci-client` stands on.
 
+mod administer;
 mod challenge;
 mod config;
 mod endpoint;
 mod http;
 mod limit;
 mod login;
+mod pages;
 mod pinned;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod retry;
 mod tokens;
 mod transport;
 mod wire;
 mod write;
 
+pub use administer::RegistryHost;
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
-pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
+pub(crate) use read::familiar;
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub use refusal::AskedPause;
 pub(crate) use retry::is_passing;
@@ -38,7 +41,7 @@ pub type Teller = Arc<dyn Fn(Progress) + Send + Sync>;
 /// All registries, with the settings for each and what is known of them (tokens, connections). Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Registries {
-    shared: Arc<wire::Shared>,
+    pub(crate) shared: Arc<wire::Shared>,
 }
 
 impl Registries {

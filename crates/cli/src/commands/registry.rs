@@ -1,4 +1,13 @@
-//! Acts: `login` and `logout`, and who the user is to registries.
+//! Acts: `login` and `logout`, and who the user is to registries. The commands about a registry itself are below.
+
+mod collect;
+mod group;
+mod list;
+mod place;
+mod remove;
+mod usage;
+
+pub(super) use group::REGISTRY;
 
 use super::{Action, Arguments, BASE, Command};
 use crate::context::App;
@@ -50,12 +59,16 @@ impl Registries {
 
     /// The value of the header for a registry. A helper that fails is complained about: the image may be public.
     pub(crate) fn header(&self, registry: &str) -> String {
+        self.auth(registry).encode()
+    }
+
+    /// Who the user is to a registry.
+    fn auth(&self, registry: &str) -> AuthConfig {
         let key = registry_key(registry);
-        let auth = self.0.credentials(&key).unwrap_or_else(|fault| {
+        self.0.credentials(&key).unwrap_or_else(|fault| {
             printer::note(&format!("WARNING: no credentials for {registry}: {}", one_line(&fault)));
             AuthConfig::default()
-        });
-        auth.encode()
+        })
     }
 }
 

@@ -41,7 +41,10 @@ fn every_command_can_be_found_and_has_help() {
 
 fn refused(line: &str, status: u8, message: &str, hint: Option<&str>) {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    let hooks = Hooks { start_daemon: |_| Err(Fault::unsupported("no daemon in this test")) };
+    let hooks = Hooks {
+        start_daemon: |_| Err(Fault::unsupported("no daemon in this test")),
+        registry: |_| Err(Fault::unsupported("no registry in this test")),
+    };
     let failed = run(&words, hooks).unwrap_err();
     let fault = failed.fault.unwrap_or_else(|| panic!("{line} says nothing"));
     assert_eq!((failed.status.0, fault.message()), (status, message), "{line}");

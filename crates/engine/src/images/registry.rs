@@ -22,9 +22,20 @@ impl Images {
     /// Brings images in from their registry.
     pub fn pull(&self, request: PullRequest) -> ProgressStream {
         let images = self.clone();
+        if naru_transfer::is_hello(&request)
+            && let Some(exe) = &self.exe
+        {
+            let exe = Arc::clone(exe);
+            return self.with_progress(move |report| {
+                let pulled = naru_transfer::pull_hello(&images.store, &exe, &request, report)?;
+                images.tell_pulled(&request, &pulled);
+                Ok(())
+            });
+        }
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pulled = naru_transfer::pull_own(&images.store, &request, report)?;
+                let pulled =
+                    naru_transfer::pull_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pulled(&request, &pulled);
                 Ok(())
             });
@@ -42,7 +53,8 @@ impl Images {
         let images = self.clone();
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
-                let pushed = naru_transfer::push_own(&images.store, &request, report)?;
+                let pushed =
+                    naru_transfer::push_own(&images.store, &images.registries, &request, report)?;
                 images.tell_pushed(&request, pushed, report);
                 Ok(())
             });

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Certificates of single registries: `HOST[:PORT]/ca.crt`, `client.cert`, `client.key`.
-const CERTIFICATES: [&str; 2] = ["/etc/naru/certs.d", "/etc/docker/certs.d"];
+pub const CERTIFICATES: [&str; 2] = ["/etc/naru/certs.d", "/etc/docker/certs.d"];
 
 /// The flags about other registries.
 #[derive(Debug, Default, clap::Args)]

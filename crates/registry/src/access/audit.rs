@@ -40,9 +40,9 @@ pub struct AuditConfig {
 pub struct Entry<'a> {
     /// Who; none for anonymous ones. Of a failed login: whom they claimed to be is not written, as it may be a password.
     pub user: Option<&'a str>,
-    /// From where.
-    pub peer: IpAddr,
-    /// What: `pull`, `push`, `delete`, `catalog`, `login`, `token`.
+    /// From where; none for what came through the daemon that the registry is in.
+    pub peer: Option<IpAddr>,
+    /// What: `pull`, `push`, `delete`, `catalog`, `admin`, `login`, `token`.
     pub action: &'a str,
     /// In which repository; empty for the registry as a whole.
     pub repository: &'a str,
@@ -234,7 +234,7 @@ mod tests {
     fn entry(reference: &str) -> Entry<'_> {
         Entry {
             user: Some("ann"),
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            peer: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             action: "push",
             repository: "ann/app",
             reference,

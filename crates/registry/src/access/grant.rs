@@ -15,9 +15,9 @@ pub struct Grant {
     /// `repository` or `registry`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The repository's name, or `catalog`.
+    /// The repository's name; `catalog` or `admin`.
     pub name: String,
-    /// `pull`, `push`, `delete`; `*` of the catalog.
+    /// `pull`, `push`, `delete`; `*` of the registry.
     pub actions: Vec<String>,
 }
 
@@ -26,7 +26,9 @@ impl Grant {
     pub fn covers(&self, repository: &str, action: Action) -> bool {
         let has = |asked: &str| self.actions.iter().any(|it| it == asked || it == "*");
         match action {
-            Action::Catalog => self.kind == "registry" && self.name == "catalog" && has("*"),
+            Action::Catalog | Action::Admin => {
+                self.kind == "registry" && self.name == action.as_str() && has("*")
+            }
             Action::Pull | Action::Push | Action::Delete => {
                 self.kind == "repository" && self.name == repository && has(action.as_str())
             }
@@ -48,6 +50,7 @@ pub fn parse_scope(scope: &str) -> Vec<Need> {
     let all = actions.split(',').any(|action| action == "*");
     match kind {
         "registry" if name == "catalog" && all => vec![Need::new("", Action::Catalog)],
+        "registry" if name == "admin" && all => vec![Need::new("", Action::Admin)],
         "repository" => [Action::Pull, Action::Push, Action::Delete]
             .into_iter()
             .filter(|action| all || actions.split(',').any(|it| it == action.as_str()))
@@ -62,10 +65,10 @@ pub(crate) fn grants(granted: &BTreeSet<Need>) -> Vec<Grant> {
     let mut repositories: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut grants = Vec::new();
     for need in granted {
-        if need.action == Action::Catalog {
+        if need.action.is_of_the_whole() {
             grants.push(Grant {
                 kind: "registry".to_owned(),
-                name: "catalog".to_owned(),
+                name: need.action.as_str().to_owned(),
                 actions: vec!["*".to_owned()],
             });
         } else {
@@ -114,6 +117,8 @@ mod tests {
             ("repository(plugin):a:pull", &["a pull"]),
             ("repository:a:metadata_read,pull", &["a pull"]),
             ("registry:catalog:*", &[" catalog"]),
+            ("registry:admin:*", &[" admin"]),
+            ("registry:admin:pull", &[]),
             ("registry:catalog:pull", &[]),
             ("registry:other:*", &[]),
             ("repository:a:PULL", &[]),
@@ -149,10 +154,10 @@ mod tests {
         /// What a challenge asks for, granted, covers what was needed, and nothing of another repository.
         #[test]
         fn a_granted_challenge_covers_the_needs(
-            wanted in prop::collection::vec(("[a-c]{1,2}", 0usize..4), 1..5)
+            wanted in prop::collection::vec(("[a-c]{1,2}", 0usize..5), 1..5)
         ) {
             let needs: Vec<Need> = wanted.iter().map(|(name, at)| match Action::ALL[*at] {
-                Action::Catalog => Need::new("", Action::Catalog),
+                action if action.is_of_the_whole() => Need::new("", action),
                 action => Need::new(name.as_str(), action),
             }).collect();
             let asked: BTreeSet<Need> =
@@ -161,7 +166,7 @@ mod tests {
             for need in &needs {
                 prop_assert!(granted.iter().any(|it| it.covers(&need.repository, need.action)));
             }
-            for action in Action::ALL.into_iter().filter(|it| *it != Action::Catalog) {
+            for action in Action::ALL.into_iter().filter(|it| !it.is_of_the_whole()) {
                 prop_assert!(!granted.iter().any(|it| it.covers("z", action)));
             }
         }

@@ -72,12 +72,13 @@ impl Policy {
         Ok(Some(Policy { rules, groups, users_exist }))
     }
 
-    /// Whether somebody (none: anonymous) may do something. `catalog` concerns no repository, so its rules' patterns do not count.
+    /// Whether somebody (none: anonymous) may do something. `catalog` and `admin` concern no repository, so their rules' patterns do
+    /// not count.
     pub fn allows(&self, user: Option<&str>, repository: &str, action: Action) -> bool {
         self.rules.iter().any(|rule| {
             rule.actions.contains(&action)
                 && self.concerns(rule, user)
-                && (action == Action::Catalog
+                && (action.is_of_the_whole()
                     || rule.repositories.iter().any(|pattern| pattern.matches(user, repository)))
         })
     }
@@ -112,9 +113,9 @@ impl Rule {
         }
         if rule.actions.is_empty() {
             return Err(Fault::invalid("the rule allows no action")
-                .with_hint("list `actions`: pull, push, delete, catalog"));
+                .with_hint("list `actions`: pull, push, delete, catalog, admin"));
         }
-        if rule.repositories.is_empty() && rule.actions.iter().any(|it| *it != Action::Catalog) {
+        if rule.repositories.is_empty() && rule.actions.iter().any(|it| !it.is_of_the_whole()) {
             return Err(Fault::invalid("the rule is about no repository")
                 .with_hint("list `repositories`; \"**\" is every one"));
         }
@@ -233,7 +234,7 @@ mod tests {
         #[test]
         fn rules_only_ever_allow(
             kept in prop::collection::vec(0usize..4, 0..4), more in 0usize..4,
-            user in prop::option::of("(ann|bob|bot|root)"), name in "(library|ann|team|bob)(/(a|b)){0,2}", action in 0usize..4
+            user in prop::option::of("(ann|bob|bot|root)"), name in "(library|ann|team|bob)(/(a|b)){0,2}", action in 0usize..5
         ) {
             let config: config::AccessConfig = serde_json::from_str(SITE).unwrap();
             let all = config.policy.clone().unwrap();

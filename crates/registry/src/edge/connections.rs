@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -87,7 +87,7 @@ pub async fn serve_figures(listener: TcpListener, edge: Edge, shutdown: impl Fut
                 let edge = edge.clone();
                 async move {
                     let response = match request.uri().path() {
-                        "/metrics" => edge.figures(),
+                        "/metrics" => edge.figures().await,
                         "/healthz" => edge.health().await,
                         _ => empty(StatusCode::NOT_FOUND),
                     };
@@ -191,6 +191,16 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
     let answer = move |request: Request<Incoming>| {
         let (edge, protocol, peer) = (edge.clone(), protocol.clone(), peer.clone());
         async move {
+            if edge.is_administered(request.uri().path()) {
+                let (parts, body) = request.into_parts();
+                // There is nothing to say but the path; a body would be taken for the next request.
+                let is_empty = body.is_end_stream();
+                drop(body);
+                return match is_empty {
+                    true => edge.administer(&parts, &peer).await,
+                    false => empty(StatusCode::PAYLOAD_TOO_LARGE).map(Body::from),
+                };
+            }
             if !edge.is_own(request.uri().path()) {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);

@@ -9,28 +9,31 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-struct Served {
-    dir: tempfile::TempDir,
+pub(super) struct Served {
+    pub(super) dir: tempfile::TempDir,
     address: SocketAddr,
     edge: Edge,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-fn users(dir: &std::path::Path) -> PathBuf {
+pub(super) fn users(dir: &std::path::Path) -> PathBuf {
     let path = dir.join("users");
     let text = format!("ann:{}\n", bcrypt::hash("ann-secret", 4).unwrap());
     naru_kernel::fs::write_atomic(&path, text.as_bytes(), 0o600).unwrap();
     path
 }
 
-async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Served {
+pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let mut config = RegistryConfig::default();
     change(&mut config, dir.path());
     let store = Store::open(&dir.path().join("root")).unwrap();
-    let edge = Edge::open(&config, store.clone()).unwrap();
-    let registry = Registry::new(&store, edge.gate.clone()).watched(Arc::new(edge.clone()));
+    let keeper = Arc::new(Keeper::new(&store, Vec::new(), None).unwrap());
+    let edge = Edge::open(&config, store.clone()).unwrap().kept(Arc::clone(&keeper));
+    let registry = Registry::new(&store, edge.gate.clone())
+        .watched(Arc::new(edge.clone()))
+        .kept(keeper.relied());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -42,7 +45,7 @@ async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Se
 
 impl Served {
     /// One request over plain HTTP: status line and headers, body.
-    async fn get(&self, request: &str) -> (String, String) {
+    pub(super) async fn get(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let text = format!("{request}Host: r.example\r\nConnection: close\r\n\r\n");
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -52,7 +55,7 @@ impl Served {
         (head.to_owned(), body.to_owned())
     }
 
-    async fn end(self) -> tempfile::TempDir {
+    pub(super) async fn end(self) -> tempfile::TempDir {
         self.stop.send(()).ok();
         self.task.await.unwrap();
         self.dir

@@ -4,8 +4,8 @@
 //! are under way side by side do not know of each other, so together they may pass the limit by what they bring.
 
 use super::rules::{QuotaRule, applies};
-use crate::Quota;
-use naru_store::{Repositories, StoreError};
+use crate::{More, Quota};
+use naru_store::{MemberKind, Repositories, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,8 +17,8 @@ const REMEMBERED: usize = 4096;
 pub struct Quotas {
     repositories: Repositories,
     rules: Vec<QuotaRule>,
-    /// The bytes of a repository in a state.
-    sums: Mutex<BTreeMap<String, (u64, u64)>>,
+    /// What a repository has in a state.
+    sums: Mutex<BTreeMap<String, (u64, More)>>,
 }
 
 impl Quotas {
@@ -27,37 +27,51 @@ impl Quotas {
         Quotas { repositories, rules, sums: Mutex::default() }
     }
 
-    /// Bytes of the distinct blobs and manifests of a repository.
-    pub fn used(&self, repository: &str) -> Result<u64, StoreError> {
+    /// Bytes of the distinct blobs and manifests of a repository, its manifests, its tags.
+    pub fn used(&self, repository: &str) -> Result<More, StoreError> {
         let state = self.repositories.state(repository);
         let known =
             self.sums.lock().unwrap_or_else(PoisonError::into_inner).get(repository).copied();
-        if let Some((of, bytes)) = known
+        if let Some((of, used)) = known
             && of == state
         {
-            return Ok(bytes);
+            return Ok(used);
         }
-        let members = self.repositories.members(repository)?;
-        let bytes = members.iter().fold(0u64, |sum, (_, member)| sum.saturating_add(member.size));
+        let tags = self.repositories.tags(repository).len();
+        let mut used = More { tags: u64::try_from(tags).unwrap_or(u64::MAX), ..More::default() };
+        for (_, member) in self.repositories.members(repository)? {
+            used.bytes = used.bytes.saturating_add(member.size);
+            used.manifests += u64::from(member.kind == MemberKind::Manifest);
+        }
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         if sums.len() >= REMEMBERED {
             sums.clear();
         }
-        sums.insert(repository.to_owned(), (state, bytes));
-        Ok(bytes)
+        sums.insert(repository.to_owned(), (state, used));
+        Ok(used)
     }
 }
 
 impl Quota for Quotas {
-    fn allow(&self, repository: &str, bytes: u64) -> Result<(), String> {
+    fn allow(&self, repository: &str, more: More) -> Result<(), String> {
         let rule = self.rules.iter().find(|rule| applies(&rule.repositories, repository));
-        let Some(limit) = rule.and_then(|rule| rule.bytes) else { return Ok(()) };
+        let Some(rule) = rule else { return Ok(()) };
         let used = self.used(repository).map_err(|error| error.to_string())?;
-        if used.saturating_add(bytes) <= limit {
-            return Ok(());
+        for (limit, used, more, what) in [
+            (rule.bytes, used.bytes, more.bytes, "bytes"),
+            (rule.manifests, used.manifests, more.manifests, "manifests"),
+            (rule.tags, used.tags, more.tags, "tags"),
+        ] {
+            // What is beyond it already (the rule is new) may stay, and what brings nothing new may come.
+            if let Some(limit) = limit
+                && more > 0
+                && used.saturating_add(more) > limit
+            {
+                return Err(format!(
+                    "the quota of `{repository}` is {limit} {what}; {used} are used, and {more} more do not fit"
+                ));
+            }
         }
-        Err(format!(
-            "the quota of `{repository}` is {limit} bytes; {used} are used, and {bytes} more do not fit"
-        ))
+        Ok(())
     }
 }

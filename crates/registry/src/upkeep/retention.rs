@@ -59,10 +59,10 @@ pub fn plan(
         if rule.keep_younger_than.is_some_and(|age| within(facts.tagged, age.seconds())) {
             reasons.push("young enough".to_owned());
         }
-        if let Some((age, pulled)) = rule.keep_pulled_within.zip(facts.pulled)
-            && within(pulled, age.seconds())
-        {
-            reasons.push("pulled lately".to_owned());
+        // What was never pulled may be waiting for its first pull.
+        let pulled = facts.pulled.unwrap_or(0).max(facts.tagged);
+        if rule.keep_pulled_within.is_some_and(|age| within(pulled, age.seconds())) {
+            reasons.push("pulled or pointed lately".to_owned());
         }
         let keep = !reasons.is_empty();
         if !keep {
@@ -116,7 +116,9 @@ mod tests {
             ..RetentionRule::default()
         });
         let lately = TagFacts { pulled: Some(NOW - 10), ..facts("v0", 900) };
-        assert_eq!(kept(&pulled, &[facts("v1", 1), lately]), ["v0"]);
+        let long_ago = TagFacts { pulled: Some(NOW - 60), ..facts("v2", 900) };
+        let tags = [facts("v1", 900), lately, long_ago, facts("new", 40)];
+        assert_eq!(kept(&pulled, &tags), ["v0", "new"]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct RetentionRule {
     pub keep_tags: Vec<String>,
     /// Tags that were pointed so short a time ago.
     pub keep_younger_than: Option<Period>,
-    /// Tags that were pulled so short a time ago, as far as the registry knows since its start.
+    /// Tags that were pulled, or pointed, so short a time ago.
     pub keep_pulled_within: Option<Period>,
 }
 
@@ -29,6 +29,10 @@ pub struct QuotaRule {
     pub repositories: Vec<String>,
     /// Bytes of its distinct blobs and manifests.
     pub bytes: Option<u64>,
+    /// How many manifests and indexes.
+    pub manifests: Option<u64>,
+    /// How many tags.
+    pub tags: Option<u64>,
 }
 
 impl RetentionRule {
@@ -56,12 +60,12 @@ impl QuotaRule {
     /// Whether the rule makes sense.
     pub fn validate(&self) -> Result<(), Fault> {
         patterns(&self.repositories)?;
-        if self.bytes.is_none() {
+        if self.bytes.is_none() && self.manifests.is_none() && self.tags.is_none() {
             return Err(Fault::invalid(format!(
                 "the quota of {:?} limits nothing",
                 self.repositories
             ))
-            .with_hint("name the limit: bytes"));
+            .with_hint("name the limit: bytes, manifests or tags"));
         }
         Ok(())
     }

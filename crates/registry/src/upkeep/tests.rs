@@ -1,6 +1,7 @@
 //! Acts: upkeep of real stores.
 
 use super::*;
+use crate::More;
 use naru_oci::{Descriptor, Manifest, media_type};
 
 const HOUR: u64 = 3600;
@@ -10,6 +11,7 @@ fn upkeep() -> Upkeep {
         retention: Vec::new(),
         sweep: Sweep { blobs_after: HOUR, untagged_after: None },
         uploads_after: Duration::from_secs(24 * HOUR),
+        relied: Arc::default(),
     }
 }
 
@@ -38,7 +40,7 @@ fn push(store: &Store, repository: &str, tag: &str) -> Digest {
 }
 
 fn now() -> u64 {
-    std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
+    SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }
 
 #[test]
@@ -113,13 +115,120 @@ fn a_repository_takes_up_to_its_quota_and_others_are_free() {
     use crate::Quota as _;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let rule = rules::QuotaRule { repositories: vec!["a".to_owned()], bytes: Some(10) };
+    let rule = rules::QuotaRule {
+        repositories: vec!["a".to_owned()],
+        bytes: Some(10),
+        ..rules::QuotaRule::default()
+    };
     let quotas = Quotas::new(store.repositories.clone(), vec![rule]);
-    assert_eq!(quotas.allow("a", 10), Ok(()));
+    let bytes = |bytes: u64| More { bytes, ..More::default() };
+    assert_eq!(quotas.allow("a", bytes(10)), Ok(()));
     blob(&store, "a", b"1234567");
-    assert_eq!((quotas.used("a").unwrap(), quotas.allow("a", 3)), (7, Ok(())));
-    assert!(quotas.allow("a", 4).unwrap_err().contains("10 bytes; 7 are used"));
-    assert_eq!(quotas.allow("b", u64::MAX), Ok(()));
+    assert_eq!((quotas.used("a").unwrap(), quotas.allow("a", bytes(3))), (bytes(7), Ok(())));
+    assert!(quotas.allow("a", bytes(4)).unwrap_err().contains("10 bytes; 7 are used"));
+    assert_eq!(quotas.allow("b", bytes(u64::MAX)), Ok(()));
     blob(&store, "a", b"1234567");
-    assert_eq!(quotas.used("a").unwrap(), 7, "the same blob counts once");
+    assert_eq!(quotas.used("a").unwrap(), bytes(7), "the same blob counts once");
+}
+
+#[test]
+fn tags_and_manifests_are_counted_too() {
+    use crate::Quota as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let rule = rules::QuotaRule {
+        repositories: vec!["a".to_owned()],
+        tags: Some(2),
+        manifests: Some(1),
+        ..rules::QuotaRule::default()
+    };
+    rule.validate().unwrap();
+    let quotas = Quotas::new(store.repositories.clone(), vec![rule]);
+    push(&store, "a", "v1");
+    let used = quotas.used("a").unwrap();
+    assert_eq!((used.tags, used.manifests), (1, 1));
+    assert_eq!(quotas.allow("a", More { tags: 1, ..More::default() }), Ok(()));
+    let why = quotas.allow("a", More { tags: 2, ..More::default() }).unwrap_err();
+    assert_eq!(why, "the quota of `a` is 2 tags; 1 are used, and 2 more do not fit");
+    let why = quotas.allow("a", More { manifests: 1, ..More::default() }).unwrap_err();
+    assert!(why.contains("1 manifests; 1 are used"), "{why}");
+    // What is there already may be said again, and a tag may move.
+    assert_eq!(quotas.allow("a", More { bytes: 1 << 40, ..More::default() }), Ok(()));
+}
+
+#[test]
+fn whoever_was_told_of_a_blob_finds_it_until_the_grace_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let upkeep = upkeep();
+    let told = blob(&store, "a", b"told");
+    let other = blob(&store, "a", b"other");
+    let late = now() + HOUR + 1;
+    assert!(upkeep.relied.tell("a", &told.digest, late - 10));
+    let never = |_: &str, _: &str| None;
+    upkeep.run(&store, late, &never).unwrap();
+    assert!(store.content.has(&told.digest) && !store.content.has(&other.digest));
+    // A manifest that somebody was told of stays, with what it names.
+    let mut upkeep = Upkeep { retention: Vec::new(), ..upkeep };
+    upkeep.sweep.untagged_after = Some(HOUR);
+    let image = push(&store, "a", "v1");
+    let mut batch = Batch::new();
+    batch.remove_tag("a", "v1");
+    store.commit(batch).unwrap();
+    assert!(upkeep.relied.tell("a", &image, late));
+    upkeep.run(&store, late + HOUR - 1, &never).unwrap();
+    assert!(!store.content.has(&told.digest));
+    assert_eq!(store.repositories.members("a").unwrap().len(), 3);
+    upkeep.run(&store, late + HOUR, &never).unwrap();
+    assert!(store.content.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_keeper_notes_pulls_for_the_rules_that_ask_and_counts_what_it_did() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert!(Keeper::new(&store, Vec::new(), None).unwrap().pulls().is_none());
+    push(&store, "a", "v1");
+    push(&store, "a", "v2");
+    let rule = RetentionRule {
+        repositories: vec!["**".to_owned()],
+        keep_pulled_within: crate::config::Period::parse("0s"),
+        keep_tags: vec!["v2".to_owned()],
+        ..RetentionRule::default()
+    };
+    let keeper = Keeper::new(&store, vec![rule], None).unwrap();
+    keeper.pulls().unwrap().note("a", "v1", now());
+    let how = How { dry_run: true, delete_untagged: true, grace: Duration::ZERO };
+    let told = keeper.run(how).unwrap().told();
+    assert_eq!(told["repositories"][0]["tags"][0]["tag"], "v1");
+    assert_eq!(told["repositories"][0]["members"].as_array().unwrap().len(), 3);
+    assert_eq!((keeper.kept(), store.repositories.tags("a").len()), (Kept::default(), 2));
+    let report = keeper.run(How { dry_run: false, ..how }).unwrap();
+    assert_eq!(report.collected.blobs.len(), 3);
+    assert_eq!(keeper.kept(), Kept { runs: 1, tags: 1, members: 3, ..Kept::default() });
+    assert_eq!(store.repositories.tags("a"), ["v2"]);
+}
+
+#[test]
+fn usage_tells_what_is_shared_and_a_repository_goes_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let shared = blob(&store, "a", b"12345");
+    blob(&store, "b", b"12345");
+    push(&store, "b", "v1");
+    let usage = Usage::of(&store).unwrap();
+    let [a, b] = usage.repositories.as_slice() else { panic!("{usage:?}") };
+    assert_eq!((a.bytes, a.unique, a.blobs, a.manifests, a.tags), (5, 0, 1, 0, 0));
+    assert_eq!((b.bytes - b.unique, b.blobs, b.manifests, b.tags), (5, 3, 1, 1));
+    assert_eq!(usage.bytes, b.bytes);
+    let image = push(&store, "b", "v2");
+    let gone = |reference: &str| remove_reference(&store, "b", reference).unwrap();
+    assert!(!gone("v3") && !gone(&shared.digest.to_string()), "no tag, and no manifest");
+    assert!(gone(&image.to_string()) && !gone("v2") && !gone(&image.to_string()));
+    assert_eq!(remove_repository(&store, "b").unwrap(), (1, 6));
+    assert_eq!(remove_repository(&store, "b").unwrap(), (0, 0));
+    assert_eq!(store.repositories.names(), ["a"]);
+    store.collect().unwrap();
+    assert_eq!(store.content.list().unwrap().len(), 1);
+    assert!(store.content.has(&shared.digest));
 }

@@ -20,6 +20,7 @@ const MOST_NESTED: usize = 8;
 /// Pulls from the embedded registry. Whatever the name meant here before, it means what the registry's tag points to.
 pub fn pull_own(
     store: &Store,
+    registries: &Registries,
     request: &PullRequest,
     report: Report<'_>,
 ) -> Result<Vec<PulledImage>, Fault> {
@@ -42,6 +43,7 @@ pub fn pull_own(
     for reference in references {
         let target = target(store, &reference)?.ok_or_else(|| unknown(&reference))?;
         pulled.push(adopt(store, &reference, target, request.platform.as_ref(), report)?);
+        note(registries, &reference);
     }
     let is_new = pulled.iter().any(|image| image.is_new);
     let what = if is_new { "Downloaded newer image for" } else { "Image is up to date for" };
@@ -75,7 +77,18 @@ pub fn refresh_own(store: &Store, registries: &Registries, text: &str) -> Result
             Some(_) => {}
         }
     }
-    adopt(store, &reference, target, None, &|_| ()).map(drop)
+    adopt(store, &reference, target, None, &|_| ())?;
+    note(registries, &reference);
+    Ok(())
+}
+
+/// Tells the registry that a name of it was pulled.
+fn note(registries: &Registries, reference: &Reference) {
+    if let Some(own) = registries.own() {
+        let digest = reference.digest().map(|digest| digest.to_string());
+        let asked = digest.as_deref().or(reference.tag()).unwrap_or("latest");
+        own.pulled(reference.repository(), asked);
+    }
 }
 
 /// What a name of the embedded registry means, and for which platforms it is there.

@@ -1,16 +1,16 @@
 //! Acts: an image of the engine becomes one of the embedded registry: rows, and no byte.
 
 use super::adopt::media_type_of;
-use super::{document, seen};
+use super::{OwnMore, document, seen};
 use crate::Progress;
 use crate::progress::Report;
 use crate::record::LEASE;
-use crate::remote::PushRequest;
-use naru_errdefs::Fault;
+use crate::remote::{PushRequest, Registries};
+use naru_errdefs::{Fault, Kind};
 use naru_oci::{
     Config, Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, Reference, media_type,
 };
-use naru_store::{Batch, ImageRecord, Member, Store};
+use naru_store::{Batch, ImageRecord, Member, MemberKind, Store};
 use std::collections::BTreeMap;
 
 /// How deep an index may lead to further ones.
@@ -19,6 +19,7 @@ const MOST_NESTED: usize = 8;
 /// Pushes to the embedded registry: every tag is one batch of rows.
 pub fn push_own(
     store: &Store,
+    registries: &Registries,
     request: &PushRequest,
     report: Report<'_>,
 ) -> Result<Vec<(Reference, Descriptor)>, Fault> {
@@ -27,7 +28,8 @@ pub fn push_own(
     report(Progress::status(format!("The push refers to repository [{name}]"), None));
     let mut pushed = Vec::with_capacity(images.len());
     for (reference, record) in images {
-        let target = push_one(store, &reference, &record, request.platform.as_ref(), report)?;
+        let target =
+            push_one((store, registries), &reference, &record, request.platform.as_ref(), report)?;
         pushed.push((reference, target));
     }
     Ok(pushed)
@@ -67,7 +69,7 @@ fn named(store: &Store, request: &PushRequest) -> Result<Vec<(Reference, ImageRe
 }
 
 fn push_one(
-    store: &Store,
+    (store, registries): (&Store, &Registries),
     reference: &Reference,
     record: &ImageRecord,
     platform: Option<&Platform>,
@@ -100,18 +102,30 @@ fn push_one(
     for (digest, member) in &parts.members {
         batch.put_member(repository, digest, member);
     }
+    let tag = reference.tag().unwrap_or("latest");
+    if let Some(own) = registries.own()
+        && let Err(why) = own.allow(repository, parts.news(store, repository, tag)?)
+    {
+        own.pushed(repository, tag, false);
+        let fault = Fault::new(Kind::Forbidden, format!("denied: {why}"));
+        return Err(fault.with_hint(
+            "remove what is not needed with `naru registry rm`, or raise the registry's `quotas`",
+        ));
+    }
     for layer in parts.layers {
         let known = store.repositories.is_member(repository, &layer.0);
         let status = if known { "Layer already exists" } else { "Pushed" };
         report(Progress::layer(status, layer.1, 0, 0));
     }
-    let tag = reference.tag().unwrap_or("latest");
     batch.put_tag(repository, tag, &target);
     if target.digest == record.target.digest {
         batch.put_name(&reference.with_digest(target.digest), record);
     }
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
+    if let Some(own) = registries.own() {
+        own.pushed(repository, tag, true);
+    }
     let line = format!("{tag}: digest: {} size: {}", target.digest, target.size);
     report(Progress::status(line, None));
     Ok(target)
@@ -126,6 +140,19 @@ struct Parts {
 }
 
 impl Parts {
+    /// What of it a repository does not have.
+    fn news(&self, store: &Store, repository: &str, tag: &str) -> Result<OwnMore, Fault> {
+        let is_new = store.repositories.tag(repository, tag)?.is_none();
+        let mut more = OwnMore { tags: u64::from(is_new), ..OwnMore::default() };
+        for (digest, member) in &self.members {
+            if !store.repositories.is_member(repository, digest) {
+                more.bytes = more.bytes.saturating_add(member.size);
+                more.manifests += u64::from(member.kind == MemberKind::Manifest);
+            }
+        }
+        Ok(more)
+    }
+
     fn add(&mut self, store: &Store, target: &Descriptor, depth: usize) -> Result<(), Fault> {
         if depth > MOST_NESTED {
             return Err(Fault::invalid(format!(

@@ -44,7 +44,7 @@ impl World {
             credentials: Credentials::Anonymous,
             limit_rate: None,
         };
-        told(|report| push_own(&self.store, &request, report).map(drop))
+        told(|report| push_own(&self.store, &self.registries, &request, report).map(drop))
     }
 
     fn pull(&self, name: &str, all_tags: bool) -> Result<Vec<String>, Fault> {
@@ -55,7 +55,7 @@ impl World {
             credentials: Credentials::Anonymous,
             limit_rate: None,
         };
-        told(|report| pull_own(&self.store, &request, report).map(drop))
+        told(|report| pull_own(&self.store, &self.registries, &request, report).map(drop))
     }
 
     fn refresh(&self, name: &str) -> Result<(), Fault> {
@@ -247,11 +247,11 @@ fn an_index_goes_whole_when_it_is_here_whole() {
         credentials: Credentials::Anonymous,
         limit_rate: None,
     };
-    pull_own(&world.store, &request, &|_| ()).unwrap();
+    pull_own(&world.store, &world.registries, &request, &|_| ()).unwrap();
     let adopted = world.store.images.resolve("reg.example/app:1").unwrap();
     assert_eq!(adopted.record.manifest, other.digest);
     request.platform = Some(Platform::new("linux", "riscv64"));
-    let fault = pull_own(&world.store, &request, &|_| ()).unwrap_err();
+    let fault = pull_own(&world.store, &world.registries, &request, &|_| ()).unwrap_err();
     assert!(fault.message().starts_with("no matching manifest for linux/riscv64"), "{fault}");
 }
 
@@ -305,4 +305,57 @@ fn an_artifact_is_no_image() {
     world.store.commit(batch).unwrap();
     let fault = world.refresh("localhost:5000/chart").unwrap_err();
     assert!(fault.message().contains("is not an image"), "{fault}");
+}
+
+/// A registry that takes so many tags, and hears of everything.
+#[derive(Debug, Default)]
+struct Strict {
+    tags: u64,
+    heard: Mutex<Vec<String>>,
+}
+
+impl OwnRegistry for Strict {
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), String> {
+        let news = format!("{repository} {} {}", more.manifests, more.tags);
+        self.heard.lock().unwrap().push(format!("asked {news}"));
+        if more.tags <= self.tags { Ok(()) } else { Err("the quota is full".to_owned()) }
+    }
+
+    fn pushed(&self, repository: &str, tag: &str, is_done: bool) {
+        self.heard.lock().unwrap().push(format!("pushed {repository} {tag} {is_done}"));
+    }
+
+    fn pulled(&self, repository: &str, reference: &str) {
+        self.heard.lock().unwrap().push(format!("pulled {repository} {reference}"));
+    }
+}
+
+#[test]
+fn the_registry_has_its_word_in_what_goes_by_rows() {
+    let world = World::new();
+    world.load("localhost:5000/app:1", "one");
+    let strict = Arc::new(Strict { tags: 1, ..Strict::default() });
+    world.registries.attach_own(Arc::clone(&strict) as Arc<dyn OwnRegistry>);
+    world.push("localhost:5000/app:1").unwrap();
+    world.push("localhost:5000/app:1").unwrap();
+    world.pull("localhost:5000/app:1", false).unwrap();
+    let heard = std::mem::take(&mut *strict.heard.lock().unwrap());
+    let expected = [
+        "asked app 1 1",
+        "pushed app 1 true",
+        "asked app 0 0",
+        "pushed app 1 true",
+        "pulled app 1",
+    ];
+    assert_eq!(heard, expected);
+
+    let world = World::new();
+    world.load("localhost:5000/app:1", "one");
+    let strict = Arc::new(Strict::default());
+    world.registries.attach_own(Arc::clone(&strict) as Arc<dyn OwnRegistry>);
+    let fault = world.push("localhost:5000/app:1").unwrap_err();
+    assert_eq!(fault.kind(), Kind::Forbidden);
+    assert!(fault.message().contains("denied: the quota is full"), "{fault}");
+    assert_eq!(world.store.repositories.names(), [""; 0]);
+    assert_eq!(*strict.heard.lock().unwrap(), ["asked app 1 1", "pushed app 1 false"]);
 }

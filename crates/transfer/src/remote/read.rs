@@ -16,8 +16,6 @@ use std::sync::Arc;
 
 /// Longer documents are no manifests; registries have the same bound.
 pub const MANIFEST_LIMIT: usize = 4 << 20;
-/// One page of tags is no longer.
-const PAGE_LIMIT: usize = 16 << 20;
 /// No repository has more.
 const MOST_TAGS: usize = 1_000_000;
 
@@ -133,15 +131,16 @@ impl Repository {
                     self.familiar()
                 ),
             )
-            .with_hint(format!("log in with `naru login {}`", self.registry)),
+            .with_hint(format!(
+                "log in with `naru login{}`",
+                refusal::login_words(&self.registry)
+            )),
         }
     }
 
     /// The name as people write it.
     pub(crate) fn familiar(&self) -> String {
-        format!("{}/{}", self.registry, self.name)
-            .parse::<naru_oci::Reference>()
-            .map_or_else(|_| self.name.clone(), |name| name.familiar_name())
+        familiar(&self.registry, &self.name)
     }
 
     /// What a tag or digest means, without its bytes when the registry can tell without them.
@@ -248,6 +247,13 @@ impl Repository {
                 };
                 (start, total)
             }
+            // What is there of it is no beginning of what is there: it is fetched from the start.
+            416 if offset > 0 => {
+                return Err(Fault::new(
+                    Kind::DataLoss,
+                    format!("`{}` has no bytes of the blob {digest} from {offset} on", answer.host),
+                ));
+            }
             404 => {
                 let host = answer.host.clone();
                 return Err(Fault::not_found(format!(
@@ -287,6 +293,12 @@ impl Repository {
 
     /// A small blob, whole and verified.
     pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Fault> {
+        if descriptor.size > MANIFEST_LIMIT as u64 {
+            return Err(Fault::invalid(format!(
+                "the blob {} has {} bytes, more than the {MANIFEST_LIMIT} of a document",
+                descriptor.digest, descriptor.size
+            )));
+        }
         let mut failed = 0;
         loop {
             let read = self.small_blob_once(descriptor).await;
@@ -369,13 +381,10 @@ impl Repository {
                     _ => fault,
                 });
             }
-            let next = answer.header("link").and_then(next_page).map(str::to_owned);
-            let (host, url) = (answer.host.clone(), answer.url.clone());
-            let body =
-                collect_body(answer.response, PAGE_LIMIT, self.patience().stall, &host).await?;
+            let (body, next) = self.take_page(answer).await?;
             let page: Page = serde_json::from_slice(&body).map_err(|error| {
-                Fault::new(Kind::Unavailable, format!("`{host}` gave no list of tags"))
-                    .with_source(error)
+                let said = format!("`{}` gave no list of tags", self.registry);
+                Fault::new(Kind::Unavailable, said).with_source(error)
             })?;
             let page = page.tags.unwrap_or_default();
             let is_last = page.is_empty();
@@ -383,17 +392,16 @@ impl Repository {
             let Some(next) = next.filter(|_| !is_last && tags.len() < MOST_TAGS) else {
                 return Ok(tags);
             };
-            // Only the path and query count: pages are asked for where the first one was.
-            let next = url.join(&next).map_err(|error| {
-                Fault::new(Kind::Unavailable, format!("`{host}` gave no valid next page"))
-                    .with_source(error)
-            })?;
-            target = match next.query() {
-                Some(query) => format!("{}?{query}", next.path()),
-                None => next.path().to_owned(),
-            };
+            target = next;
         }
     }
+}
+
+/// The name of a repository as people write it.
+pub(crate) fn familiar(registry: &str, repository: &str) -> String {
+    format!("{registry}/{repository}")
+        .parse::<naru_oci::Reference>()
+        .map_or_else(|_| repository.to_owned(), |name| name.familiar_name())
 }
 
 fn media_type_of(answer: &Answer) -> Option<String> {
@@ -408,16 +416,6 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     Some((start.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-/// The target of a `Link` with `rel="next"` (RFC 8288).
-fn next_page(link: &str) -> Option<&str> {
-    link.split(',').find_map(|one| {
-        let (target, parameters) = one.trim().strip_prefix('<')?.split_once('>')?;
-        let is_next =
-            parameters.split(';').any(|one| matches!(one.trim(), "rel=\"next\"" | "rel=next"));
-        is_next.then_some(target)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -427,11 +425,5 @@ mod tests {
         assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
         assert_eq!(content_range("5-9/10"), None);
-        assert_eq!(
-            next_page("</v2/x/tags/list?last=a&n=1>; rel=\"next\""),
-            Some("/v2/x/tags/list?last=a&n=1")
-        );
-        assert_eq!(next_page("<a>; rel=prev, <b>; rel=next"), Some("b"));
-        assert_eq!(next_page("nonsense"), None);
     }
 }

@@ -1,0 +1,25 @@
+//! What the embedded registry has to say in what goes by rows, past its protocol: the same quotas, the same audit. A port; whoever
+//! embeds it brings the other side.
+
+use std::fmt;
+
+/// What a push would bring.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnMore {
+    /// Bytes of members that the repository does not have.
+    pub bytes: u64,
+    /// Manifests and indexes among them.
+    pub manifests: u64,
+    /// Tags that it does not have.
+    pub tags: u64,
+}
+
+/// The embedded registry.
+pub trait OwnRegistry: fmt::Debug + Send + Sync {
+    /// Whether a repository may take so much more, or why not.
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), String>;
+    /// A push came to its end, or was refused.
+    fn pushed(&self, repository: &str, tag: &str, is_done: bool);
+    /// A tag or digest was pulled.
+    fn pulled(&self, repository: &str, reference: &str);
+}

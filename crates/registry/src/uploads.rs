@@ -28,6 +28,8 @@ const PIECE: usize = 512 << 10;
 const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
+/// How often a mount is begun anew because somebody else changed the same member; then it is an upload.
+const TRIES: u32 = 20;
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
 const SHORT: u64 = 256 << 10;
 
@@ -136,15 +138,24 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
     let lease = store.leases.create(LEASE);
     lease.hold_blob(digest)?;
     let Ok(size) = store.content.size(digest) else { return Ok(false) };
-    let mut batch = Batch::new();
-    batch.require_member(from, digest);
-    // One that is a member already begins its grace anew.
-    member_unless(store, repository, *digest, size, &mut batch);
-    match store.commit(batch) {
-        Ok(()) => Ok(true),
-        Err(StoreError::Absent { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+    for _ in 0..TRIES {
+        let known = store.repositories.member(repository, digest)?;
+        if known.as_ref().is_some_and(|known| known.kind == naru_store::MemberKind::Manifest) {
+            return Ok(true);
+        }
+        let mut batch = Batch::new();
+        batch.require_member(from, digest);
+        // It may become a manifest here meanwhile, which it must stay. One that is a member already begins its grace anew.
+        batch.require_member_as(repository, digest, known.as_ref());
+        batch.put_member(repository, digest, &Member::blob(size));
+        match store.commit(batch) {
+            Ok(()) => return Ok(true),
+            Err(StoreError::Taken { .. } | StoreError::Stale) => {}
+            Err(StoreError::Absent { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(false)
 }
 
 fn allow(service: &Service, name: &str, digest: &Digest, bytes: u64) -> Result<(), Box<Problem>> {

@@ -42,9 +42,14 @@ impl Batch {
         self.check(Key::member(repository, digest), Check::Present);
     }
 
-    /// The batch counts only if this is no member of the repository when it is made.
-    pub fn require_no_member(&mut self, repository: &str, digest: &Digest) {
-        self.check(Key::member(repository, digest), Check::Absent);
+    /// The batch counts only if a member is as it was read: not there, or exactly this.
+    pub fn require_member_as(&mut self, repository: &str, digest: &Digest, was: Option<&Member>) {
+        let key = Key::member(repository, digest);
+        match was.map(crate::row::Row::to_bytes) {
+            None => self.check(key, Check::Absent),
+            Some(Ok(bytes)) => self.check(key, Check::Same(bytes.into())),
+            Some(Err(source)) => self.fail(&key, source),
+        }
     }
 
     /// Takes a member away, as it was read. Tags that point to it are the caller's: see [`Repositories::tags_to`].

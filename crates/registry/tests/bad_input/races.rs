@@ -81,7 +81,7 @@ fn of_many_that_write_the_same_piece_one_does() {
 }
 
 #[test]
-fn a_manifest_is_never_there_without_its_parts() {
+fn pushes_and_deletions_of_what_they_need_have_their_answers() {
     let registry = Listening::start();
     let digest = registry.push_image("a", "v1", json!({}));
     let layer = format!("/v2/a/blobs/{}", Digest::of(b"layer"));
@@ -104,5 +104,30 @@ fn a_manifest_is_never_there_without_its_parts() {
         }
     }
     registry.get(&format!("/v2/a/manifests/{digest}")).with(200);
+    goes_on(&registry);
+}
+
+#[test]
+fn many_mounts_of_one_blob_all_succeed_and_a_manifest_stays_one() {
+    let registry = Listening::start();
+    let manifest = image(json!({ "layers": [] }));
+    let digest = registry.push_blob("from", &manifest);
+    registry.push_blob("to", b"{}");
+    // The bytes of a manifest as a blob, beside the manifest itself.
+    let answers = at_once(|n| match n % 2 {
+        0 => registry.ask(
+            "POST",
+            &format!("/v2/to/blobs/uploads/?mount={digest}&from=from"),
+            &[],
+            &[],
+        ),
+        _ => registry.put("to", &digest, &manifest),
+    });
+    for answer in answers {
+        answer.with(201);
+    }
+    for kind in ["manifests", "blobs"] {
+        assert_eq!(registry.get(&format!("/v2/to/{kind}/{digest}")).with(200).body, manifest);
+    }
     goes_on(&registry);
 }

@@ -3,6 +3,7 @@
 
 mod buildah;
 mod docker;
+mod embedded;
 mod oras;
 mod podman;
 mod skopeo;

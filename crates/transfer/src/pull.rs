@@ -16,9 +16,9 @@ use crate::layout::Wanted;
 use crate::progress::Progress;
 use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
-use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
+use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller, refusal};
 use layer::LayerWork;
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
 use naru_oci::{
     ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
 };
@@ -367,19 +367,9 @@ impl Pull<'_> {
     }
 }
 
-/// Whether something failed since our own disk is full; registries may have exhausted resources, too.
+/// Whether something failed since our own disk is full, and not since a registry has exhausted resources.
 fn is_disk_full(fault: &Fault) -> bool {
-    let mut cause = fault.cause();
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|error| {
-            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-            matches!(error.kind(), StorageFull | QuotaExceeded)
-        }) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    fault.kind() == Kind::ResourceExhausted && !refusal::is_refusal(fault)
 }
 
 #[cfg(test)]

@@ -25,11 +25,14 @@ use naru_oci::{
 use naru_store::{Lease, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Downloads of one pull at once, when nothing is configured; docker's number.
 const DOWNLOADS: usize = 3;
+/// How long threads may go on after a pull has failed before it is told.
+const AFTERMATH: Duration = Duration::from_secs(10);
 /// The longest configuration.
 const CONFIG_LIMIT: u64 = 4 << 20;
 /// The most layers of an image; overlayfs has a bound of about 500.
@@ -281,6 +284,7 @@ impl Pull<'_> {
         };
         let fetching = Arc::new(Semaphore::new(downloads));
         let unpacking = Arc::new(Semaphore::new(downloads.max(crate::unpack::workers()) + 1));
+        let (busy, mut idle) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         let mut seen = BTreeSet::new();
         let mut new = Vec::new();
@@ -313,16 +317,25 @@ impl Pull<'_> {
                 teller: Arc::clone(self.teller),
                 fetching: Arc::clone(&fetching),
                 unpacking: Arc::clone(&unpacking),
+                busy: busy.clone(),
             };
             tasks.spawn(async move { fetch.run().await.map(|done| (fetch.layer.digest, done)) });
         }
+        drop(busy);
         let mut early = Unpacked::new();
         while let Some(done) = tasks.join_next().await {
-            let (digest, unpacked) = done.map_err(|error| {
-                Fault::internal("the work on a layer ended early").with_source(error)
-            })??;
-            if let Some(unpacked) = unpacked {
-                early.insert(digest, unpacked);
+            let done = done.unwrap_or_else(|error| {
+                Err(Fault::internal("the work on a layer ended early").with_source(error))
+            });
+            match done {
+                Ok((digest, Some(unpacked))) => drop(early.insert(digest, unpacked)),
+                Ok((_, None)) => {}
+                Err(fault) => {
+                    tasks.shutdown().await;
+                    // What comes after the failure must not find threads at work that still write.
+                    tokio::time::timeout(AFTERMATH, idle.recv()).await.ok();
+                    return Err(fault);
+                }
             }
         }
         Ok((early, new))

@@ -16,20 +16,23 @@ use crate::layout::Wanted;
 use crate::progress::Progress;
 use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
-use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
+use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller, refusal};
 use layer::LayerWork;
-use naru_errdefs::Fault;
+use naru_errdefs::{Fault, Kind};
 use naru_oci::{
     ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
 };
 use naru_store::{Lease, Store};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 /// Downloads of one pull at once, when nothing is configured; docker's number.
 const DOWNLOADS: usize = 3;
+/// How long threads may go on after a pull has failed before it is told.
+const AFTERMATH: Duration = Duration::from_secs(10);
 /// The longest configuration.
 const CONFIG_LIMIT: u64 = 4 << 20;
 /// The most layers of an image; overlayfs has a bound of about 500.
@@ -281,6 +284,7 @@ impl Pull<'_> {
         };
         let fetching = Arc::new(Semaphore::new(downloads));
         let unpacking = Arc::new(Semaphore::new(downloads.max(crate::unpack::workers()) + 1));
+        let (busy, mut idle) = mpsc::channel(1);
         let mut tasks = JoinSet::new();
         let mut seen = BTreeSet::new();
         let mut new = Vec::new();
@@ -313,16 +317,25 @@ impl Pull<'_> {
                 teller: Arc::clone(self.teller),
                 fetching: Arc::clone(&fetching),
                 unpacking: Arc::clone(&unpacking),
+                busy: busy.clone(),
             };
             tasks.spawn(async move { fetch.run().await.map(|done| (fetch.layer.digest, done)) });
         }
+        drop(busy);
         let mut early = Unpacked::new();
         while let Some(done) = tasks.join_next().await {
-            let (digest, unpacked) = done.map_err(|error| {
-                Fault::internal("the work on a layer ended early").with_source(error)
-            })??;
-            if let Some(unpacked) = unpacked {
-                early.insert(digest, unpacked);
+            let done = done.unwrap_or_else(|error| {
+                Err(Fault::internal("the work on a layer ended early").with_source(error))
+            });
+            match done {
+                Ok((digest, Some(unpacked))) => drop(early.insert(digest, unpacked)),
+                Ok((_, None)) => {}
+                Err(fault) => {
+                    tasks.shutdown().await;
+                    // What comes after the failure must not find threads at work that still write.
+                    tokio::time::timeout(AFTERMATH, idle.recv()).await.ok();
+                    return Err(fault);
+                }
             }
         }
         Ok((early, new))
@@ -367,19 +380,9 @@ impl Pull<'_> {
     }
 }
 
-/// Whether something failed since our own disk is full; registries may have exhausted resources, too.
+/// Whether something failed since our own disk is full, and not since a registry has exhausted resources.
 fn is_disk_full(fault: &Fault) -> bool {
-    let mut cause = fault.cause();
-    while let Some(error) = cause {
-        if error.downcast_ref::<std::io::Error>().is_some_and(|error| {
-            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-            matches!(error.kind(), StorageFull | QuotaExceeded)
-        }) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+    fault.kind() == Kind::ResourceExhausted && !refusal::is_refusal(fault)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// How long bytes of a layer wait for somebody to go on with them.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -37,6 +37,8 @@ pub(super) struct LayerWork {
     pub(super) teller: Teller,
     pub(super) fetching: Arc<Semaphore>,
     pub(super) unpacking: Arc<Semaphore>,
+    /// Held by what goes on for a moment when the pull is given up: threads that commit or unpack.
+    pub(super) busy: mpsc::Sender<()>,
 }
 
 /// The end of an unpacking.
@@ -160,9 +162,12 @@ impl LayerWork {
             }
         }
         self.tell("Verifying Checksum");
-        let digest = self.layer.digest;
-        let committed =
-            tokio::task::spawn_blocking(move || ingest.commit(Some(digest))).await.map_err(lost)?;
+        let (digest, busy) = (self.layer.digest, self.busy.clone());
+        let commit = move || {
+            let _busy = busy;
+            ingest.commit(Some(digest))
+        };
+        let committed = tokio::task::spawn_blocking(commit).await.map_err(lost)?;
         match committed {
             Ok(_) => {
                 growing.finish();
@@ -190,8 +195,9 @@ impl LayerWork {
             return Err(Fault::internal("a layer that was never committed is there"));
         };
         let (sender, receiver) = oneshot::channel();
-        let digest = self.layer.digest;
+        let (digest, busy) = (self.layer.digest, self.busy.clone());
         let work = move || {
+            let _busy = busy;
             let applied = apply(layer, &pending.dir(), &Limits::standard())
                 .map(|applied| (pending, applied))
                 .map_err(|error| {

@@ -5,7 +5,7 @@ use super::exchange::{Ask, Exchange, Payload, Target};
 use super::plan::{Documents, Plan};
 use super::{deliver, memory};
 use crate::progress::Progress;
-use crate::remote::Teller;
+use crate::remote::{Credentials, Registries, RegistriesConfig, Repository, Teller, Writer};
 use futures_util::future::BoxFuture;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Config, Descriptor, Digest, Manifest, RootFs, media_type};
@@ -115,14 +115,19 @@ impl Bench {
     }
 
     fn push_to(&self, there: &StandIn, repository: &str) -> Result<(), Fault> {
-        let wire = Plain::new(there.address, repository);
-        let delivery = Delivery {
-            store: &self.store,
-            wire: &wire,
-            uploads: 3,
-            attempts: 5,
-            teller: &self.teller,
-        };
+        self.push_by(&Plain::new(there.address, repository))
+    }
+
+    /// The same by the wire that says who we are.
+    fn push_as(&self, who: &Credentials, there: &StandIn) -> Result<(), Fault> {
+        let registries = Registries::new(RegistriesConfig::default());
+        let repository = Repository::new(&registries, &there.address.to_string(), "a", who);
+        self.push_by(&Writer::new(repository, None))
+    }
+
+    fn push_by(&self, wire: &dyn Exchange) -> Result<(), Fault> {
+        let delivery =
+            Delivery { store: &self.store, wire, uploads: 3, attempts: 5, teller: &self.teller };
         let named = [("v1".to_owned(), self.root.clone())];
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -345,6 +350,107 @@ fn refusals_say_why() {
         assert_eq!(fault.kind(), kind, "{fault}");
         assert!(fault.hint().is_some());
     }
+}
+
+fn me() -> Credentials {
+    Credentials::Basic { user: "me".to_owned(), password: "secret".to_owned() }
+}
+
+fn authorization(heard: &stand_in::Heard) -> &str {
+    heard.headers.get("authorization").map_or("", String::as_str)
+}
+
+#[test]
+fn uploads_at_another_host_do_not_tell_it_who_we_are() {
+    let bench = Bench::new();
+    let other = StandIn::new(|_| React::Serve);
+    let there = StandIn::sharing(
+        Arc::clone(&other.held),
+        Locations::Elsewhere(other.address),
+        false,
+        |heard| match authorization(heard) {
+            "Basic bWU6c2VjcmV0" => React::Serve,
+            _ => React::Say(401, "www-authenticate: Basic realm=\"x\"\r\n"),
+        },
+    );
+    bench.push_as(&me(), &there).unwrap();
+    bench.check(&there, "a");
+    let uploads: Vec<stand_in::Heard> = there
+        .log()
+        .into_iter()
+        .filter(|heard| matches!(heard.method.as_str(), "PATCH" | "PUT"))
+        .filter(|heard| heard.path.contains("/uploads/"))
+        .collect();
+    assert!(uploads.len() >= 3);
+    assert!(uploads.iter().all(|heard| authorization(heard).is_empty()), "{uploads:?}");
+}
+
+#[test]
+fn a_token_that_ends_in_the_middle_of_a_push_is_renewed() {
+    let bench = Bench::new();
+    let issued = Arc::new(Mutex::new((0_usize, 0_usize)));
+    let there = StandIn::new(move |heard| {
+        let mut issued = issued.lock().unwrap();
+        if heard.path.starts_with("/token") {
+            *issued = (issued.0 + 1, 0);
+            let scoped = heard.path.contains("scope=repository%3Aa%3Apull%2Cpush");
+            assert!(scoped, "{}", heard.path);
+            return React::Tell(200, format!(r#"{{"token":"t{}","expires_in":60}}"#, issued.0));
+        }
+        issued.1 += 1;
+        // Each token does for three requests; then it has ended, whatever it promised.
+        if authorization(heard) == format!("Bearer t{}", issued.0) && issued.1 <= 3 {
+            return React::Serve;
+        }
+        React::Challenge
+    });
+    bench.push_as(&me(), &there).unwrap();
+    bench.check(&there, "a");
+}
+
+#[test]
+fn an_upload_that_is_refused_in_the_middle_says_why_and_leaves_nothing_to_go_on_with() {
+    for (status, kind, said) in [
+        (413, Kind::ResourceExhausted, "limit of size"),
+        (401, Kind::Unauthorized, "naru login"),
+        (403, Kind::Forbidden, "naru login"),
+        (507, Kind::ResourceExhausted, "no room left"),
+    ] {
+        let bench = Bench::new();
+        let there = StandIn::new(move |heard| match heard.method.as_str() {
+            "PATCH" => React::Say(status, ""),
+            _ => React::Serve,
+        });
+        let fault = bench.push_to(&there, "a").unwrap_err();
+        assert_eq!(fault.kind(), kind, "{fault}");
+        assert!(fault.hint().unwrap().contains(said), "{fault}");
+        assert!(there.held.lock().unwrap().manifests.is_empty());
+        let (registry, blob) = (there.address.to_string(), bench.big);
+        assert_eq!(memory::open_upload(&bench.store, &registry, "a", &blob), None);
+    }
+    // By HEAD there are no words; docker's are said.
+    let bench = Bench::new();
+    let there = StandIn::new(|_| React::Say(401, ""));
+    let fault = bench.push_to(&there, "a").unwrap_err();
+    let said = "repository does not exist or may require 'docker login': unauthorized: authentication required";
+    assert!(fault.message().contains(said), "{fault}");
+}
+
+#[test]
+fn an_upload_that_stands_elsewhere_is_asked_and_goes_on() {
+    // What was under way when the connection broke arrives after the question how far it got: 416 at the next piece.
+    let bench = Bench::new();
+    let there = StandIn::new(|heard| match (heard.method.as_str(), heard.number) {
+        ("PATCH", number) if number < 9 => React::CutAfter(1_000_000),
+        ("GET", number) if number < 11 => React::Understate(50_000),
+        _ => React::Serve,
+    });
+    bench.push_to(&there, "a").unwrap();
+    bench.check(&there, "a");
+    let begun = there.log().iter().filter(|heard| heard.method == "POST").count();
+    assert_eq!(begun, bench.plan.blobs.len(), "none was begun anew");
+    // Cut, refused, taken; and asked twice.
+    assert_eq!((there.count("PATCH"), there.count("GET")), (3, 2));
 }
 
 #[test]

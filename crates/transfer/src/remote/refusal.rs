@@ -94,6 +94,23 @@ pub(crate) fn kind_of(status: u16) -> Kind {
 #[error("asked to come back after {} s", .0.as_secs())]
 pub struct AskedPause(pub std::time::Duration);
 
+/// That a registry's resources are exhausted, and not ours.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the registry answers with status {0}")]
+struct Exhausted(u16);
+
+/// Whether a failure is what a registry answered, as far as that is not clear from its kind.
+pub(crate) fn is_refusal(fault: &Fault) -> bool {
+    let mut cause = fault.cause();
+    while let Some(error) = cause {
+        if error.is::<AskedPause>() || error.is::<Exhausted>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A registry's refusal as our own failure. `attempt` says what was asked for.
 pub(crate) fn fault(attempt: &str, host: &str, status: u16, body: &[u8]) -> Fault {
     fault_with((attempt, host), status, body, (None, None))
@@ -112,8 +129,12 @@ pub(crate) fn fault_with(
         None => said,
     };
     let mut said = Fault::new(kind_of(status), said);
-    if let Some(pause) = pause {
-        said = said.with_source(AskedPause(pause));
+    match pause {
+        Some(pause) => said = said.with_source(AskedPause(pause)),
+        None if kind_of(status) == Kind::ResourceExhausted => {
+            said = said.with_source(Exhausted(status));
+        }
+        None => {}
     }
     let fault = said.context(format!("cannot {attempt} at `{host}`"));
     match status {
@@ -160,6 +181,16 @@ mod tests {
         assert_eq!(words(b"<html>"), None);
         assert_eq!(words(br#"{"errors":[]}"#), None);
         assert_eq!(words(br#"{"errors":[{"code":"DENIED"}]}"#).as_deref(), Some("denied"));
+    }
+
+    #[test]
+    fn our_own_disk_is_told_from_a_registrys() {
+        for (status, expected) in [(429, true), (507, true), (404, false)] {
+            let fault = fault("fetch the blob", "r.example", status, b"").context("cannot pull");
+            assert_eq!(is_refusal(&fault), expected, "{status}");
+        }
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(!is_refusal(&Fault::io("cannot store the layer", full).context("cannot pull")));
     }
 
     #[test]

@@ -19,6 +19,12 @@ pub(super) enum React {
     Say(u16, &'static str),
     /// Forget all uploads first.
     Forget,
+    /// Say this, with a body.
+    Tell(u16, String),
+    /// Ask for a token of its own service.
+    Challenge,
+    /// Say that so many bytes fewer are there than are.
+    Understate(usize),
 }
 
 /// A request.
@@ -162,6 +168,24 @@ impl Server {
         if let React::Say(status, more) = react {
             io::copy(&mut input.take(length as u64), &mut io::sink())?;
             return answer(stream, status, more, b"");
+        }
+        if let React::Tell(status, body) = react {
+            return answer(stream, status, "", body.as_bytes());
+        }
+        if let React::Challenge = react {
+            io::copy(&mut input.take(length as u64), &mut io::sink())?;
+            let host = &heard.headers["host"];
+            let more = format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n");
+            return answer(stream, 401, &more, b"");
+        }
+        if let React::Understate(by) = react {
+            let (status, more, body) = self.answer_to(&heard, &[]);
+            let end = |text: &str| text.trim_start_matches("range: 0-").parse::<usize>().ok();
+            let lines = more.lines().map(|line| match end(line) {
+                Some(end) => format!("range: 0-{}\r\n", end.saturating_sub(by)),
+                None => format!("{line}\r\n"),
+            });
+            return answer(stream, status, &lines.collect::<String>(), &body);
         }
         if let React::Forget = react {
             self.held.lock().unwrap().uploads.clear();

@@ -127,7 +127,7 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let opened = {
         let (config, store) = (config.clone(), store.clone());
-        tokio::task::spawn_blocking(move || Ok::<_, Fault>(open(&config, &store)?)).await
+        tokio::task::spawn_blocking(move || open(&config, &store)).await
     };
     let (edge, keeper, cache) = opened
         .map_err(|error| Fault::internal("opening the registry was lost").with_source(error))??;

@@ -37,6 +37,11 @@ pub fn busybox_tar() -> Vec<u8> {
     tar.into_inner().expect("a tar in memory")
 }
 
+/// What a layer has inside, decompressed as it is read.
+pub fn inflating(layer: impl std::io::Read) -> impl std::io::Read {
+    flate2::read::MultiGzDecoder::new(layer)
+}
+
 fn header(kind: tar::EntryType, mode: u32, size: usize) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);

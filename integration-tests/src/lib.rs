@@ -9,6 +9,8 @@ pub mod image;
 pub mod leftovers;
 pub mod machine;
 pub mod machines;
+pub mod own_registry;
+pub mod peer_docker;
 pub mod peer_registry;
 pub mod pty;
 pub mod run;

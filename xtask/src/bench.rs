@@ -6,6 +6,7 @@ mod measure;
 mod memory;
 mod net;
 mod peers;
+mod pull;
 mod registry;
 pub use registry::Server;
 mod report;
@@ -33,7 +34,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
             let rows = registry::run(&binary()?, quick)?;
             report::publish("registry", &rows, !quick)
         }
-        _ => Err("usage: cargo xtask bench run|net|registry [--quick]".to_owned()),
+        Some("pull") => {
+            let rows = pull::run(&binary()?, if quick { 1 } else { 5 })?;
+            report::publish("pull", &rows, !quick)
+        }
+        _ => Err("usage: cargo xtask bench run|net|registry|pull [--quick]".to_owned()),
     }
 }
 

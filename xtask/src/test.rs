@@ -27,8 +27,9 @@ pub fn run(args: &[String]) -> Result<(), String> {
     shell::run("cargo", &["build", "--release", "--package", "naru"])?;
     check_binary()?;
     // Made once, before the tests' own time limits run.
-    shell::say("a Debian root for the tests that need one");
+    shell::say("a Debian root and an image of many layers for the tests that need them");
     integration_tests::debian::root_tar();
+    integration_tests::debian::layered_layout();
     let binary = release_binary();
     tests(&["--workspace"], &binary.to_string_lossy())?;
     conformance::run_if_named(&binary)?;

@@ -35,6 +35,7 @@ use naru_store::Store;
 use naru_transfer::Progress;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -53,6 +54,8 @@ pub struct Images {
     turns: Arc<Semaphore>,
     /// How long the sender of an archive may be silent.
     patience: Duration,
+    /// Our own program, of which the embedded image is made.
+    exe: Option<Arc<Path>>,
 }
 
 impl fmt::Debug for Images {
@@ -108,6 +111,7 @@ impl Images {
             users,
             turns: Arc::new(Semaphore::new(archive::AT_ONCE)),
             patience: archive::PATIENCE,
+            exe: None,
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // What a transfer brought that ended with the last process belongs to nobody.
@@ -119,6 +123,13 @@ impl Images {
             });
         }
         images
+    }
+
+    /// The same, with the embedded image made of this program when it is pulled.
+    #[must_use]
+    pub fn embedding(mut self, exe: &Path) -> Images {
+        self.exe = Some(exe.into());
+        self
     }
 
     /// Runs work that waits for the disk on a thread that may.

@@ -133,7 +133,8 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let users = image_users(Arc::clone(&supervisor));
-    let images = Images::new(store.clone(), config.registries, events.clone(), users);
+    let images =
+        Images::new(store.clone(), config.registries, events.clone(), users).embedding(&config.exe);
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {

@@ -69,7 +69,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     std::fs::create_dir_all(&config.exec_root)
         .during(|| format!("cannot make the exec root `{}`", config.exec_root.display()))?;
     let pidfile = Pidfile::write(&config.pidfile)?;
-    let registries = Registries::new(config.registries);
+    let registries = Registries::new(config.registries.clone());
     let engine = Engine::open(EngineConfig {
         data_root: config.data_root.clone(),
         exec_root: config.exec_root.clone(),
@@ -84,7 +84,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
     let registry = match &config.registry {
-        Some(config) => Some(registry::start(config, engine.store()).await?),
+        Some(own) => Some(registry::start(own, engine.store(), &config.registries).await?),
         None => None,
     };
     if let Some(registry) = &registry {

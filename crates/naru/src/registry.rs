@@ -19,6 +19,7 @@ use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
 use naru_registry::upkeep::{Keeper, Quotas};
 use naru_store::Store;
+use naru_transfer::RegistriesConfig;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -81,7 +82,7 @@ async fn alone(config: RegistryConfig) -> Result<(), Fault> {
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
-    let running = start(&config, store).await?;
+    let running = start(&config, store, &RegistriesConfig::default()).await?;
     tokio::select! {
         _ = term.recv() => tracing::info!("SIGTERM: the registry ends"),
         _ = interrupt.recv() => tracing::info!("SIGINT: the registry ends"),
@@ -121,13 +122,17 @@ impl Running {
     }
 }
 
-/// Starts to serve a store.
-pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fault> {
+/// Starts to serve a store. `others` says how upstreams of the cache are reached.
+pub async fn start(
+    config: &RegistryConfig,
+    store: Store,
+    others: &RegistriesConfig,
+) -> Result<Running, Fault> {
     upkeep::check(config)?;
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
     let opened = {
-        let (config, store) = (config.clone(), store.clone());
-        tokio::task::spawn_blocking(move || open(&config, &store)).await
+        let (config, store, others) = (config.clone(), store.clone(), others.clone());
+        tokio::task::spawn_blocking(move || open(&config, &store, &others)).await
     };
     let (edge, keeper, cache) = opened
         .map_err(|error| Fault::internal("opening the registry was lost").with_source(error))??;
@@ -176,9 +181,10 @@ pub async fn start(config: &RegistryConfig, store: Store) -> Result<Running, Fau
 fn open(
     config: &RegistryConfig,
     store: &Store,
+    others: &RegistriesConfig,
 ) -> Result<(Edge, Arc<Keeper>, Option<Cache>), Fault> {
     let cache = match &config.cache {
-        Some(cache) => Some(upstreams::cache(store, cache)?),
+        Some(cache) => Some(upstreams::cache(store, cache, others)?),
         None => None,
     };
     let keeper = Arc::new(Keeper::new(store, config.retention.clone(), cache.clone())?);

@@ -1,8 +1,9 @@
 //! Blobs: read whole or in part, and taken away.
 //!
 //! Acts. A blob is readable through a repository only if it is a member of it. Its bytes go from the page cache to the socket:
-//! what is mapped is handed to the kernel as it is.
+//! what is mapped is handed to the kernel as it is; over TLS it is read through a buffer.
 
+use crate::access::Peer;
 use crate::answer::Answer;
 use crate::problem::{Code, Problem};
 use crate::range::{Asked, asked};
@@ -16,12 +17,16 @@ use naru_oci::Digest;
 use naru_store::{Batch, StoreError};
 use serde_json::json;
 use std::convert::Infallible;
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 
 /// Shorter ones are read: mapping costs more than copying them.
 const SHORT: u64 = 128 << 10;
 /// Pieces in which a mapped blob is handed on.
 const PIECE: usize = 1 << 20;
+/// Pieces in which a blob is read.
+const BUFFER: usize = 256 << 10;
 pub(crate) const MEDIA_TYPE: &str = "application/octet-stream";
 
 pub(crate) fn unknown(name: &str, digest: &Digest) -> Problem {
@@ -40,7 +45,8 @@ pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -
         return Err(Box::new(unknown(name, digest)));
     }
     let size = service.content.size(digest).map_err(|error| Box::new(error.into()))?;
-    give(digest, size, call, |first, length| part(service, digest, first, length))
+    let tls = call.parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
+    give(digest, size, call, |first, length| part(service, digest, (first, length), tls))
 }
 
 /// The answer with a blob of a length, or with the part of it that is asked for; `part` gives the bytes.
@@ -63,8 +69,8 @@ pub(crate) fn give(
     if is_matched(call.header(IF_NONE_MATCH), &etag) {
         return Ok(common(Answer::empty(StatusCode::NOT_MODIFIED)).done());
     }
-    // A range that holds only for another version of the blob is no range.
-    let holds = call.header(IF_RANGE).is_none_or(|wanted| wanted.trim() == etag);
+    // A range that holds only for another version of the blob is no range; and only GET has ranges (RFC 9110 section 14.2).
+    let holds = !call.is_head() && call.header(IF_RANGE).is_none_or(|wanted| wanted.trim() == etag);
     match asked(call.header(RANGE).filter(|_| holds), size) {
         Asked::Whole if call.is_head() => {
             Ok(common(Answer::body(StatusCode::OK, MEDIA_TYPE, &size.to_string(), Body::empty()))
@@ -76,14 +82,15 @@ pub(crate) fn give(
         }
         Asked::Part(first, last) => {
             let length = last - first + 1;
-            let body = if call.is_head() { Body::empty() } else { part(first, length)? };
+            let body = part(first, length)?;
             let answer =
                 Answer::body(StatusCode::PARTIAL_CONTENT, MEDIA_TYPE, &length.to_string(), body)
                     .with(CONTENT_RANGE, &format!("bytes {first}-{last}/{size}"));
             Ok(common(answer).done())
         }
         Asked::Nothing => Err(Box::new(
-            Problem::new(Code::RangeInvalid, "the range is not in the blob")
+            Problem::new(Code::SizeInvalid, "the range is not in the blob")
+                .with_status(StatusCode::RANGE_NOT_SATISFIABLE)
                 .with_header("content-range", format!("bytes */{size}")),
         )),
     }
@@ -100,7 +107,12 @@ pub(crate) fn is_matched(header: Option<&str>, etag: &str) -> bool {
 }
 
 /// A part of a blob as a body.
-fn part(service: &Service, digest: &Digest, first: u64, length: u64) -> Result<Body, Box<Problem>> {
+fn part(
+    service: &Service,
+    digest: &Digest,
+    (first, length): (u64, u64),
+    tls: bool,
+) -> Result<Body, Box<Problem>> {
     let failed = |error: StoreError| Box::new(Problem::from(error));
     if length <= SHORT {
         let mut file = service.content.open(digest).map_err(failed)?;
@@ -112,6 +124,10 @@ fn part(service: &Service, digest: &Digest, first: u64, length: u64) -> Result<B
             return Err(Box::new(Problem::new(Code::Unknown, "the blob cannot be read")));
         }
         return Ok(Body::from(bytes));
+    }
+    if tls {
+        let file = service.content.open(digest).map_err(failed)?;
+        return Ok(buffered(file, first, length));
     }
     let mapped = Bytes::from_owner(service.content.map(digest).map_err(failed)?);
     let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
@@ -125,6 +141,24 @@ fn part(service: &Service, digest: &Digest, first: u64, length: u64) -> Result<B
         (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
     });
     Ok(Body::from_stream(stream::iter(pieces)))
+}
+
+/// A part that is read piece by piece. Over TLS our own code touches the bytes, and a page of a mapping that the disk cannot give
+/// would end the process; a failed read ends one connection. Without TLS only the kernel touches them, and its `write` fails then.
+fn buffered(file: File, first: u64, length: u64) -> Body {
+    Body::from_stream(stream::try_unfold((file, first, length), |(file, at, left)| async move {
+        if left == 0 {
+            return Ok::<_, io::Error>(None);
+        }
+        let count = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; count];
+            file.read_exact_at(&mut bytes, at)?;
+            Ok::<_, io::Error>((bytes, file))
+        });
+        let (bytes, file) = read.await.map_err(io::Error::other)??;
+        Ok(Some((Bytes::from(bytes), (file, at + count as u64, left - count as u64))))
+    }))
 }
 
 /// DELETE: it is no member any more; its bytes go when nobody holds them.

@@ -107,18 +107,14 @@ pub enum Freshness {
 }
 
 impl Freshness {
-    /// The values of `Warning` headers: those of a cache (RFC 7234 sections 5.5.1 and 5.5.2), and one that clients of registries show
-    /// (distribution-spec, "Warnings").
+    /// The values of `Warning` headers, which clients of registries show; they may have no other number than 299
+    /// (distribution-spec, "Warnings"), so those that a cache has otherwise (RFC 7234 section 5.5) are left out.
     pub fn warnings(&self) -> Vec<String> {
         match self {
             Freshness::Fresh => Vec::new(),
-            Freshness::Stale { upstream, age } => vec![
-                "110 - \"Response is Stale\"".to_owned(),
-                "111 - \"Revalidation Failed\"".to_owned(),
-                format!(
-                    "299 - \"the upstream {upstream} is away: this is what it said {age} s ago\""
-                ),
-            ],
+            Freshness::Stale { upstream, age } => vec![format!(
+                "299 - \"the upstream {upstream} is away: this is what it said {age} s ago\""
+            )],
         }
     }
 }

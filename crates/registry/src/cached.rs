@@ -50,9 +50,7 @@ pub(crate) async fn answer(
             };
             match cache.tags(place).await {
                 Ok((tags, freshness)) => {
-                    let from =
-                        tags.partition_point(|tag| last.is_some_and(|last| tag.as_str() <= last));
-                    let mut tags: Vec<String> = tags.iter().skip(from).cloned().collect();
+                    let mut tags = lists::after(tags.to_vec(), last);
                     let outcome = lists::tag_page(name, &mut tags, call);
                     Some(outcome.map(|it| warn(it, &freshness)))
                 }

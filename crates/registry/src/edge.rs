@@ -7,6 +7,7 @@
 
 mod admin;
 mod connections;
+mod patient;
 
 pub use connections::{ServeOptions, serve, serve_figures};
 

@@ -48,8 +48,29 @@ pub(crate) fn tags(service: &Service, name: &str, call: &Call) -> Outcome {
                 .with_detail(json!({ "name": name })),
         ));
     }
-    let mut tags = service.repositories.tags_after(name, last, number.saturating_add(1));
+    let capitals =
+        last.is_some_and(has_capitals) || service.repositories.any_tag(name, has_capitals);
+    let mut tags = if capitals {
+        after(service.repositories.tags(name), last)
+    } else {
+        // Without capitals the order of the bytes is the same, and only the page is looked at.
+        service.repositories.tags_after(name, last, number.saturating_add(1))
+    };
     tag_page(name, &mut tags, call)
+}
+
+fn has_capitals(tag: &str) -> bool {
+    tag.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+/// Tags in the order of the specification, which looks at no case ("Listing Tags"), from the one after `last` on.
+pub(crate) fn after(tags: Vec<String>, last: Option<&str>) -> Vec<String> {
+    let key = |tag: &str| (tag.to_ascii_lowercase(), tag.to_owned());
+    let last = last.map(key);
+    let mut keys: Vec<_> = tags.iter().map(|tag| key(tag)).collect();
+    keys.retain(|key| last.as_ref().is_none_or(|last| key > last));
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, tag)| tag).collect()
 }
 
 /// The answer with one page of the sorted tags of a repository, of which there may be more.
@@ -87,7 +108,8 @@ pub(crate) fn referrers(service: &Service, name: &str, digest: &Digest, call: &C
             });
             if let Some(entry) = entry {
                 let size = serde_json::to_vec(&entry).map_or(0, |bytes| bytes.len());
-                if length + size + 1024 > REFERRERS_LIMIT {
+                // One that is too long alone is given nevertheless: pages must come to their end.
+                if length + size + 1024 > REFERRERS_LIMIT && !found.is_empty() {
                     more = true;
                     break 'pages;
                 }
@@ -135,4 +157,18 @@ fn describe(service: &Service, name: &str, digest: &Digest) -> Option<Descriptor
         Err(_) => BTreeMap::new(),
     };
     Some(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after;
+
+    #[test]
+    fn tags_stand_in_an_order_without_case() {
+        let tags = || ["B", "Zz", "_x", "a", "b", "1.0"].map(str::to_owned).to_vec();
+        assert_eq!(after(tags(), None), ["1.0", "_x", "a", "B", "b", "Zz"]);
+        assert_eq!(after(tags(), Some("a")), ["B", "b", "Zz"]);
+        assert_eq!(after(tags(), Some("B")), ["b", "Zz"]);
+        assert_eq!(after(tags(), Some("zz")), [""; 0]);
+    }
 }

@@ -23,6 +23,8 @@ use validate::{Checked, validate};
 
 /// Tags that one request may set.
 const MOST_TAGS: usize = 100;
+/// Missing parts that an answer names; a manifest may name tens of thousands.
+const MOST_MISSING: usize = 100;
 /// How often a removal is begun anew because a tag moved meanwhile.
 const PATIENCE: u32 = 20;
 
@@ -80,8 +82,8 @@ pub(crate) async fn put(
     if let Target::Neither(tag) = reference {
         return Err(Box::new(bad_tag(tag)));
     }
-    let Some(bytes) = body::whole(&call.parts.headers, &mut call.body, MANIFEST_LIMIT).await?
-    else {
+    let (parts, code) = (&call.parts, Code::ManifestInvalid);
+    let Some(bytes) = body::whole(parts, &mut call.body, MANIFEST_LIMIT, code).await? else {
         return Err(Box::new(
             Problem::new(
                 Code::ManifestInvalid,
@@ -113,7 +115,7 @@ pub(crate) async fn put(
         }
         if tags.len() == MOST_TAGS {
             return Err(Box::new(
-                Problem::new(Code::TagInvalid, format!("more than {MOST_TAGS} tags at once"))
+                Problem::new(Code::ManifestInvalid, format!("more than {MOST_TAGS} tags at once"))
                     .with_status(StatusCode::URI_TOO_LONG),
             ));
         }
@@ -150,7 +152,7 @@ pub(crate) async fn put(
 }
 
 fn bad_tag(tag: &str) -> Problem {
-    Problem::new(Code::TagInvalid, "manifest tag did not match the grammar of tags")
+    Problem::new(Code::ManifestInvalid, "manifest tag did not match the grammar of tags")
         .with_detail(json!({ "tag": tag.chars().take(160).collect::<String>() }))
 }
 
@@ -207,6 +209,7 @@ fn missing(store: &Store, repository: &str, checked: &Checked) -> Result<(), Pro
         let detail = json!({ "digest": needed.digest.to_string() });
         match &mut problem {
             None => problem = Some(Problem::new(code, message).with_detail(detail)),
+            Some(problem) if problem.errors.len() == MOST_MISSING => break,
             Some(problem) => problem.errors.push((code, message.to_owned(), detail)),
         }
     }

@@ -5,7 +5,8 @@ use naru_errdefs::{Fault, Kind, one_line};
 use naru_store::StoreError;
 use serde_json::{Value, json};
 
-/// The codes of the specification, and those that docker's registry adds.
+/// The codes of the specification, which are all that a status below 500 may have, and two for what is our own fault: the
+/// specification has none for that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// The blob is not in the repository.
@@ -28,12 +29,6 @@ pub enum Code {
     NameUnknown,
     /// A length is not what was said.
     SizeInvalid,
-    /// A tag is outside the grammar.
-    TagInvalid,
-    /// A range is not where the upload stands.
-    RangeInvalid,
-    /// A number of a page is none.
-    PaginationNumberInvalid,
     /// Who is asking is not known.
     Unauthorized,
     /// Who is asking may not.
@@ -62,9 +57,6 @@ impl Code {
             Code::NameInvalid => "NAME_INVALID",
             Code::NameUnknown => "NAME_UNKNOWN",
             Code::SizeInvalid => "SIZE_INVALID",
-            Code::TagInvalid => "TAG_INVALID",
-            Code::RangeInvalid => "RANGE_INVALID",
-            Code::PaginationNumberInvalid => "PAGINATION_NUMBER_INVALID",
             Code::Unauthorized => "UNAUTHORIZED",
             Code::Denied => "DENIED",
             Code::Unsupported => "UNSUPPORTED",
@@ -86,10 +78,7 @@ impl Code {
             | Code::ManifestBlobUnknown
             | Code::ManifestInvalid
             | Code::NameInvalid
-            | Code::SizeInvalid
-            | Code::TagInvalid
-            | Code::PaginationNumberInvalid => StatusCode::BAD_REQUEST,
-            Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
+            | Code::SizeInvalid => StatusCode::BAD_REQUEST,
             Code::Unauthorized => StatusCode::UNAUTHORIZED,
             Code::Denied => StatusCode::FORBIDDEN,
             Code::Unsupported => StatusCode::METHOD_NOT_ALLOWED,

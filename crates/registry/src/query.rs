@@ -1,6 +1,7 @@
 //! Pure: the query of a request.
 
 use crate::problem::{Code, Problem};
+use http::StatusCode;
 
 /// More names or tags are not given at once.
 const LARGEST_PAGE: usize = 10_000;
@@ -35,7 +36,8 @@ impl Query {
         let number = match self.get("n") {
             None | Some("") => LARGEST_PAGE,
             Some(text) => text.parse::<usize>().map_err(|_bad| {
-                Problem::new(Code::PaginationNumberInvalid, "`n` is no number of entries")
+                Problem::new(Code::Unsupported, "`n` is no number of entries")
+                    .with_status(StatusCode::BAD_REQUEST)
             })?,
         };
         Ok((number.min(LARGEST_PAGE), self.get("last").filter(|last| !last.is_empty())))

@@ -34,7 +34,8 @@ pub(crate) fn asked(header: Option<&str>, size: u64) -> Asked {
             let Some(first) = number(first) else { return Asked::Whole };
             let last = if open { Some(u64::MAX) } else { number(last) };
             match last {
-                Some(last) if last < first => Asked::Whole,
+                // Invalid: a server may refuse it (RFC 9110 section 14.2), which says more than the whole blob would.
+                Some(last) if last < first => Asked::Nothing,
                 Some(_) if first >= size => Asked::Nothing,
                 Some(last) => Asked::Part(first, last.min(size - 1)),
                 None => Asked::Whole,
@@ -73,7 +74,8 @@ mod tests {
             (Some("bytes=-30"), Asked::Part(0, 9)),
             (Some("bytes=10-"), Asked::Nothing),
             (Some("bytes=-0"), Asked::Nothing),
-            (Some("bytes=5-4"), Asked::Whole),
+            (Some("bytes=5-4"), Asked::Nothing),
+            (Some("bytes=500-0"), Asked::Nothing),
             (Some("bytes=0-1,3-4"), Asked::Whole),
             (Some("lines=1-2"), Asked::Whole),
             (Some("bytes=a-b"), Asked::Whole),

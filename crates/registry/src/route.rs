@@ -110,8 +110,11 @@ impl Route {
         if rest == "_catalog" {
             return Ok(Route::Catalog);
         }
-        let segments: Vec<String> =
-            rest.split('/').map(decode).collect::<Option<_>>().ok_or(Astray::Unknown)?;
+        // What cannot be decoded stays as it is: a percent sign is outside every grammar, so it is refused as what it stands for.
+        let segments: Vec<String> = rest
+            .split('/')
+            .map(|segment| decode(segment).unwrap_or_else(|| segment.to_owned()))
+            .collect();
         let words: Vec<&str> = segments.iter().map(String::as_str).collect();
         match words.as_slice() {
             [name @ .., "tags", "list"] => Ok(Route::Tags { name: named(name)? }),

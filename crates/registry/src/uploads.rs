@@ -6,7 +6,7 @@
 use crate::access::Action;
 use crate::answer::Answer;
 use crate::blobs;
-use crate::body;
+use crate::body::{self, Arrival};
 use crate::problem::{Code, Problem};
 use crate::range::piece as piece_range;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
@@ -19,11 +19,13 @@ use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use naru_oci::{Algorithm, Digest};
 use naru_store::{Batch, Member, Store, StoreError, Upload};
 use serde_json::json;
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// Bytes that are written at once.
 const PIECE: usize = 512 << 10;
+/// Fewer are written when they have waited for so long: a registry that is killed loses no more than that.
+const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
@@ -79,19 +81,19 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
         let length = body::length(&call.parts.headers);
         allow(service, name, &digest, length.unwrap_or(0))?;
         if length.is_some_and(|length| length <= SHORT) {
-            let bytes = body::whole(&call.parts.headers, &mut call.body, SHORT).await?;
-            let bytes = bytes.unwrap_or_default();
+            let (parts, code) = (&call.parts, Code::BlobUploadInvalid);
+            let bytes = body::whole(parts, &mut call.body, SHORT, code).await?.unwrap_or_default();
             let (store, repository) = (service.store.clone(), name.to_owned());
             blocking(move || store_short(&store, &repository, &digest, &bytes)).await?;
             return Ok(created(name, &digest));
         }
         let (content, repository) = (service.content.clone(), name.to_owned());
-        let upload =
+        let mut upload =
             blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?)).await?;
         // Nobody knows this session, so what breaks off is given up.
-        return match receive(upload, &mut call.body, None).await {
-            Ok(upload) => close(service, name, upload, digest).await,
-            Err((upload, problem)) => {
+        return match receive(&mut upload, &mut call, None).await {
+            Ok(()) => close(service, name, upload, digest).await,
+            Err(problem) => {
                 upload.discard();
                 Err(Box::new(problem))
             }
@@ -214,7 +216,7 @@ fn expected(call: &Call, name: &str, upload: &Upload) -> Result<Option<u64>, Box
             StatusCode::BAD_REQUEST
         };
         return Err(Box::new(
-            Problem::new(Code::RangeInvalid, format!("the upload stands at {size} bytes"))
+            Problem::new(Code::BlobUploadInvalid, format!("the upload stands at {size} bytes"))
                 .with_status(status)
                 .with_header("location", format!("/v2/{name}/blobs/uploads/{}", upload.id()))
                 .with_header("range", format!("0-{}", size.saturating_sub(1)))
@@ -231,55 +233,69 @@ fn expected(call: &Call, name: &str, upload: &Upload) -> Result<Option<u64>, Box
     }
 }
 
-/// Writes a body to the session. What comes beyond `most` is refused before it is written.
-async fn receive(
-    mut upload: Upload,
-    body: &mut Body,
-    most: Option<u64>,
-) -> Result<Upload, (Upload, Problem)> {
-    let begin = upload.offset();
-    let mut piece = BytesMut::new();
-    loop {
-        let next = body::next(body).await;
-        let (bytes, end) = match next {
-            Ok(Some(bytes)) => (bytes, None),
-            Ok(None) => (Bytes::new(), Some(None)),
-            Err(problem) => (Bytes::new(), Some(Some(problem))),
-        };
-        let arrived = upload.offset() - begin + piece.len() as u64 + bytes.len() as u64;
-        if most.is_some_and(|most| arrived > most) {
-            let text = "the body is longer than its Content-Range";
-            return Err((upload, Problem::new(Code::SizeInvalid, text)));
+/// A session that is written. However its request ends, and even when nobody waits for it any more, what has arrived is kept.
+struct Arriving<'a> {
+    upload: &'a mut Upload,
+    /// Small pieces that are put together before they are written.
+    piece: BytesMut,
+    /// Since when the first of them waits.
+    since: Instant,
+}
+
+impl Arriving<'_> {
+    fn arrived(&self) -> u64 {
+        self.upload.offset() + self.piece.len() as u64
+    }
+
+    /// Takes bytes in; large ones are written as they are.
+    fn take(&mut self, bytes: &Bytes) -> io::Result<()> {
+        if self.piece.is_empty() && bytes.len() >= PIECE {
+            return tokio::task::block_in_place(|| self.upload.write_all(bytes));
         }
-        // Large pieces are written as they are; small ones are put together first.
-        let ready = if piece.is_empty() && (bytes.len() >= PIECE || end.is_some()) {
-            bytes
-        } else {
-            piece.extend_from_slice(&bytes);
-            if piece.len() >= PIECE || end.is_some() {
-                piece.split().freeze()
-            } else {
-                Bytes::new()
-            }
-        };
-        if !ready.is_empty() {
-            let written = tokio::task::block_in_place(|| upload.write_all(&ready));
-            if let Err(error) = written {
-                let fault = naru_errdefs::Fault::io("cannot store an upload", error);
-                return Err((upload, fault.into()));
-            }
+        if self.piece.is_empty() {
+            self.since = Instant::now();
         }
-        match end {
-            None => {}
-            Some(None) => return Ok(upload),
-            Some(Some(problem)) => return Err((upload, problem)),
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() < PIECE && self.since.elapsed() < WRITE_AFTER {
+            return Ok(());
+        }
+        tokio::task::block_in_place(|| self.write())
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let piece = self.piece.split();
+        self.upload.write_all(&piece)
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.write() {
+            tracing::debug!(%error, "the last bytes of an upload that broke off are lost");
         }
     }
 }
 
+/// Writes a body to the session. What comes beyond `most` is refused before it is written.
+async fn receive(upload: &mut Upload, call: &mut Call, most: Option<u64>) -> Result<(), Problem> {
+    let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
+    let mut arrival = Arrival::of(&call.parts, Code::BlobUploadInvalid);
+    let begin = upload.offset();
+    let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
+    while let Some(bytes) = arrival.next(&mut call.body).await? {
+        let arrived = arriving.arrived() - begin + bytes.len() as u64;
+        if most.is_some_and(|most| arrived > most) {
+            let text = "the body is longer than its Content-Range";
+            return Err(Problem::new(Code::SizeInvalid, text));
+        }
+        arriving.take(&bytes).map_err(failed)?;
+    }
+    tokio::task::block_in_place(|| arriving.write()).map_err(failed)
+}
+
 /// PATCH: a piece at the end of a session.
 pub(crate) async fn piece(service: &Service, name: &str, id: &str, mut call: Call) -> Outcome {
-    let upload = open(service, name, id).await?;
+    let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
     allow(
         service,
@@ -288,13 +304,11 @@ pub(crate) async fn piece(service: &Service, name: &str, id: &str, mut call: Cal
         upload.offset() + body::length(&call.parts.headers).unwrap_or(0),
     )?;
     let before = upload.offset();
-    match receive(upload, &mut call.body, most).await {
-        Ok(upload) if most.is_some_and(|most| upload.offset() - before < most) => {
-            Err(Box::new(short(&upload, name)))
-        }
-        Ok(upload) => Ok(standing(StatusCode::ACCEPTED, name, id, upload.offset()).done()),
-        Err((_, problem)) => Err(Box::new(problem)),
+    receive(&mut upload, &mut call, most).await?;
+    if most.is_some_and(|most| upload.offset() - before < most) {
+        return Err(Box::new(short(&upload, name)));
     }
+    Ok(standing(StatusCode::ACCEPTED, name, id, upload.offset()).done())
 }
 
 fn short(upload: &Upload, name: &str) -> Problem {
@@ -311,15 +325,12 @@ pub(crate) async fn finish(service: &Service, name: &str, id: &str, mut call: Ca
             return Err(Box::new(Problem::new(Code::DigestInvalid, "the digest is missing")));
         }
     };
-    let upload = open(service, name, id).await?;
+    let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
     let length = body::length(&call.parts.headers).unwrap_or(0);
     allow(service, name, &digest, upload.offset() + length)?;
     let before = upload.offset();
-    let upload = match receive(upload, &mut call.body, most).await {
-        Ok(upload) => upload,
-        Err((_, problem)) => return Err(Box::new(problem)),
-    };
+    receive(&mut upload, &mut call, most).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {
         return Err(Box::new(short(&upload, name)));
     }

@@ -168,6 +168,11 @@ impl Content {
         upload::sweep(&self.core, older_than)
     }
 
+    /// Gives up what is there of a resumable blob, unless somebody writes it.
+    pub fn forget(&self, digest: &Digest) -> Result<(), StoreError> {
+        ingest::forget(&self.core, digest)
+    }
+
     /// Goes on writing a blob whose digest is known, from where an earlier writer stopped, even before a restart.
     pub fn resume(&self, lease: &LeaseId, digest: &Digest) -> Result<Ingest, StoreError> {
         Ingest::resume(&self.core, *lease, *digest)

@@ -143,6 +143,16 @@ impl Repositories {
         tags
     }
 
+    /// Whether a repository has such a tag.
+    pub fn any_tag(&self, repository: &str, is: impl Fn(&str) -> bool) -> bool {
+        let mut found = false;
+        self.core.journal.scan(table::TAG, &format!("{repository}:"), None, |tag, _| {
+            found = is(tag);
+            !found
+        });
+        found
+    }
+
     /// The tags of a repository with what they point to.
     pub fn tags_with_targets(&self, repository: &str) -> Result<Vec<(String, Tagged)>, StoreError> {
         let mut rows = Vec::new();

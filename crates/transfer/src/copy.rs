@@ -18,7 +18,6 @@ use crate::push::{Delivery, Plan, Supply, deliver};
 use crate::remote::{Credentials, Registries, Repository, Teller, Writer};
 use crate::save::{Parts, SaveFormat};
 use fetch::Blobs;
-pub(crate) use fetch::document;
 use gather::Gathered;
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, ImageId, Platform, Reference, media_type};
@@ -201,7 +200,7 @@ impl Copying {
     /// What came through here belongs to nobody any more.
     async fn end(self) -> Result<(), Fault> {
         let Copying { store, gathered, .. } = self;
-        if !gathered.brings_content() {
+        if !gathered.leaves_content() {
             return Ok(());
         }
         drop(gathered);

@@ -3,7 +3,9 @@
 use crate::early::Unpacked;
 use crate::error::LoadError;
 use crate::layout::{assemble, reference};
+use crate::progress::{Progress, Report};
 use crate::record::{LEASE, prepare, publish};
+use crate::remote::{PullRequest, PulledImage};
 use naru_errdefs::{Fault, ResultExt};
 use naru_kernel::times::FileTime;
 use naru_layer::tar::{Entry, EntryKind, Writer};
@@ -62,6 +64,37 @@ pub fn hello_image(store: &Store, exe: &Path) -> Result<ImageId, Fault> {
     let id = record.image_id;
     publish(store, &[(record, image.names)])?;
     Ok(id)
+}
+
+/// Whether a pull means the embedded image, which no registry has to be asked for.
+pub fn is_hello(request: &PullRequest) -> bool {
+    let here = Platform::host();
+    request.reference.clone().or_latest().to_string() == HELLO_NAME
+        && !request.all_tags
+        && request.platform.as_ref().is_none_or(|wanted| here.serves(wanted))
+}
+
+/// The embedded image as a pull answers it: it is made when it is not here, and always up to date.
+pub fn pull_hello(
+    store: &Store,
+    exe: &Path,
+    request: &PullRequest,
+    report: Report<'_>,
+) -> Result<Vec<PulledImage>, Fault> {
+    let name = request.reference.clone().or_latest();
+    if store.images.get(&name)?.is_none() {
+        hello_image(store, exe)?;
+    }
+    let record = store.images.get(&name)?.ok_or_else(|| {
+        Fault::not_found(format!("the image `{}` was removed just now", name.familiar()))
+    })?;
+    let tag = name.tag().unwrap_or("latest");
+    report(Progress::status(format!("Pulling from {}", name.repository()), Some(tag)));
+    report(Progress::status(format!("Digest: {}", record.target.digest), None));
+    let status = format!("Status: Image is up to date for {}", name.familiar());
+    report(Progress::status(status, None));
+    let (id, target) = (record.image_id, record.target);
+    Ok(vec![PulledImage { id, name, target, is_new: false }])
 }
 
 fn program_entry(size: u64) -> Entry {

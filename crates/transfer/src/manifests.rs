@@ -24,7 +24,7 @@ pub async fn platform_of(
     if !media_type::is_config(&parsed.config.media_type) {
         return Ok(None);
     }
-    let bytes = crate::copy::document(&there.repository(), &parsed.config).await?;
+    let bytes = there.repository().small_blob(&parsed.config).await?;
     Ok(serde_json::from_slice::<Config>(&bytes).ok().map(|config| config.platform()))
 }
 

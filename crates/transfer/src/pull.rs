@@ -17,8 +17,8 @@ use crate::progress::Progress;
 use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
-use layer::Fetch;
-use naru_errdefs::{Fault, Kind};
+use layer::LayerWork;
+use naru_errdefs::Fault;
 use naru_oci::{
     ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
 };
@@ -121,12 +121,41 @@ impl Pull<'_> {
             return Ok(known);
         }
         let parts = self.parts(&lease, &head).await?;
-        let (early, new) = self.layers(&lease, &parts).await?;
-        let pulled = self.complete(lease, parts, early).await?;
-        for layer in new {
-            (self.teller)(Progress::about(&layer.short(), "Pull complete"));
+        let layers: Vec<Digest> = parts.wanted.layers.iter().map(|layer| layer.digest).collect();
+        let done = match self.layers(&lease, &parts).await {
+            Ok((early, new)) => self.complete(lease, parts, early).await.map(|done| (done, new)),
+            Err(fault) => {
+                drop(lease);
+                Err(fault)
+            }
+        };
+        match done {
+            Ok((pulled, new)) => {
+                for layer in new {
+                    (self.teller)(Progress::about(&layer.short(), "Pull complete"));
+                }
+                Ok(pulled)
+            }
+            Err(fault) if is_disk_full(&fault) => Err(self.give_back(fault, layers).await),
+            Err(fault) => Err(fault),
         }
-        Ok(pulled)
+    }
+
+    /// A disk that is full is not to be filled with halves of layers: what came of them goes.
+    async fn give_back(&self, fault: Fault, layers: Vec<Digest>) -> Fault {
+        let store = self.store.clone();
+        let collected = tokio::task::spawn_blocking(move || {
+            for layer in &layers {
+                layer::release(&store, layer);
+            }
+            store.collect()
+        });
+        match collected.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot give back what a pull brought"),
+            Err(error) => tracing::warn!(%error, "cannot give back what a pull brought"),
+        }
+        fault.with_hint("make room on the disk (`naru system prune`) and pull again")
     }
 
     /// The image, when the name already means it here, whole and for the platform that is asked for.
@@ -275,7 +304,7 @@ impl Pull<'_> {
                 (self.teller)(Progress::about(&id, "Download complete"));
                 continue;
             }
-            let fetch = Fetch {
+            let fetch = LayerWork {
                 store: self.store.clone(),
                 repository: self.repository.clone(),
                 layer: layer.clone(),
@@ -332,14 +361,25 @@ impl Pull<'_> {
             })
         })
         .await
-        .map_err(|error| Fault::internal("the work on an image ended early").with_source(error))?
-        .map_err(|fault| match fault.kind() {
-            Kind::ResourceExhausted => fault.with_hint("make room on the disk; what was fetched is kept and the next pull goes on from there"),
-            _ => fault,
-        })?;
+        .map_err(|error| Fault::internal("the work on an image ended early").with_source(error))??;
         tracing::debug!(image = %done.id, os = config.os, "pulled");
         Ok(done)
     }
+}
+
+/// Whether something failed since our own disk is full; registries may have exhausted resources, too.
+fn is_disk_full(fault: &Fault) -> bool {
+    let mut cause = fault.cause();
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+            matches!(error.kind(), StorageFull | QuotaExceeded)
+        }) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

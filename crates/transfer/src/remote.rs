@@ -12,7 +12,7 @@ mod login;
 mod pages;
 mod pinned;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod retry;
 mod tokens;
 mod transport;
@@ -21,8 +21,8 @@ mod write;
 
 pub use administer::RegistryHost;
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
-pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
+pub(crate) use read::familiar;
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};
 pub use refusal::AskedPause;
 pub(crate) use retry::is_passing;

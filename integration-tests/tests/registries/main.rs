@@ -2,6 +2,7 @@
 //! Python. Acts: as root, with the built binary; every test has a network of its own.
 
 mod own;
+mod secure;
 
 use integration_tests::peer_registry::{Options, PASSWORD, PeerRegistry, USER};
 use integration_tests::pty::Terminal;

@@ -77,6 +77,11 @@ impl Docker {
 
     /// Memory of dockerd, containerd and the shims, in KiB.
     pub fn pss_kib(&self) -> u64 {
+        self.pids().into_iter().map(memory::pss_kib).sum()
+    }
+
+    /// dockerd, containerd and the shims.
+    pub fn pids(&self) -> Vec<u32> {
         let exec = self.dir.join("exec").to_string_lossy().into_owned();
         let mut pids = memory::family(self.child.id());
         for (pid, words) in integration_tests::daemon::processes() {
@@ -84,7 +89,7 @@ impl Docker {
                 pids.push(pid);
             }
         }
-        pids.into_iter().map(memory::pss_kib).sum()
+        pids
     }
 }
 

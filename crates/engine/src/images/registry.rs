@@ -22,6 +22,16 @@ impl Images {
     /// Brings images in from their registry.
     pub fn pull(&self, request: PullRequest) -> ProgressStream {
         let images = self.clone();
+        if naru_transfer::is_hello(&request)
+            && let Some(exe) = &self.exe
+        {
+            let exe = Arc::clone(exe);
+            return self.with_progress(move |report| {
+                let pulled = naru_transfer::pull_hello(&images.store, &exe, &request, report)?;
+                images.tell_pulled(&request, &pulled);
+                Ok(())
+            });
+        }
         if self.registries.owns(&request.reference) {
             return self.with_progress(move |report| {
                 let pulled =

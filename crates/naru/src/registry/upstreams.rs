@@ -17,9 +17,14 @@ use std::sync::Arc;
 /// A file of credentials is no longer.
 const CREDENTIALS_LIMIT: u64 = 4096;
 
-/// The cache of a registry, with a client for each upstream.
-pub fn cache(store: &Store, config: &CacheConfig) -> Result<Cache, Fault> {
-    Cache::new(store, config, |upstream| Ok(Arc::new(Client::new(upstream)?)))
+/// The cache of a registry, with a client for each upstream. `settings` say which registries may be insecure and where
+/// certificates lie.
+pub fn cache(
+    store: &Store,
+    config: &CacheConfig,
+    settings: &RegistriesConfig,
+) -> Result<Cache, Fault> {
+    Cache::new(store, config, |upstream| Ok(Arc::new(Client::new(upstream, settings)?)))
 }
 
 /// One upstream.
@@ -31,16 +36,9 @@ struct Client {
 }
 
 impl Client {
-    fn new(upstream: &UpstreamConfig) -> Result<Client, Fault> {
+    fn new(upstream: &UpstreamConfig, settings: &RegistriesConfig) -> Result<Client, Fault> {
         let (is_plain, host, _) = upstream.address()?;
-        let settings = RegistryConfig { insecure: is_plain, ..RegistryConfig::default() };
-        let config = RegistriesConfig {
-            registries: BTreeMap::from([(host.clone(), settings)]),
-            certificates: CERTIFICATES.map(PathBuf::from).to_vec(),
-            // The cache itself asks again, knows when it need not, and serves what it has meanwhile.
-            attempts: 1,
-            ..RegistriesConfig::default()
-        };
+        let config = reaching(&host, is_plain, settings);
         let who = match &upstream.credentials {
             Some(path) => credentials(path)?,
             None => Credentials::Anonymous,
@@ -50,6 +48,26 @@ impl Client {
 
     fn repository(&self, name: &str) -> Repository {
         Repository::new(&self.registries, &self.host, name, &self.who)
+    }
+}
+
+/// Pure: how an upstream is reached: trust is what the daemon's own pulls have. Mirrors are left out: one of them may well be this
+/// very cache.
+fn reaching(host: &str, is_plain: bool, settings: &RegistriesConfig) -> RegistriesConfig {
+    let trusted = settings.registries.get(host).is_some_and(|own| own.insecure);
+    let own = RegistryConfig { insecure: is_plain || trusted, ..RegistryConfig::default() };
+    let certificates = if settings.certificates.is_empty() {
+        CERTIFICATES.map(PathBuf::from).to_vec()
+    } else {
+        settings.certificates.clone()
+    };
+    RegistriesConfig {
+        registries: BTreeMap::from([(host.to_owned(), own)]),
+        insecure: settings.insecure.clone(),
+        certificates,
+        // The cache itself asks again, knows when it need not, and serves what it has meanwhile.
+        attempts: 1,
+        ..RegistriesConfig::default()
     }
 }
 
@@ -154,6 +172,27 @@ impl Upstream for Client {
 mod tests {
     use super::*;
     use std::io::Write as _;
+
+    #[test]
+    fn an_upstream_is_trusted_as_the_daemon_trusts_it() {
+        let insecure = RegistryConfig { insecure: true, mirrors: vec!["http://m".to_owned()] };
+        let settings = RegistriesConfig {
+            mirrors: vec!["http://127.0.0.1:5000".to_owned()],
+            insecure: vec!["10.0.0.0/8".to_owned()],
+            certificates: vec!["/certs".into()],
+            registries: BTreeMap::from([("r.example".to_owned(), insecure)]),
+            ..RegistriesConfig::default()
+        };
+        let found = reaching("r.example", false, &settings);
+        assert!(found.registries["r.example"].insecure);
+        assert!(found.mirrors.is_empty() && found.registries["r.example"].mirrors.is_empty());
+        assert_eq!(found.insecure, ["10.0.0.0/8"]);
+        assert_eq!(found.certificates, [PathBuf::from("/certs")]);
+        let found = reaching("other.example", false, &RegistriesConfig::default());
+        assert!(!found.registries["other.example"].insecure);
+        assert_eq!(found.certificates.len(), 2);
+        assert!(reaching("r", true, &settings).registries["r"].insecure);
+    }
 
     #[test]
     fn credentials_are_the_first_line_of_a_file() {

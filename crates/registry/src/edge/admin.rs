@@ -100,7 +100,7 @@ fn how(query: &Query) -> Result<How, Box<Problem>> {
         ..How::default()
     };
     if let Some(grace) = query.get("grace") {
-        how.grace = Duration::from_secs(grace.parse().map_err(|_bad| wrong("grace"))?);
+        how.grace = Duration::from_secs(grace.parse().map_err(|_not_a_number| wrong("grace"))?);
     }
     Ok(how)
 }

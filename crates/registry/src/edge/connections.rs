@@ -1,9 +1,11 @@
 //! Acts: accepts clients, shakes hands, and hands requests to the edge or to the protocol, until it is told to stop.
 
 use super::Edge;
+use super::patient::Patient;
 use crate::Registry;
 use crate::access::tls::certificate_user;
 use crate::access::{LARGEST_TOKEN_BODY, Peer};
+use crate::body::Silence;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -19,7 +21,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -29,6 +31,9 @@ const REST: Duration = Duration::from_millis(100);
 /// How long the body of a request for a token may take.
 const TOKEN_BODY: Duration = Duration::from_secs(10);
 
+/// How long what a client still sends after the last answer is taken in.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// How clients are served.
 #[derive(Debug, Clone, Copy)]
 pub struct ServeOptions {
@@ -36,6 +41,8 @@ pub struct ServeOptions {
     pub patience: Duration,
     /// How many connections are served at once; further clients wait in the socket's queue.
     pub connections: usize,
+    /// How long a client may be silent in the middle of a body, and how long it may take nothing of an answer.
+    pub silence: Duration,
     /// How long requests under way may go on after the shutdown began.
     pub farewell: Duration,
 }
@@ -45,6 +52,7 @@ impl Default for ServeOptions {
         ServeOptions {
             patience: Duration::from_secs(60),
             connections: 4096,
+            silence: Silence::default().0,
             farewell: Duration::from_secs(10),
         }
     }
@@ -196,6 +204,7 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
             if !edge.is_own(request.uri().path()) {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(Silence(options.silence));
                 return protocol.answer(request).await;
             }
             let (parts, body) = request.into_parts();
@@ -215,6 +224,31 @@ async fn requests<S, F>(
     stream: S,
     options: ServeOptions,
     mut stopping: watch::Receiver<bool>,
+    answer: impl Fn(Request<Incoming>) -> F,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Response<Body>>,
+{
+    let mut stream = Patient::new(stream, options.silence);
+    converse(&mut stream, options, &mut stopping, answer).await;
+    // Closed while a client still sends, a connection is reset, and the client may lose the answer that says why.
+    let rest = async {
+        stream.shutdown().await?;
+        let mut bytes = vec![0; 16 << 10];
+        while stream.read(&mut bytes).await? > 0 {}
+        io::Result::Ok(())
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(LINGER, rest) => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Answers requests on a connection until it ends.
+async fn converse<S, F>(
+    stream: &mut S,
+    options: ServeOptions,
+    stopping: &mut watch::Receiver<bool>,
     answer: impl Fn(Request<Incoming>) -> F,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,

@@ -135,6 +135,22 @@ impl Ingest {
     }
 }
 
+/// Removes the file of a resumable blob, unless somebody writes it.
+pub(super) fn forget(core: &Core, digest: &Digest) -> Result<(), StoreError> {
+    // Nobody begins to write it while the lock is held.
+    let busy = core.partial.lock().unwrap_or_else(PoisonError::into_inner);
+    if busy.contains(digest) {
+        return Ok(());
+    }
+    let path = core.layout.partial(digest);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Write for Ingest {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.staging.write(bytes)

@@ -25,8 +25,6 @@ pub(crate) struct Gathered {
     pub(crate) documents: Documents,
     /// Where blobs are fetched that are not here.
     pub(crate) from: Option<Arc<Repository>>,
-    /// Bytes a second.
-    pub(crate) limit_rate: Option<u64>,
     /// Holds what passes through here.
     pub(crate) lease: Lease,
     /// Whether the blobs were here before.
@@ -34,9 +32,9 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Whether the copy brings content here that belongs to nobody afterwards.
-    pub(crate) fn brings_content(&self) -> bool {
-        !self.is_local
+    /// Whether a copy to a registry leaves content here that belongs to nobody. What comes from a registry only passes through.
+    pub(crate) fn leaves_content(&self) -> bool {
+        !self.is_local && self.from.is_none()
     }
 }
 
@@ -51,7 +49,7 @@ pub(crate) async fn gather(
     let lease = store.leases.create(crate::record::LEASE);
     match source {
         CopySource::Registry(there) => {
-            let repository = Arc::new(there.repository());
+            let repository = Arc::new(there.repository().limited(limit_rate));
             let raw = repository.manifest(&there.reference()).await?;
             let root = raw.descriptor();
             let reader = Reader::Registry(Arc::clone(&repository));
@@ -60,7 +58,7 @@ pub(crate) async fn gather(
             let root = found.choose(root, platforms).await?;
             let documents = found.all(&root).await?;
             let from = Some(repository);
-            Ok(Gathered { root, documents, from, limit_rate, lease, is_local: false })
+            Ok(Gathered { root, documents, from, lease, is_local: false })
         }
         CopySource::Archive { input, name } => {
             let (here, told) = (store.clone(), Arc::clone(teller));
@@ -76,7 +74,7 @@ pub(crate) async fn gather(
             let mut found = Found::new(Reader::Here, store);
             let root = found.choose(root, platforms).await?;
             let documents = found.all(&root).await?;
-            Ok(Gathered { root, documents, from: None, limit_rate, lease, is_local: false })
+            Ok(Gathered { root, documents, from: None, lease, is_local: false })
         }
         CopySource::Store(name) => {
             let image = store.images.resolve(&name)?;
@@ -89,7 +87,7 @@ pub(crate) async fn gather(
             };
             let root = found.choose(root, platforms).await?;
             let documents = found.all(&root).await?;
-            Ok(Gathered { root, documents, from: None, limit_rate, lease, is_local: true })
+            Ok(Gathered { root, documents, from: None, lease, is_local: true })
         }
     }
 }
@@ -217,7 +215,7 @@ impl<'a> Found<'a> {
     async fn check_platform(&self, config: &Descriptor, wanted: &Platform) -> Result<(), Fault> {
         let bytes = match &self.reader {
             Reader::Here => self.store.content.read(&config.digest, DOCUMENT_LIMIT)?,
-            Reader::Registry(repository) => super::fetch::document(repository, config).await?,
+            Reader::Registry(repository) => repository.small_blob(config).await?,
         };
         // The configuration of an artifact is something else, and has no platform.
         let Ok(config) = serde_json::from_slice::<Config>(&bytes) else { return Ok(()) };

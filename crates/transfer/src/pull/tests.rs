@@ -1,8 +1,11 @@
+mod hub;
+mod nonsense;
 mod real;
 mod stand_in;
 
 use super::*;
 use crate::remote::{Credentials, Patience, RegistriesConfig, login};
+use naru_errdefs::Kind;
 use naru_test_support::{Item, TinyImage};
 use stand_in::{Heard, React, Shelf, StandIn};
 use std::sync::Mutex;
@@ -157,8 +160,7 @@ fn an_image_comes_whole_and_a_second_pull_fetches_nothing() {
 fn a_broken_connection_is_taken_up_where_it_broke() {
     let shelf = Shelf::of(&image());
     let (big, bytes) = large_blob(&shelf);
-    let total: u64 = shelf.blobs.values().map(|blob| blob.len() as u64).sum::<u64>()
-        - shelf.manifest.len() as u64;
+    let total = shelf.size();
     let there = StandIn::new(&shelf, move |heard| match heard.before {
         // At odd places, and right at the beginning.
         before @ 0..7 if heard.path.ends_with(&big) => {

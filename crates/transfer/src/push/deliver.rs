@@ -38,6 +38,12 @@ pub(crate) trait Supply: Sync {
     /// The bytes.
     fn supply<'a>(&'a self, blob: &'a Descriptor) -> BoxFuture<'a, Result<File, Fault>>;
 
+    /// Told when the bytes of a blob are there, and needed no longer.
+    fn sent(&self, blob: &Descriptor) -> Result<(), Fault> {
+        let _ = blob;
+        Ok(())
+    }
+
     /// A repository of the destination's registry that has every blob, when there is one.
     fn mount_from(&self) -> Option<&str> {
         None
@@ -159,6 +165,7 @@ impl<'a> Delivery<'a> {
         let watch = if shown { self.watch(blob) } else { Arc::new(|_| {}) };
         let upload = Upload { blob, file: Arc::new(file), watch, note: &note };
         there.upload(&upload, step, &mut budget).await?;
+        supply.sent(blob)?;
         say("Pushed");
         Ok(())
     }

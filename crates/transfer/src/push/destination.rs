@@ -1,6 +1,8 @@
 //! Acts: blobs and manifests into one repository of a registry.
 
-use super::exchange::{Ask, Exchange, Part, Payload, Refusal, Target, Watch, ask, chance, refusal};
+use super::exchange::{
+    Ask, Exchange, Part, Payload, Refusal, Target, Watch, ask, chance, read_refusal,
+};
 use super::location;
 use super::plan::Document;
 use super::upload::{Budget, Heard, Nonsense, Step, next};
@@ -58,7 +60,10 @@ impl Destination<'_> {
             // Some answer a HEAD with a redirection to where the bytes lie.
             300..=399 => Ok(true),
             404 => Ok(false),
-            _ => Err(self.refused(&refusal(answer).await, &format!("look for `{}`", blob.digest))),
+            _ => {
+                Err(self
+                    .refused(&read_refusal(answer).await, &format!("look for `{}`", blob.digest)))
+            }
         }
     }
 
@@ -73,7 +78,7 @@ impl Destination<'_> {
             404 => Ok(None),
             // Whoever may write may be kept from reading; then it is written.
             401 | 403 => Ok(None),
-            _ => Err(self.refused(&refusal(answer).await, &format!("look for `{reference}`"))),
+            _ => Err(self.refused(&read_refusal(answer).await, &format!("look for `{reference}`"))),
         }
     }
 
@@ -90,7 +95,7 @@ impl Destination<'_> {
             .payload(Payload::Bytes(document.bytes.clone().into()));
         let answer = self.patiently(&put).await?;
         if !answer.status().is_success() {
-            let refusal = refusal(answer).await;
+            let refusal = read_refusal(answer).await;
             return Err(self.refused(&refusal, &format!("push the manifest `{digest}`")));
         }
         if said_digest(&answer).is_some() {
@@ -190,7 +195,7 @@ impl Destination<'_> {
                     if !matches!(step, Step::Status { .. }) {
                         self.wait(budget, fault, None).await?;
                     }
-                    Heard::Lost
+                    if refusal.status == 416 { Heard::Elsewhere } else { Heard::Lost }
                 }
             };
             if let Heard::Open { offset: Some(offset), .. } = &heard {
@@ -222,11 +227,11 @@ impl Destination<'_> {
             }
             status if is_passing(status) => {
                 let after = asked_pause(answer.headers());
-                let refusal = refusal(answer).await;
+                let refusal = read_refusal(answer).await;
                 let fault = self.refused(&refusal, &format!("push `{}`", blob.digest));
                 Ok(Told::Dropped(fault, after))
             }
-            _ => Ok(Told::Refused(refusal(answer).await)),
+            _ => Ok(Told::Refused(read_refusal(answer).await)),
         }
     }
 
@@ -237,7 +242,7 @@ impl Destination<'_> {
             match ask(self.wire, question.clone()).await {
                 Ok(answer) if is_passing(answer.status().as_u16()) => {
                     let after = asked_pause(answer.headers());
-                    let refusal = refusal(answer).await;
+                    let refusal = read_refusal(answer).await;
                     let fault = self.refused(&refusal, "push");
                     self.wait(&mut budget, fault, after).await?;
                 }
@@ -288,9 +293,23 @@ impl Destination<'_> {
 
     /// What a refusal is to the one who pushes.
     fn refused(&self, refusal: &Refusal, what: &str) -> Fault {
+        if matches!(refusal.status, 401 | 403) {
+            let kind = if refusal.status == 401 { Kind::Unauthorized } else { Kind::Forbidden };
+            let registry = self.wire.registry();
+            return Fault::new(
+                kind,
+                format!(
+                    "push access denied for {}, repository does not exist or may require 'docker login': {}",
+                    crate::remote::familiar(registry, self.wire.repository()),
+                    refusal.text
+                ),
+            )
+            .with_hint(format!(
+                "log in with `naru login{}`, as a user who may push there",
+                crate::remote::refusal::login_words(registry)
+            ));
+        }
         let (kind, hint) = match refusal.status {
-            401 => (Kind::Unauthorized, "log in with `naru login`, as a user who may push there"),
-            403 => (Kind::Forbidden, "log in with `naru login`, as a user who may push there"),
             404 => (Kind::NotFound, "see whether the repository exists and you may push to it"),
             405 | 501 => (Kind::Unsupported, "the registry takes no pushes; name another one"),
             413 => {
@@ -299,6 +318,7 @@ impl Destination<'_> {
             429 => {
                 (Kind::ResourceExhausted, "the registry limits how much is asked of it; try later")
             }
+            507 => (Kind::ResourceExhausted, "the registry has no room left"),
             500..=599 => (Kind::Unavailable, "the registry fails; see its log, or try later"),
             _ => (Kind::InvalidInput, "what the registry says above is its reason"),
         };

@@ -4,6 +4,7 @@
 //! [`Exchange`]; what is asked, in which order and how often is the business of this module's users. Credentials go to the
 //! registry's own host only, whatever address is asked.
 
+use crate::remote::refusal;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use naru_errdefs::{Fault, Kind};
@@ -187,7 +188,7 @@ pub(crate) struct Refusal {
 }
 
 /// Reads why a registry said no, within limits of size and time.
-pub(crate) async fn refusal(answer: Response) -> Refusal {
+pub(crate) async fn read_refusal(answer: Response) -> Refusal {
     let status = answer.status().as_u16();
     let mut answer = answer;
     let mut body = Vec::new();
@@ -204,44 +205,16 @@ pub(crate) async fn refusal(answer: Response) -> Refusal {
     explain(status, &body)
 }
 
-/// Pure: `{"errors":[{"code","message"}]}`, or whatever else it is, shortened and without control characters.
+/// Pure: the registry's errors in docker's words, or whatever else it says, shortened and without control characters.
 fn explain(status: u16, body: &[u8]) -> Refusal {
-    #[derive(serde::Deserialize)]
-    struct Errors {
-        errors: Vec<One>,
+    if let Some((code, text)) = refusal::code_and_words(body) {
+        return Refusal { status, code, text };
     }
-    #[derive(serde::Deserialize)]
-    struct One {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let clean = |text: &str| -> String {
-        text.chars().filter(|letter| !letter.is_control()).take(300).collect()
-    };
-    let parsed =
-        serde_json::from_slice::<Errors>(body).ok().and_then(|body| body.errors.into_iter().next());
-    match parsed {
-        Some(one) => {
-            let code = clean(&one.code);
-            let text = match (code.is_empty(), clean(&one.message)) {
-                (_, text) if text.is_empty() => code.clone(),
-                (true, text) => text,
-                (false, text) => format!("{text} ({code})"),
-            };
-            Refusal { status, code, text: or_status(text, status) }
-        }
-        None => {
-            let text = String::from_utf8_lossy(body);
-            let text = if text.trim_start().starts_with('<') { "" } else { text.trim() };
-            Refusal { status, code: String::new(), text: or_status(clean(text), status) }
-        }
-    }
-}
-
-fn or_status(text: String, status: u16) -> String {
-    if text.is_empty() { format!("status {status}") } else { text }
+    let text = String::from_utf8_lossy(body);
+    let text = if text.trim_start().starts_with('<') { "" } else { text.trim() };
+    let text: String = text.chars().filter(|letter| !letter.is_control()).take(300).collect();
+    let text = if text.is_empty() { refusal::of_status(status) } else { text };
+    Refusal { status, code: String::new(), text }
 }
 
 /// A number to spread those who were turned away together.
@@ -263,17 +236,20 @@ mod tests {
     #[test]
     fn errors_in_every_shape() {
         for (body, code, text) in [
-            (&br#"{"errors":[{"code":"DENIED","message":"no"}]}"#[..], "DENIED", "no (DENIED)"),
-            (br#"{"errors":[{"code":"DENIED"}]}"#, "DENIED", "DENIED"),
+            (&br#"{"errors":[{"code":"DENIED","message":"no"}]}"#[..], "DENIED", "denied: no"),
+            (br#"{"errors":[{"code":"DENIED"}]}"#, "DENIED", "denied"),
             (br#"{"errors":[{"message":"no\u0007"}]}"#, "", "no"),
             (br#"{"errors":[]}"#, "", r#"{"errors":[]}"#),
-            (b"<html>", "", "status 502"),
-            (b"", "", "status 502"),
+            (b"<html>", "", "unexpected status 502"),
+            (b"", "", "unexpected status 502"),
             (b"plain", "", "plain"),
         ] {
             let refusal = explain(502, body);
             assert_eq!((refusal.code.as_str(), refusal.text.as_str()), (code, text));
         }
         assert_eq!(explain(500, &[b'x'; 5000]).text.len(), 300);
+        // A HEAD has no body to say why.
+        assert_eq!(explain(401, b"").text, "unauthorized: authentication required");
+        assert_eq!(explain(403, b"").text, "denied: requested access to the resource is denied");
     }
 }

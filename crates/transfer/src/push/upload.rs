@@ -7,7 +7,7 @@
 //!   │                 │ ▲  ╲── 202, less is there ─╮    │
 //!   │    dropped, 5xx │ │                          │    │ dropped, 5xx
 //!   │                 ▼ │ 204: so far          ◀───╯    │
-//!   └──── 4xx ───── Status ◀───────────────────────────-┘
+//!   └──── 4xx ───── Status ◀──── 416 ────────────────────┘
 //! ```
 //!
 //! What a registry has is asked, never assumed. Whatever it forgot is begun anew. `Budget` says when to give up.
@@ -56,8 +56,10 @@ pub(crate) enum Heard {
         /// How far, when it said so.
         offset: Option<u64>,
     },
-    /// 400, 404, 416 at an upload: it does not know it, or not like this.
+    /// 400, 404 at an upload: it does not know it, or not like this.
     Lost,
+    /// 416: it stands elsewhere. What came before the connection broke may still have been on its way when it was asked.
+    Elsewhere,
     /// The connection broke, or the registry is busy (429, 5xx).
     Dropped,
 }
@@ -88,7 +90,7 @@ pub(crate) fn next(step: &Step, heard: Heard, size: u64) -> Result<Step, Nonsens
             open(at, 0)
         }
         (Step::Begin, Heard::Open { at: None, .. }) => Err(Nonsense::NoLocation),
-        (Step::Begin, Heard::Lost) => Err(Nonsense::NeverOpen),
+        (Step::Begin, Heard::Lost | Heard::Elsewhere) => Err(Nonsense::NeverOpen),
         (Step::Begin, Heard::Dropped) => Ok(Step::Begin),
         // A registry may end it with the last byte already when the digest was named.
         (Step::Send { .. } | Step::Finish { .. }, Heard::Created) => {
@@ -107,13 +109,12 @@ pub(crate) fn next(step: &Step, heard: Heard, size: u64) -> Result<Step, Nonsens
         (Step::Finish { at }, Heard::Open { at: moved, .. }) => {
             Ok(Step::Status { at: moved.unwrap_or_else(|| at.clone()) })
         }
-        (Step::Status { .. }, Heard::Created) => Ok(Step::Begin),
+        (Step::Status { .. }, Heard::Created | Heard::Elsewhere) => Ok(Step::Begin),
         (Step::Status { .. } | Step::Send { .. } | Step::Finish { .. }, Heard::Lost) => {
             Ok(Step::Begin)
         }
-        (Step::Status { at } | Step::Send { at, .. } | Step::Finish { at }, Heard::Dropped) => {
-            Ok(Step::Status { at: at.clone() })
-        }
+        (Step::Send { at, .. } | Step::Finish { at }, Heard::Dropped | Heard::Elsewhere)
+        | (Step::Status { at }, Heard::Dropped) => Ok(Step::Status { at: at.clone() }),
     }
 }
 

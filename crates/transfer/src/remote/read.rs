@@ -131,15 +131,16 @@ impl Repository {
                     self.familiar()
                 ),
             )
-            .with_hint(format!("log in with `naru login {}`", self.registry)),
+            .with_hint(format!(
+                "log in with `naru login{}`",
+                refusal::login_words(&self.registry)
+            )),
         }
     }
 
     /// The name as people write it.
     pub(crate) fn familiar(&self) -> String {
-        format!("{}/{}", self.registry, self.name)
-            .parse::<naru_oci::Reference>()
-            .map_or_else(|_| self.name.clone(), |name| name.familiar_name())
+        familiar(&self.registry, &self.name)
     }
 
     /// What a tag or digest means, without its bytes when the registry can tell without them.
@@ -246,6 +247,13 @@ impl Repository {
                 };
                 (start, total)
             }
+            // What is there of it is no beginning of what is there: it is fetched from the start.
+            416 if offset > 0 => {
+                return Err(Fault::new(
+                    Kind::DataLoss,
+                    format!("`{}` has no bytes of the blob {digest} from {offset} on", answer.host),
+                ));
+            }
             404 => {
                 let host = answer.host.clone();
                 return Err(Fault::not_found(format!(
@@ -285,6 +293,12 @@ impl Repository {
 
     /// A small blob, whole and verified.
     pub async fn small_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Fault> {
+        if descriptor.size > MANIFEST_LIMIT as u64 {
+            return Err(Fault::invalid(format!(
+                "the blob {} has {} bytes, more than the {MANIFEST_LIMIT} of a document",
+                descriptor.digest, descriptor.size
+            )));
+        }
         let mut failed = 0;
         loop {
             let read = self.small_blob_once(descriptor).await;
@@ -381,6 +395,13 @@ impl Repository {
             target = next;
         }
     }
+}
+
+/// The name of a repository as people write it.
+pub(crate) fn familiar(registry: &str, repository: &str) -> String {
+    format!("{registry}/{repository}")
+        .parse::<naru_oci::Reference>()
+        .map_or_else(|_| repository.to_owned(), |name| name.familiar_name())
 }
 
 fn media_type_of(answer: &Answer) -> Option<String> {

@@ -211,7 +211,14 @@ impl Shared {
                     if status == 200 {
                         break body;
                     }
-                    let fault = refusal::fault("get a token", &host, status, &body);
+                    let mut fault = refusal::fault("get a token", &host, status, &body);
+                    if matches!(status, 401 | 403) {
+                        // People log in at the registry, not where its tokens come from.
+                        fault = fault.with_hint(format!(
+                            "log in with `naru login{}`, and see that this user may do it",
+                            refusal::login_words(home)
+                        ));
+                    }
                     if !super::retry::is_passing(status) {
                         return Err(fault);
                     }

@@ -152,10 +152,15 @@ impl Answer {
     pub(crate) async fn refuse(self, attempt: &str, patience: Patience) -> Fault {
         let status = self.status();
         let pause = asked_pause(self.response.headers());
+        let limits = self
+            .header("ratelimit-limit")
+            .zip(self.header("ratelimit-remaining"))
+            .filter(|_| status == 429)
+            .and_then(|(limit, remaining)| refusal::limits(limit, remaining));
         let body = collect_body(self.response, refusal::BODY_LIMIT, patience.stall, &self.host)
             .await
             .unwrap_or_default();
-        refusal::fault_with_pause((attempt, &self.host), status, &body, pause)
+        refusal::fault_with((attempt, &self.host), status, &body, (pause, limits))
     }
 }
 
@@ -291,15 +296,18 @@ impl Shared {
         let mut failed = 0;
         // Tokens that were made for this very call: another refusal is final.
         let mut fresh = false;
+        let mut scopes = call.scopes.clone();
         loop {
             let authorization = self
-                .authorization(&origin, (scheme, &endpoint.host), who, call, &mut fresh)
+                .authorization(&origin, (scheme, &endpoint.host), who, &scopes, &mut fresh)
                 .await?;
             let answer = self.once(scheme, endpoint, authorization.as_deref(), call).await;
             let (fault, asked) = match answer {
                 Ok(answer) if answer.status() == 401 => {
-                    let again = answer.at_home && !fresh;
-                    if !again || !self.learn(&origin, who, call, &answer) {
+                    // A registry may want other scopes than it should; they are asked for once.
+                    let more = more_scopes(&answer, &scopes).filter(|_| scopes == call.scopes);
+                    let again = answer.at_home && (!fresh || more.is_some());
+                    if !again || !self.learn(&origin, who, &scopes, &answer) {
                         return Ok(answer);
                     }
                     if let Payload::Once(_) = call.payload {
@@ -307,6 +315,9 @@ impl Shared {
                     }
                     // What is known now is used once; a token from before was forgotten.
                     fresh = matches!(self.manner(&origin), Some(Manner::Basic));
+                    if let Some(more) = more.filter(|_| authorization.is_some()) {
+                        scopes = more;
+                    }
                     continue;
                 }
                 Ok(answer) if retry::is_passing(answer.status()) => {
@@ -361,7 +372,7 @@ impl Shared {
         origin: &str,
         registry: (Scheme, &str),
         who: &Credentials,
-        call: &Call<'_>,
+        scopes: &BTreeSet<String>,
         fresh: &mut bool,
     ) -> Result<Option<String>, Fault> {
         if let Credentials::RegistryToken(token) = who {
@@ -374,11 +385,11 @@ impl Shared {
                 _ => None,
             }),
             Some(Manner::Bearer(issuer)) => {
-                let token = match self.tokens.get(&issuer, &call.scopes, who) {
+                let token = match self.tokens.get(&issuer, scopes, who) {
                     Some(token) => token,
                     None => {
                         *fresh = true;
-                        self.fetch_token(&issuer, &call.scopes, who, registry, false).await?
+                        self.fetch_token(&issuer, scopes, who, registry, false).await?
                     }
                 };
                 Ok(Some(format!("Bearer {}", token.text)))
@@ -387,15 +398,14 @@ impl Shared {
     }
 
     /// Takes up what a 401 asks for. Whether asking again can help.
-    fn learn(&self, origin: &str, who: &Credentials, call: &Call<'_>, answer: &Answer) -> bool {
-        let challenges: Vec<Challenge> = answer
-            .response
-            .headers()
-            .get_all("www-authenticate")
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(challenge::parse)
-            .collect();
+    fn learn(
+        &self,
+        origin: &str,
+        who: &Credentials,
+        scopes: &BTreeSet<String>,
+        answer: &Answer,
+    ) -> bool {
+        let challenges = challenges(answer);
         let bearer = challenges.iter().find(|one| one.scheme == "bearer").and_then(|one| {
             Some(Manner::Bearer(Issuer {
                 realm: one.parameter("realm")?.to_owned(),
@@ -407,7 +417,7 @@ impl Shared {
         let can_help = match &manner {
             Manner::Basic => matches!(who, Credentials::Basic { .. }),
             Manner::Bearer(issuer) => {
-                self.tokens.forget(issuer, &call.scopes, who);
+                self.tokens.forget(issuer, scopes, who);
                 !matches!(who, Credentials::RegistryToken(_))
             }
         };
@@ -534,6 +544,23 @@ impl Shared {
             ),
         ))
     }
+}
+
+fn challenges(answer: &Answer) -> Vec<Challenge> {
+    let headers = answer.response.headers().get_all("www-authenticate");
+    headers.iter().filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect()
+}
+
+/// The scopes that a refusal wants beyond those that were asked for (RFC 6750, section 3.1: `insufficient_scope`).
+fn more_scopes(answer: &Answer, scopes: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    let challenges = challenges(answer);
+    let bearer = challenges.iter().find(|one| one.scheme == "bearer")?;
+    if scopes.is_empty() || bearer.parameter("error") != Some("insufficient_scope") {
+        return None;
+    }
+    let wanted = bearer.parameter("scope")?.split_whitespace().map(str::to_owned);
+    let more: BTreeSet<String> = scopes.iter().cloned().chain(wanted.take(8)).collect();
+    (more != *scopes).then_some(more)
 }
 
 /// The host and port of a URL, as registries are named.

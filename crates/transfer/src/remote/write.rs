@@ -37,11 +37,6 @@ impl Registries {
 }
 
 impl Repository {
-    /// Attempts in a row that may fail.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.shared.attempts()
-    }
-
     /// Blobs that are fetched side by side.
     pub(crate) fn downloads(&self) -> usize {
         match self.shared.config.downloads {
@@ -53,11 +48,6 @@ impl Repository {
     /// The lock of a blob that is to be fetched.
     pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
         self.shared.turn(digest)
-    }
-
-    /// Waits before the next attempt.
-    pub(crate) async fn pause(&self, failed: u32) {
-        self.shared.pause(failed, None).await;
     }
 }
 

@@ -4,7 +4,7 @@ use naru_oci::Digest;
 use naru_test_support::TinyImage;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +22,16 @@ pub(super) enum React {
     Instead(Vec<u8>),
     /// This: a status, lines of the head, a body.
     Say(u16, String, &'static str),
+    /// The same with a body that was made up just now.
+    Tell(u16, String, String),
+    /// Nothing at all, until the other side has had enough.
+    Silence,
+    /// What is right, but in chunks, so that nobody knows its length.
+    Chunked,
+    /// What begins so many bytes earlier (or later) than was asked for, and says so.
+    Shifted(i64),
+    /// A body in chunks that is longer than any manifest.
+    Endless,
 }
 
 /// A request.
@@ -66,9 +76,22 @@ impl Shelf {
         shelf
     }
 
+    /// Bytes of everything but the manifest.
+    pub(super) fn size(&self) -> u64 {
+        let all: u64 = self.blobs.values().map(|blob| blob.len() as u64).sum();
+        all - self.manifest.len() as u64
+    }
+
     pub(super) fn digest(&self) -> Digest {
         Digest::of(&self.manifest)
     }
+}
+
+/// Which part of a blob is given.
+enum Reading {
+    AsAsked,
+    Whole,
+    Shifted(i64),
 }
 
 type Mind = dyn Fn(&Heard) -> React + Send + Sync;
@@ -86,11 +109,21 @@ struct Server {
     mind: Arc<Mind>,
     log: Arc<Mutex<Vec<Heard>>>,
     sent: Arc<Mutex<u64>>,
+    tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl StandIn {
     pub(super) fn new(
         shelf: &Shelf,
+        mind: impl Fn(&Heard) -> React + Send + Sync + 'static,
+    ) -> StandIn {
+        StandIn::with_tls(shelf, None, mind)
+    }
+
+    /// One that speaks TLS.
+    pub(super) fn with_tls(
+        shelf: &Shelf,
+        tls: Option<Arc<rustls::ServerConfig>>,
         mind: impl Fn(&Heard) -> React + Send + Sync + 'static,
     ) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -101,6 +134,7 @@ impl StandIn {
             mind: Arc::new(mind),
             log: Arc::clone(&log),
             sent: Arc::clone(&sent),
+            tls,
         };
         let over = Arc::clone(&stop);
         std::thread::spawn(move || {
@@ -110,7 +144,7 @@ impl StandIn {
                 }
                 let server = server.clone();
                 // A connection that breaks is what many of the tests are about.
-                std::thread::spawn(move || server.serve(&stream.unwrap()).ok());
+                std::thread::spawn(move || server.greet(&stream.unwrap()).ok());
             }
         });
         StandIn { address, log, sent, stop }
@@ -134,7 +168,17 @@ impl Drop for StandIn {
 }
 
 impl Server {
-    fn serve(&self, mut stream: &TcpStream) -> io::Result<()> {
+    fn greet(&self, stream: &TcpStream) -> io::Result<()> {
+        match &self.tls {
+            None => self.serve(stream),
+            Some(tls) => {
+                let connection = rustls::ServerConnection::new(Arc::clone(tls)).unwrap();
+                self.serve(rustls::StreamOwned::new(connection, stream))
+            }
+        }
+    }
+
+    fn serve(&self, stream: impl Read + Write) -> io::Result<()> {
         let mut input = BufReader::new(stream);
         let mut first = String::new();
         input.read_line(&mut first)?;
@@ -167,18 +211,43 @@ impl Server {
         let react = (self.mind)(&heard);
         let (status, head, mut bytes) = match &react {
             React::Say(status, head, body) => (*status, head.clone(), body.as_bytes().to_vec()),
-            react => self.right(&heard, matches!(react, React::Whole)),
+            React::Tell(status, head, body) => (*status, head.clone(), body.as_bytes().to_vec()),
+            React::Shifted(by) => self.right(&heard, Reading::Shifted(*by)),
+            React::Whole => self.right(&heard, Reading::Whole),
+            _ => self.right(&heard, Reading::AsAsked),
         };
         if let React::Instead(other) = &react {
             bytes = other.clone();
         }
-        let head = format!(
-            "HTTP/1.1 {status} x\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n",
-            bytes.len()
-        );
+        if let React::Silence = react {
+            io::copy(&mut input, &mut io::sink())?;
+            return Ok(());
+        }
+        let in_chunks = matches!(react, React::Chunked | React::Endless);
+        let length = match in_chunks {
+            true => "transfer-encoding: chunked".to_owned(),
+            false => format!("content-length: {}", bytes.len()),
+        };
+        let head = format!("HTTP/1.1 {status} x\r\nconnection: close\r\n{head}{length}\r\n\r\n");
+        let stream = input.get_mut();
         stream.write_all(head.as_bytes())?;
         if heard.method == "HEAD" {
-            return Ok(());
+            return stream.flush();
+        }
+        if let React::Endless = react {
+            loop {
+                // Until the other side has had enough.
+                stream.write_all(format!("8000\r\n{:32768}\r\n", "").as_bytes())?;
+            }
+        }
+        if in_chunks {
+            for piece in bytes.chunks(50_000) {
+                stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes())?;
+                stream.write_all(piece)?;
+                stream.write_all(b"\r\n")?;
+            }
+            stream.write_all(b"0\r\n\r\n")?;
+            return stream.flush();
         }
         let most = match &react {
             React::Cut(most) | React::Stall(most) => *most,
@@ -189,14 +258,15 @@ impl Server {
             *self.sent.lock().unwrap() += out.len() as u64;
         }
         stream.write_all(out)?;
+        stream.flush()?;
         if let React::Stall(_) = react {
             // Until the other side has had enough.
             io::copy(&mut input, &mut io::sink())?;
         }
-        stream.shutdown(Shutdown::Both)
+        Ok(())
     }
 
-    fn right(&self, heard: &Heard, whole: bool) -> (u16, String, Vec<u8>) {
+    fn right(&self, heard: &Heard, reading: Reading) -> (u16, String, Vec<u8>) {
         let path = heard.path.split('?').next().unwrap();
         if path == "/v2/" {
             return (200, String::new(), Vec::new());
@@ -210,9 +280,16 @@ impl Server {
             return (200, head, self.shelf.manifest.clone());
         }
         if let Some(blob) = self.shelf.blobs.get(last).filter(|_| heard.is_blob()) {
-            let from = heard.headers.get("range").filter(|_| !whole).map(|range| {
+            let from = heard.headers.get("range").map(|range| {
                 range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap()
             });
+            let from = match reading {
+                Reading::AsAsked => from,
+                Reading::Whole => None,
+                Reading::Shifted(by) => {
+                    from.map(|from: usize| from.saturating_add_signed(by as isize))
+                }
+            };
             return match from {
                 Some(from) => {
                     let from: usize = from;

@@ -1,0 +1,85 @@
+//! Debian's dockerd beside a daemon, on roots of its own and in mounts of its own. Acts: as root.
+
+use crate::Daemon;
+use crate::daemon::{Signal, signal};
+use crate::run::{run, until};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A dockerd with its containerd, in the daemon's network; both end with the test.
+#[derive(Debug)]
+pub struct PeerDocker {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl PeerDocker {
+    /// Starts one that trusts this certificate for this registry, by a `certs.d` directory as sites have it.
+    #[track_caller]
+    pub fn start(daemon: &Daemon, registry: &str, authority: &Path) -> PeerDocker {
+        let dir =
+            tempfile::Builder::new().prefix("naru-dd").tempdir_in("/tmp").expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        let certs = at("etc/docker/certs.d").join(registry);
+        std::fs::create_dir_all(&certs).expect("a directory");
+        std::fs::copy(authority, certs.join("ca.crt")).expect("a certificate");
+        std::fs::write(at("etc/docker/daemon.json"), "{}").expect("a file");
+        std::fs::create_dir(at("work")).expect("a directory");
+        let log = std::fs::File::create(at("log")).expect("a log");
+        // dockerd and its client look nowhere but in /etc, so they get one of their own on top of the machine's.
+        let etc = format!("lowerdir=/etc,upperdir={0}/etc,workdir={0}/work", dir.path().display());
+        let script = "mount -t overlay overlay -o \"$0\" /etc && exec \"$@\"";
+        let child = daemon
+            .neighbour("unshare")
+            .args(["--mount", "sh", "-c", script, &etc, "dockerd", "--data-root"])
+            .arg(at("data"))
+            .arg("--exec-root")
+            .arg(at("exec"))
+            .arg("--pidfile")
+            .arg(at("pid"))
+            .arg("-H")
+            .arg(format!("unix://{}", at("sock").display()))
+            .args(["--storage-driver", "overlay2", "--bridge", "none", "--iptables=false"])
+            .args(["--ip-forward=false"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("unshare starts");
+        let docker = PeerDocker { child, dir };
+        let answers = || (run(&mut docker.command(&["version"])).code == 0).then_some(());
+        assert!(until(Duration::from_secs(60), answers).is_some(), "no dockerd:\n{}", docker.log());
+        docker
+    }
+
+    /// The docker CLI against it, where it is.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let of = |kind: &str| format!("--{kind}=/proc/{}/ns/{kind}", self.child.id());
+        let mut command = Command::new("nsenter");
+        command
+            .args([of("net").as_str(), &of("mount").replace("ns/mount", "ns/mnt"), "docker"])
+            .env("DOCKER_HOST", format!("unix://{}", self.dir.path().join("sock").display()))
+            .env("DOCKER_CONFIG", self.dir.path().join("config"))
+            .args(words);
+        command
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for PeerDocker {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- dockerd ---\n{}", self.log());
+        }
+        signal(self.child.id(), Signal::TERM);
+        let ended = until(Duration::from_secs(20), || self.child.try_wait().ok().flatten());
+        if ended.is_none() {
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+    }
+}

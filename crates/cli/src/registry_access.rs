@@ -1,5 +1,5 @@
 //! The way to a registry that is not a daemon's: a port, whose other side the binary brings (over the protocol, or on a store that no
-//! process has open). The command line itself speaks to daemons only.
+//! process has open). The command line itself speaks to daemons only. Pure: a shape.
 
 use naru_api_types::registry::AuthConfig;
 use naru_errdefs::Fault;

@@ -49,6 +49,9 @@ pub struct Upkeep {
     pub relied: Arc<Relied>,
 }
 
+/// When a tag of a repository was last pulled, as far as somebody knows.
+type Pulled<'a> = &'a dyn Fn(&str, &str) -> Option<u64>;
+
 /// Seconds since 1970.
 pub(crate) fn seconds_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -82,12 +85,7 @@ pub struct Report {
 
 impl Upkeep {
     /// Does everything once. `now` is in seconds since 1970; `pulled` says when a tag of a repository was last pulled.
-    pub fn run(
-        &self,
-        store: &Store,
-        now: u64,
-        pulled: &dyn Fn(&str, &str) -> Option<u64>,
-    ) -> Result<Report, StoreError> {
+    pub fn run(&self, store: &Store, now: u64, pulled: Pulled<'_>) -> Result<Report, StoreError> {
         let mut report = Report::default();
         for repository in store.repositories.names() {
             report.add(self.tidy(store, &repository, now, pulled)?);
@@ -102,7 +100,7 @@ impl Upkeep {
         &self,
         store: &Store,
         now: u64,
-        pulled: &dyn Fn(&str, &str) -> Option<u64>,
+        pulled: Pulled<'_>,
     ) -> Result<Report, StoreError> {
         let mut report = Report::default();
         for repository in store.repositories.names() {
@@ -118,7 +116,7 @@ impl Upkeep {
         store: &Store,
         repository: &str,
         now: u64,
-        pulled: &dyn Fn(&str, &str) -> Option<u64>,
+        pulled: Pulled<'_>,
     ) -> Result<RepositoryReport, StoreError> {
         for _ in 0..PATIENCE {
             let seen = self.relied.seen(repository);
@@ -160,7 +158,7 @@ impl Upkeep {
         store: &Store,
         repository: &str,
         now: u64,
-        (pulled, seen): (&dyn Fn(&str, &str) -> Option<u64>, &relied::Seen),
+        (pulled, seen): (Pulled<'_>, &relied::Seen),
     ) -> Result<(RepositoryReport, BTreeMap<Digest, Member>), StoreError> {
         let tags = store.repositories.tags_with_targets(repository)?;
         let facts = |(tag, tagged): &(String, Tagged)| TagFacts {

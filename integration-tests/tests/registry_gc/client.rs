@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Repositories that all clients share.
 const REPOSITORIES: u64 = 6;
 /// Layers that many images have.
-const COMMON: u64 = 10;
+const COMMON: u64 = 150;
 /// Images that a client keeps.
 const KEPT: usize = 4;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

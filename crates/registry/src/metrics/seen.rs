@@ -110,13 +110,6 @@ mod tests {
 
     #[test]
     fn what_was_seen_is_written() {
-        let mut seen = Seen::default();
-        seen.uploads = Uploads { count: 2, bytes: 300 };
-        seen.collections.runs = 3;
-        seen.collections.failures = 1;
-        seen.collections.bytes = 7000;
-        seen.collections.took = Duration::from_millis(2500);
-        seen.kept = Kept { tags: 4, members: 5, ..Kept::default() };
         let figures = Figures {
             upstream: "docker.io".to_owned(),
             hits: 8,
@@ -125,7 +118,19 @@ mod tests {
             is_away: true,
             ..Figures::default()
         };
-        seen.cache = Some((vec![figures], Some(1234)));
+        let took = Duration::from_millis(2500);
+        let seen = Seen {
+            uploads: Uploads { count: 2, bytes: 300 },
+            collections: Collections {
+                runs: 3,
+                failures: 1,
+                bytes: 7000,
+                took,
+                ..Collections::default()
+            },
+            kept: Kept { tags: 4, members: 5, ..Kept::default() },
+            cache: Some((vec![figures], Some(1234))),
+        };
         let mut text = String::new();
         seen.write(&mut text).unwrap();
         for line in [

@@ -1,5 +1,5 @@
-//! What the embedded registry has to say in what goes by rows, past its protocol: the same quotas, the same audit. A port; whoever
-//! embeds it brings the other side.
+//! What the embedded registry has to say in what goes by rows, past its protocol: the same quotas, the same audit. Pure: a port;
+//! whoever embeds it brings the other side.
 
 use std::fmt;
 

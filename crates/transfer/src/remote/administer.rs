@@ -150,7 +150,8 @@ impl Repository {
         let answer = self.send(endpoint, &call).await?;
         match answer.status() {
             200 | 202 | 204 => Ok(()),
-            405 => Err(answer.refuse(&attempt, self.patience()).await.with_hint(
+            // Debian's says 400 to a tag.
+            400 | 405 => Err(answer.refuse(&attempt, self.patience()).await.with_hint(
                 "some registries remove by digest only, and some only when they are configured to",
             )),
             _ => Err(answer.refuse(&attempt, self.patience()).await),

@@ -34,7 +34,9 @@ pub(super) fn tags(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let (host, name) = split_host(flags.arg(0));
     let name = repository(name)?;
     let (registry, shown) = access(app, flags, host)?;
-    let tags = registry.tags(&name)?;
+    let mut tags = registry.tags(&name)?;
+    // Not every registry lists them in an order.
+    tags.sort();
     let wants = |field: &str| flags.text("format").is_some_and(|format| format.contains(field));
     let is_json = flags.text("format").is_some_and(|format| format.trim_end() == "json");
     let is_described =

@@ -13,6 +13,7 @@ mod ast;
 mod directive;
 mod expand;
 mod heredoc;
+pub mod ignore;
 mod mount;
 mod parse;
 mod problem;

@@ -91,6 +91,17 @@ impl Glob {
         }
     }
 
+    /// What the pattern is to patternmatcher.
+    #[cfg(test)]
+    pub(super) fn shape(&self) -> &'static str {
+        match self.kind {
+            Kind::Exact => "exact",
+            Kind::Prefix(_) => "prefix",
+            Kind::Suffix(_) => "suffix",
+            Kind::Tokens { .. } => "regexp",
+        }
+    }
+
     /// Whether it may match something below a directory.
     pub(super) fn may_match_below(&self, directory: &str) -> bool {
         let head = match &self.kind {

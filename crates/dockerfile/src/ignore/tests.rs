@@ -39,7 +39,29 @@ fn every_case_of_patternmatcher_is_decided_as_there() {
         }
         cases += 1;
     }
-    assert!(cases >= 140, "{cases}");
+    assert!(cases >= 138, "{cases}");
+}
+
+#[test]
+fn every_pattern_of_patternmatcher_is_compiled_to_the_kind_it_is_there() {
+    let text = String::from_utf8(data("ignore-shapes")).unwrap();
+    let mut cases = 0;
+    for line in text.lines() {
+        let (pattern, expected): (String, String) = serde_json::from_str(line).unwrap();
+        let glob = super::Glob::new(&clean(&pattern)).unwrap();
+        assert_eq!(glob.shape(), expected, "{line}");
+        cases += 1;
+    }
+    assert!(cases >= 21, "{cases}");
+}
+
+#[test]
+fn empty_patterns_are_none_and_blanks_around_are_nothing() {
+    assert_eq!(patterns(&["docs", "config"]).rules.len(), 2);
+    assert_eq!(patterns(&["docs", "config", ""]).rules.len(), 2);
+    assert!(patterns(&["docs", "!docs/README.md"]).has_exceptions());
+    assert!(patterns(&["docs", "  !docs/README.md"]).has_exceptions());
+    assert!(patterns(&["docs", "!docs/README.md  "]).has_exceptions());
 }
 
 #[test]
@@ -146,8 +168,8 @@ fn an_ignored_directory_is_walked_only_where_an_exception_may_lie_below() {
     ] {
         assert_eq!(patterns.may_except_below(directory), walked, "{directory}");
     }
-    assert!(super::Patterns::of(["*", "!**/x"]).unwrap().may_except_below("any"));
-    assert!(!super::Patterns::of(["*"]).unwrap().may_except_below("any"));
+    assert!(Patterns::of(["*", "!**/x"]).unwrap().may_except_below("any"));
+    assert!(!Patterns::of(["*"]).unwrap().may_except_below("any"));
 }
 
 #[test]

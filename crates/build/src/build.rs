@@ -97,6 +97,7 @@ impl Builder {
         } else {
             options.platforms.clone()
         };
+        refuse(&options)?;
         let shared = Arc::new(Shared {
             inner: Arc::clone(&self.inner),
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
@@ -114,6 +115,7 @@ impl Builder {
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
+        shared.say_first().await;
         let mut results = Vec::new();
         for platform in platforms {
             let result = run(&shared, platform.clone()).await?;
@@ -123,6 +125,32 @@ impl Builder {
         shared.inner.touch(&shared);
         built
     }
+}
+
+/// What is asked for and not done is refused by name.
+fn refuse(options: &BuildOptions) -> Result<(), Fault> {
+    let refused = |what: &str, instead: &str| {
+        Err(Fault::unsupported(format!("{what} is not supported")).with_hint(instead))
+    };
+    if options.attestations.sbom {
+        return refused(
+            "a list of contents (`--sbom`)",
+            "leave `--sbom` out, and scan the image when it is built",
+        );
+    }
+    if options.attestations.provenance.is_some() {
+        return refused(
+            "a document of provenance (`--provenance`)",
+            "leave `--provenance` out, or say `--provenance=false`",
+        );
+    }
+    if options.cache_to.is_some() || options.inline_cache {
+        return refused(
+            "exporting the build cache (`--cache-to`)",
+            "leave it out: the daemon's own cache is kept from build to build",
+        );
+    }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -179,6 +207,35 @@ impl Shared {
         };
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
         self.tell(BuildEvent::Warning(warning)).await;
+    }
+
+    /// What can be said before anything is done.
+    async fn say_first(&self) {
+        for problem in &self.file.warnings {
+            self.warn("", problem.sentence(), problem.span.start).await;
+        }
+        for name in &self.options.cache_from {
+            let text = format!(
+                "nothing is taken from the cache of `{name}`: only the daemon's own cache is used"
+            );
+            self.warn("", text, 0).await;
+        }
+        let arguments = self.file.arguments.iter().flat_map(|statement| &statement.what);
+        let mut declared: BTreeSet<String> =
+            arguments.map(|argument| argument.name.clone()).collect();
+        for step in self.file.stages.iter().flat_map(|stage| &stage.steps) {
+            if let naru_dockerfile::Instruction::Arg(list) = &step.what {
+                declared.extend(list.iter().map(|argument| argument.name.clone()));
+            }
+        }
+        declared
+            .extend(scope::platform_args(&Platform::host(), &Platform::host(), None).into_keys());
+        let unused: Vec<&str> =
+            scope::unused(&self.options.build_args, &declared).map(String::as_str).collect();
+        if !unused.is_empty() {
+            let text = format!("One or more build-args [{}] were not consumed", unused.join(" "));
+            self.warn("", text, 0).await;
+        }
     }
 
     /// What was said.

@@ -2,11 +2,16 @@
 
 use crate::house::{House, soon, with};
 use naru_engine::builds::{
-    BuildContext, BuildEvent, BuildFailure, BuildOptions, Built, DockerfileSource,
+    BuildContext, BuildEvent, BuildFailure, BuildOptions, Built, DockerfileSource, NetworkChoice,
+    RunLimits, Ulimit,
 };
+use naru_engine::images::{Registries, RegistriesConfig};
+use naru_engine::{Engine, EngineConfig, NetworkOptions};
 use naru_oci::Reference;
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{BufRead, BufReader, Cursor};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
 use tokio::sync::mpsc;
 
 /// What was told of a build.
@@ -542,6 +547,136 @@ pub(crate) fn fifty_small_steps_take_no_time() {
         output(&house, &files, BuildOptions::default()).await;
         println!("50 steps: {first:?} uncached, {:?} cached", started.elapsed());
         assert!(first.as_secs() < 50);
+        house
+    });
+}
+
+const KILLED: &str =
+    "FROM tiny:1\nRUN cat /proc/sys/kernel/random/uuid > /id\nRUN echo second; sleep 1000\n";
+
+/// The role `build-daemon DATA EXEC`: opens the engine, builds, says when the second process runs, and stays.
+pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
+    let data_root = PathBuf::from(arguments.next().unwrap());
+    let exec_root = PathBuf::from(arguments.next().unwrap());
+    let config = EngineConfig {
+        data_root,
+        networks: NetworkOptions::for_exec_root(&exec_root),
+        exec_root,
+        exe: std::env::current_exe().unwrap(),
+        debug: false,
+        registries: Registries::new(RegistriesConfig::default()),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let engine = Engine::open(config).await.unwrap();
+        let archive = archive(&[("Dockerfile", KILLED)]);
+        let context = engine.builds.receive(Cursor::new(archive)).await.unwrap();
+        let (sender, mut events) = mpsc::channel(64);
+        let building = engine.builds.build(Some(context), BuildOptions::default(), sender);
+        let listening = async {
+            while let Some(event) = events.recv().await {
+                if matches!(event, BuildEvent::VertexOutput { .. }) {
+                    println!("second");
+                }
+            }
+        };
+        tokio::join!(building, listening).0.unwrap();
+    });
+    ExitCode::SUCCESS
+}
+
+pub(crate) fn a_daemon_killed_in_a_build_goes_on_from_the_last_vertex() {
+    with(async |mut house| {
+        house.end_daemon().await;
+        let root = house.dir.path().to_owned();
+        tokio::task::spawn_blocking(move || {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .arg("build-daemon")
+                .arg(root.join("data"))
+                .arg(root.join("run"))
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut line = String::new();
+            let mut lines = BufReader::new(child.stdout.take().unwrap());
+            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before its second step");
+            child.kill().unwrap();
+            child.wait().unwrap();
+        })
+        .await
+        .unwrap();
+        house.start_daemon().await;
+        for place in ["run/containers", "data/containers", "data/build/run"] {
+            let left = std::fs::read_dir(house.dir.path().join(place)).unwrap().count();
+            assert_eq!(left, 0, "{place}");
+        }
+        assert!(house.engine().images.verify(false).await.unwrap().is_empty());
+        let other = KILLED.replace("echo second; sleep 1000", "echo goes on");
+        let (built, told) = build(&house, &[("Dockerfile", &other)], BuildOptions::default()).await;
+        built.unwrap();
+        assert!(told.cached("random/uuid") && told.output.contains("goes on"), "{told:?}");
+        house
+    });
+}
+
+pub(crate) fn a_process_keeps_to_its_limits() {
+    with(async |house| {
+        let files = [(
+            "Dockerfile",
+            "FROM tiny:1\nRUN busybox ulimit -n; cat /etc/hosts; head -c 300m /dev/zero | busybox tail > /dev/null\n",
+        )];
+        let options = BuildOptions {
+            limits: RunLimits {
+                memory: 64 << 20,
+                memory_swap: 64 << 20,
+                ulimits: vec![Ulimit { name: "nofile".into(), soft: 123, hard: 123 }],
+                extra_hosts: vec!["there:10.9.8.7".into()],
+                ..RunLimits::default()
+            },
+            network: NetworkChoice::None,
+            ..Default::default()
+        };
+        let files = [("Dockerfile", files[0].1.replace("busybox ulimit", "ulimit"))];
+        let (built, told) = build(&house, &[("Dockerfile", &files[0].1)], options).await;
+        let failure = built.unwrap_err();
+        assert_eq!(failure.code, Some(137), "{failure:?} {}", told.output);
+        assert!(told.output.contains("123") && told.output.contains("10.9.8.7\tthere"));
+        house
+    });
+}
+
+pub(crate) fn what_cannot_be_done_is_refused_by_name() {
+    with(async |house| {
+        let files = [("Dockerfile", "FROM tiny:1\n")];
+        let mut all = Vec::new();
+        for options in [
+            BuildOptions {
+                attestations: naru_engine::builds::Attestations { sbom: true, provenance: None },
+                ..Default::default()
+            },
+            BuildOptions { inline_cache: true, ..Default::default() },
+        ] {
+            let fault = build(&house, &files, options).await.0.unwrap_err().fault;
+            assert_eq!(fault.kind(), naru_errdefs::Kind::Unsupported);
+            assert!(fault.hint().is_some());
+            all.push(fault.message().to_owned());
+        }
+        assert!(all[0].contains("--sbom") && all[1].contains("--cache-to"), "{all:?}");
+        for (dockerfile, want) in [
+            ("FROM tiny:1\nRUN --security=insecure true\n", "security.insecure is not allowed"),
+            ("FROM tiny:1\nRUN --network=host true\n", "network.host is not allowed"),
+            (
+                "FROM tiny:1 AS a\nCOPY --from=b / /\nFROM tiny:1 AS b\nCOPY --from=a / /\n",
+                "circular dependency detected on stage",
+            ),
+            ("ARG X\nFROM ${X}\n", "should not be blank"),
+            ("FROM tiny:1\nEXPOSE 99999\n", "Dockerfile:2: invalid containerPort"),
+        ] {
+            let (built, _) =
+                build(&house, &[("Dockerfile", dockerfile)], BuildOptions::default()).await;
+            let fault = built.unwrap_err().fault;
+            assert!(fault.message().contains(want), "{dockerfile}: {}", fault.message());
+        }
         house
     });
 }

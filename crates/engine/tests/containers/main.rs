@@ -28,6 +28,12 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
+    (
+        "a_daemon_killed_in_a_build_goes_on_from_the_last_vertex",
+        builds::a_daemon_killed_in_a_build_goes_on_from_the_last_vertex,
+    ),
+    ("a_process_keeps_to_its_limits", builds::a_process_keeps_to_its_limits),
+    ("what_cannot_be_done_is_refused_by_name", builds::what_cannot_be_done_is_refused_by_name),
     ("files_are_copied_as_docker_copies_them", builds::files_are_copied_as_docker_copies_them),
     (
         "mounts_of_a_process_leave_nothing_in_the_image",
@@ -157,6 +163,7 @@ fn main() -> ExitCode {
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => naru_monitor::serve(arguments),
         Some("daemon") => kills::daemon(arguments),
+        Some("build-daemon") => builds::daemon(arguments),
         Some("volume-daemon") => volume_kills::daemon(arguments),
         _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
     }

@@ -146,6 +146,31 @@ impl Images {
         }
     }
 
+    /// Sees to it that a name that stands for something here is known to the store: the embedded image, or one of the embedded
+    /// registry.
+    pub(crate) async fn look_up(&self, name: &str) -> Result<(), Fault> {
+        self.refresh(name).await?;
+        let embedded = name
+            .parse::<naru_oci::Reference>()
+            .is_ok_and(|name| name.or_latest().to_string() == naru_transfer::HELLO_NAME);
+        match (&self.exe, embedded) {
+            (Some(exe), true) => {
+                let exe = exe.clone();
+                self.blocking(move |store| {
+                    naru_transfer::hello_image(store, &exe)?;
+                    Ok(())
+                })
+                .await
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// How registries are reached, for files of the network too.
+    pub(crate) fn known_registries(&self) -> &Registries {
+        &self.registries
+    }
+
     /// Tells what happened to an image.
     fn tell(&self, action: &str, id: &str, name: &str) {
         self.events.publish(Event {

@@ -8,7 +8,7 @@ use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
 use crate::volumes::Book;
-use crate::{Containers, Events, Images, System, Volumes, recovery};
+use crate::{Builds, Containers, Events, Images, System, Volumes, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
@@ -42,6 +42,8 @@ pub struct Engine {
     pub containers: Containers,
     /// Images.
     pub images: Images,
+    /// Builds.
+    pub builds: Builds,
     /// Networks.
     pub networks: Networks,
     /// Volumes.
@@ -133,13 +135,21 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let users = image_users(Arc::clone(&supervisor));
-    let images =
-        Images::new(store.clone(), config.registries, events.clone(), users).embedding(&config.exe);
+    let images = Images::new(store.clone(), config.registries, events.clone(), users)
+        .embedding(&config.exe);
+    let builds = Builds::open(
+        &config.data_root,
+        store.clone(),
+        Arc::clone(&supervisor),
+        images.clone(),
+        events.clone(),
+    )?;
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {
         containers,
         images,
+        builds,
         networks: networks.clone(),
         volumes,
         system,

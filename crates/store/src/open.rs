@@ -11,7 +11,9 @@ use crate::core::Core;
 use crate::journal::{Journal, Opened};
 use crate::schema::{Layout, STORE_NAME, STORE_VERSION};
 use crate::trash::Trash;
-use crate::{Content, Images, Leases, Records, Repositories, Snapshots, Store, StoreError};
+use crate::{
+    BuildCache, Content, Images, Leases, Records, Repositories, Snapshots, Store, StoreError,
+};
 use naru_errdefs::{Failure, Kind};
 use naru_kernel::fs::{self, Lock, LockError};
 use std::io;
@@ -173,6 +175,7 @@ pub(crate) fn open(root: &Path) -> Result<Store, OpenError> {
         images: Images::new(Arc::clone(&core)),
         repositories: Repositories::new(Arc::clone(&core)),
         snapshots: Snapshots::new(Arc::clone(&core)),
+        build_cache: BuildCache::new(Arc::clone(&core)),
         leases: Leases::new(Arc::clone(&core)),
         records: Records::new(Arc::clone(&core)),
         core,

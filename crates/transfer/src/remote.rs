@@ -5,6 +5,7 @@
 mod administer;
 mod challenge;
 mod config;
+mod download;
 mod endpoint;
 mod http;
 mod limit;
@@ -21,6 +22,7 @@ mod write;
 
 pub use administer::RegistryHost;
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+pub use download::{Download, fetch_file};
 pub use login::{inspect_distribution, login};
 pub(crate) use read::familiar;
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};

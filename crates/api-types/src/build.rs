@@ -1,0 +1,310 @@
+//! Pure: builds on the wire: what Naru's own client and daemon say to each other beyond docker's `POST /build`, and the
+//! records of the build cache.
+//!
+//! ```text
+//!   client                                     daemon
+//!   HEAD /_ping                      ─▶        Naru-Build: 1                       (another daemon says nothing of it)
+//!   POST /naru/context  (files)      ─▶        which of them are missing           (only for a directory)
+//!   POST /build
+//!     Content-Type: BUILD_BODY       ─▶        first line: BuildExtras, then the archive
+//!     Accept:       BUILD_STREAM     ─▶        Content-Type: BUILD_STREAM, one BuildLine a line
+//! ```
+//!
+//! Secrets travel in the body, never in the address, which proxies and logs keep.
+
+use crate::progress::ErrorDetail;
+use crate::wire::{Map, wire};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use naru_errdefs::{Fault, Kind, one_line};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The media type of an answer that tells of single steps, and what a client accepts that reads it.
+pub const BUILD_STREAM: &str = "application/vnd.naru.build.v1+json";
+
+/// The media type of a body that begins with a line of [`BuildExtras`].
+pub const BUILD_BODY: &str = "application/vnd.naru.build.v1+tar";
+
+/// The header of a daemon that understands both.
+pub const BUILD_FEATURE: &str = "Naru-Build";
+
+/// The header with the credentials of all registries that a build may pull from, by registry.
+pub const REGISTRY_CONFIG: &str = "X-Registry-Config";
+
+/// Bytes of the line of [`BuildExtras`] at most: a few secrets of the half megabyte that BuildKit allows each.
+pub const MOST_EXTRAS: usize = 8 << 20;
+
+/// Bytes that are not to be shown, in base64 on the wire.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Wraps bytes.
+    pub fn new(bytes: &[u8]) -> SecretText {
+        SecretText(STANDARD.encode(bytes))
+    }
+
+    /// The bytes; nothing when it is no base64.
+    pub fn reveal(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for SecretText {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("****")
+    }
+}
+
+wire! {
+    /// What a build is asked for that docker's parameters have no words for.
+    pub struct BuildExtras {
+        /// Secrets by their `id`.
+        pub secrets: Map<SecretText>,
+        /// Sockets of SSH agents on the daemon's host, by their `id`.
+        pub ssh: Map<String>,
+        /// Stages and steps whose cache is not used.
+        pub no_cache_filter: Vec<String>,
+        /// Where cache comes from, as `type=registry,ref=NAME`.
+        pub cache_from: Vec<String>,
+        /// Where cache goes to, as `type=inline`.
+        pub cache_to: Vec<String>,
+        /// How layers are compressed: `gzip` or `zstd`.
+        pub compression: Option<String>,
+        /// How hard.
+        pub compression_level: Option<i64>,
+        /// Attestations by kind (`sbom`, `provenance`), with their parameters.
+        pub attestations: Map<String>,
+        /// The files of the context, when they are sent by what they contain.
+        pub context: Option<ContextAnnounced>,
+    }
+
+    /// Files that were announced before: see [`ContextFiles`].
+    pub struct ContextAnnounced {
+        /// What the daemon called them.
+        pub id: String,
+    }
+
+    /// The files of a context, before any of them is sent.
+    pub struct ContextFiles {
+        /// Which context this is, so that the next build finds what this one has sent: random, and known to this client only.
+        pub key: String,
+        /// All of them, directories before what is in them.
+        pub files: Vec<ContextFile>,
+    }
+
+    /// One of them.
+    pub struct ContextFile {
+        /// Its path in the context, without a slash in front.
+        pub path: String,
+        /// Its mode with the bits of its kind (`st_mode`).
+        pub mode: u32,
+        /// Bytes.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub size: u64,
+        /// When it was changed, in nanoseconds since 1970.
+        pub modified: i64,
+        /// What it contains, for regular files.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub digest: String,
+        /// Where it leads to, for symbolic links.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        pub target: String,
+    }
+
+    /// What is to be sent of an announced context.
+    pub struct ContextMissing {
+        /// What the build is to name.
+        pub id: String,
+        /// Indices of the files whose content the daemon lacks, rising.
+        pub missing: Vec<u32>,
+    }
+
+    /// One record of the build cache.
+    pub struct BuildCacheRecord {
+        /// Which one.
+        #[serde(rename = "ID")]
+        pub id: String,
+        /// What it was made from.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub parents: Option<Vec<String>>,
+        /// What kind of record: `regular`, `source.local`, `exec.cachemount`.
+        pub r#type: String,
+        /// The step that made it.
+        pub description: String,
+        /// Whether a build holds it now.
+        pub in_use: bool,
+        /// Whether an image holds its bytes too.
+        pub shared: bool,
+        /// Bytes.
+        pub size: i64,
+        /// When it was made.
+        pub created_at: String,
+        /// When it was last used.
+        pub last_used_at: Option<String>,
+        /// How often it was used.
+        pub usage_count: i64,
+    }
+
+    /// What a prune of the build cache removed.
+    pub struct BuildPruneResponse {
+        /// Records.
+        pub caches_deleted: Option<Vec<String>>,
+        /// Bytes.
+        pub space_reclaimed: u64,
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// One line of the answer to a build that tells of single steps. A line with `failed` ends the stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BuildLine {
+    /// A step began.
+    Started {
+        /// The step's number in this build.
+        vertex: u64,
+        /// What is shown for it, as `[build 2/4] RUN make`.
+        name: String,
+    },
+    /// A step wrote something.
+    Output {
+        /// The step's number.
+        vertex: u64,
+        /// Whether to standard error.
+        #[serde(default, skip_serializing_if = "is_false")]
+        stderr: bool,
+        /// What, with its line ends.
+        text: String,
+    },
+    /// A step ended.
+    Done {
+        /// The step's number.
+        vertex: u64,
+        /// Whether it did not have to run.
+        #[serde(default, skip_serializing_if = "is_false")]
+        cached: bool,
+        /// How long it took, in microseconds.
+        took: u64,
+        /// Why it failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// Something that may not be meant so.
+    Warning {
+        /// What.
+        message: String,
+        /// Where, as `Dockerfile:3`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+        /// Which build check says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check: Option<String>,
+    },
+    /// The image has this name now.
+    Tagged {
+        /// The name.
+        name: String,
+    },
+    /// The image is there.
+    Built(BuiltImage),
+    /// The build failed.
+    Failed(ErrorDetail),
+}
+
+/// What a build made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BuiltImage {
+    /// The image ID: the digest of its configuration.
+    pub id: String,
+    /// The digest of its manifest (or index).
+    pub digest: String,
+    /// Bytes of that manifest or index.
+    #[serde(default)]
+    pub size: u64,
+    /// Its names.
+    #[serde(default)]
+    pub names: Vec<String>,
+}
+
+fn is_false(on: &bool) -> bool {
+    !*on
+}
+
+impl BuildLine {
+    /// The end: it failed.
+    pub fn failed(fault: &Fault) -> BuildLine {
+        BuildLine::Failed(ErrorDetail {
+            code: None,
+            message: one_line(fault),
+            kind: Some(fault.kind().as_str().to_owned()),
+            hint: fault.hint().map(str::to_owned),
+        })
+    }
+}
+
+/// The failure that a line tells of.
+pub fn failure(detail: &ErrorDetail) -> Fault {
+    let kind = detail.kind.as_deref().and_then(Kind::from_wire).unwrap_or(Kind::InvalidInput);
+    let fault = Fault::new(kind, detail.message.clone());
+    match &detail.hint {
+        Some(hint) => fault.with_hint(hint.clone()),
+        None => fault,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_short_and_read_again() {
+        for (line, text) in [
+            (
+                BuildLine::Started { vertex: 1, name: "[1/2] FROM box".to_owned() },
+                r#"{"started":{"vertex":1,"name":"[1/2] FROM box"}}"#,
+            ),
+            (
+                BuildLine::Output { vertex: 1, stderr: false, text: "a\n".to_owned() },
+                r#"{"output":{"vertex":1,"text":"a\n"}}"#,
+            ),
+            (
+                BuildLine::Done { vertex: 1, cached: true, took: 12, error: None },
+                r#"{"done":{"vertex":1,"cached":true,"took":12}}"#,
+            ),
+            (BuildLine::Tagged { name: "a:b".to_owned() }, r#"{"tagged":{"name":"a:b"}}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&line).unwrap(), text);
+            assert_eq!(serde_json::from_str::<BuildLine>(text).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn a_failure_keeps_its_kind_and_its_hint() {
+        let fault = Fault::not_found("no such stage `x`").with_hint("the stages are `a`");
+        let BuildLine::Failed(detail) = BuildLine::failed(&fault) else { panic!() };
+        let again = failure(&detail);
+        assert_eq!(
+            (again.kind(), again.message(), again.hint()),
+            (Kind::NotFound, "no such stage `x`", Some("the stages are `a`"))
+        );
+    }
+
+    #[test]
+    fn secrets_do_not_show() {
+        let mut extras = BuildExtras::default();
+        extras.secrets.insert("token".to_owned(), SecretText::new(b"hunter2"));
+        assert!(!format!("{extras:?}").contains(&STANDARD.encode("hunter2")));
+        assert!(!format!("{extras:?}").contains("hunter2"));
+        let text = serde_json::to_string(&extras).unwrap();
+        let again: BuildExtras = serde_json::from_str(&text).unwrap();
+        assert_eq!(again.secrets.get("token").unwrap().reveal().unwrap(), b"hunter2");
+    }
+}

@@ -3,6 +3,7 @@
 //! Acts: over the store (what is), the runtime (how a process is made) and the monitor (who parents it). Pure parts — the
 //! model, the state machine, restart policies, the merge of image config and request — are files of their own.
 
+pub mod builds;
 mod container;
 mod containers;
 mod events;
@@ -35,6 +36,7 @@ mod tree;
 mod view;
 mod volumes;
 
+pub use builds::Builds;
 pub use containers::{ChangeKind, Containers, CopyIn, PathChange, PathStat, StopOptions};
 pub use events::{Event, EventFilter, EventStream, Events};
 pub use images::Images;

@@ -8,7 +8,7 @@ use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
 use crate::volumes::Book;
-use crate::{Containers, Events, Images, System, Volumes, recovery};
+use crate::{Builds, Containers, Events, Images, System, Volumes, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
@@ -42,6 +42,8 @@ pub struct Engine {
     pub containers: Containers,
     /// Images.
     pub images: Images,
+    /// Builds.
+    pub builds: Builds,
     /// Networks.
     pub networks: Networks,
     /// Volumes.
@@ -139,6 +141,7 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
     Ok(Engine {
         containers,
         images,
+        builds: Builds {},
         networks: networks.clone(),
         volumes,
         system,

@@ -4,6 +4,7 @@
 //! call it through a blocking thread or await a [`Ticket`]. Nothing is acknowledged before it is durable, except
 //! what is called *volatile*. Nothing is ever mounted here.
 
+mod build_cache;
 mod content;
 mod core;
 mod error;
@@ -23,6 +24,7 @@ mod ticket;
 mod trash;
 mod verify;
 
+pub use build_cache::{BuildCache, CachedLayer, CachedStep};
 pub use content::{Blob, Content, Ingest, Upload, UploadInfo};
 pub use error::{DatabaseError, StoreError};
 pub use gc::{Collected, Collections};
@@ -54,6 +56,8 @@ pub struct Store {
     pub repositories: Repositories,
     /// Snapshots.
     pub snapshots: Snapshots,
+    /// What builds made.
+    pub build_cache: BuildCache,
     /// Leases.
     pub leases: Leases,
     /// Records of other crates.

@@ -173,6 +173,7 @@ pub(crate) fn open(root: &Path) -> Result<Store, OpenError> {
         images: Images::new(Arc::clone(&core)),
         repositories: Repositories::new(Arc::clone(&core)),
         snapshots: Snapshots::new(Arc::clone(&core)),
+        build_cache: BuildCache::new(Arc::clone(&core)),
         leases: Leases::new(Arc::clone(&core)),
         records: Records::new(Arc::clone(&core)),
         core,

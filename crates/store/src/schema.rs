@@ -59,6 +59,8 @@ pub(crate) mod table {
     pub(crate) const TAG: &str = "tag";
     /// Manifests that are about another one: `<repository>@<digest of the subject>@<digest>`.
     pub(crate) const REFERRER: &str = "referrer";
+    /// What the vertices of builds made, by the digest of what they are made of.
+    pub(crate) const CACHED_STEP: &str = "build";
     /// Records of other crates: `record:<table>`.
     pub(crate) const RECORD_PREFIX: &str = "record:";
 }
@@ -106,6 +108,10 @@ impl Key {
 
     pub(crate) fn referrer(repository: &str, subject: &Digest, digest: &Digest) -> Key {
         Key::new(table::REFERRER, &format!("{repository}@{subject}@{digest}"))
+    }
+
+    pub(crate) fn cached_step(key: &str) -> Key {
+        Key::new(table::CACHED_STEP, key)
     }
 
     pub(crate) fn record(table: &str, key: &str) -> Key {

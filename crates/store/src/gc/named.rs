@@ -1,6 +1,7 @@
 //! Pure: what a row keeps from the collector.
 
 use crate::StoreError;
+use crate::build_cache::CachedStep;
 use crate::images::{ImageRow, NameRow};
 use crate::journal::decode;
 use crate::leases::{Held, LeaseRow};
@@ -9,8 +10,14 @@ use crate::snapshots::{ActiveRow, SnapshotRow};
 use naru_oci::Digest;
 
 /// The tables whose rows name things.
-pub(super) const TABLES: [&str; 5] =
-    [table::IMAGE, table::NAME, table::ACTIVE, table::LEASE, table::MEMBER];
+pub(super) const TABLES: [&str; 6] = [
+    table::IMAGE,
+    table::NAME,
+    table::ACTIVE,
+    table::LEASE,
+    table::MEMBER,
+    table::CACHED_STEP,
+];
 
 /// What a row names.
 #[derive(Debug, Default)]
@@ -42,6 +49,9 @@ pub(crate) fn named(key: &Key, bytes: &[u8]) -> Result<Named, StoreError> {
             named.things.extend(snapshot.parent.map(Held::Snapshot));
         }
         table::LEASE => named.things.extend(decode::<LeaseRow>(key, bytes)?.holds),
+        table::CACHED_STEP => {
+            named.things.extend(decode::<CachedStep>(key, bytes)?.holds());
+        }
         table::MEMBER => {
             let digest = key.parts().1.rsplit_once('@').and_then(|(_, digest)| digest.parse().ok());
             named.things.extend(digest.map(Held::Blob));

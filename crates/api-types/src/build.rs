@@ -32,18 +32,21 @@ pub const BUILD_FEATURE: &str = "Naru-Build";
 /// The header with the credentials of all registries that a build may pull from, by registry.
 pub const REGISTRY_CONFIG: &str = "X-Registry-Config";
 
+/// Bytes of [`ContextFiles`] at most: some hundred thousand files.
+pub const MOST_FILES: usize = 128 << 20;
+
 /// Bytes of the line of [`BuildExtras`] at most: a few secrets of the half megabyte that BuildKit allows each.
 pub const MOST_EXTRAS: usize = 8 << 20;
 
-/// Bytes that are not to be shown, in base64 on the wire.
+/// Bytes in base64 on the wire. They may be a secret, so they are not shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct SecretText(String);
+pub struct Base64(String);
 
-impl SecretText {
+impl Base64 {
     /// Wraps bytes.
-    pub fn new(bytes: &[u8]) -> SecretText {
-        SecretText(STANDARD.encode(bytes))
+    pub fn new(bytes: &[u8]) -> Base64 {
+        Base64(STANDARD.encode(bytes))
     }
 
     /// The bytes; nothing when it is no base64.
@@ -52,7 +55,7 @@ impl SecretText {
     }
 }
 
-impl fmt::Debug for SecretText {
+impl fmt::Debug for Base64 {
     /// Never shows a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("****")
@@ -62,8 +65,11 @@ impl fmt::Debug for SecretText {
 wire! {
     /// What a build is asked for that docker's parameters have no words for.
     pub struct BuildExtras {
+        /// The Dockerfile, when it is not one of the context.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub dockerfile: Option<DockerfileText>,
         /// Secrets by their `id`.
-        pub secrets: Map<SecretText>,
+        pub secrets: Map<Base64>,
         /// Sockets of SSH agents on the daemon's host, by their `id`.
         pub ssh: Map<String>,
         /// Stages and steps whose cache is not used.
@@ -72,14 +78,30 @@ wire! {
         pub cache_from: Vec<String>,
         /// Where cache goes to, as `type=inline`.
         pub cache_to: Vec<String>,
-        /// How layers are compressed: `gzip` or `zstd`.
+        /// Further contexts by name: an image as `docker-image://NAME`.
+        pub named_contexts: Map<String>,
+        /// How layers are compressed: `gzip`, `zstd` or `none`.
         pub compression: Option<String>,
         /// How hard.
         pub compression_level: Option<i64>,
-        /// Attestations by kind (`sbom`, `provenance`), with their parameters.
-        pub attestations: Map<String>,
+        /// Whether a list of what is in the image goes along.
+        pub sbom: bool,
+        /// Whether a document of how it was made goes along: `min` or `max`.
+        pub provenance: Option<String>,
+        /// Annotations of the manifest.
+        pub annotations: Map<String>,
+        /// Rights that `RUN` may ask for: `network.host`, `security.insecure`.
+        pub entitlements: Vec<String>,
         /// The files of the context, when they are sent by what they contain.
         pub context: Option<ContextAnnounced>,
+    }
+
+    /// A Dockerfile that comes along.
+    pub struct DockerfileText {
+        /// What messages call it.
+        pub name: String,
+        /// Its bytes.
+        pub text: Base64,
     }
 
     /// Files that were announced before: see [`ContextFiles`].
@@ -90,8 +112,6 @@ wire! {
 
     /// The files of a context, before any of them is sent.
     pub struct ContextFiles {
-        /// Which context this is, so that the next build finds what this one has sent: random, and known to this client only.
-        pub key: String,
         /// All of them, directories before what is in them.
         pub files: Vec<ContextFile>,
     }
@@ -102,24 +122,27 @@ wire! {
         pub path: String,
         /// Its mode with the bits of its kind (`st_mode`).
         pub mode: u32,
+        /// When it was changed, in nanoseconds since 1970.
+        pub modified: i64,
         /// Bytes.
         #[serde(skip_serializing_if = "is_zero")]
         pub size: u64,
-        /// When it was changed, in nanoseconds since 1970.
-        pub modified: i64,
         /// What it contains, for regular files.
         #[serde(skip_serializing_if = "String::is_empty")]
         pub digest: String,
         /// Where it leads to, for symbolic links.
         #[serde(skip_serializing_if = "String::is_empty")]
         pub target: String,
+        /// Extended attributes, in base64.
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        pub attributes: Map<Base64>,
     }
 
     /// What is to be sent of an announced context.
     pub struct ContextMissing {
         /// What the build is to name.
         pub id: String,
-        /// Indices of the files whose content the daemon lacks, rising.
+        /// Indices of files whose content the daemon lacks, rising; each content once.
         pub missing: Vec<u32>,
     }
 
@@ -166,6 +189,11 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BuildLine {
+    /// So many steps are needed.
+    Planned {
+        /// How many.
+        vertices: u64,
+    },
     /// A step began.
     Started {
         /// The step's number in this build.
@@ -182,6 +210,17 @@ pub enum BuildLine {
         stderr: bool,
         /// What, with its line ends.
         text: String,
+    },
+    /// How far a step got with something that is counted.
+    Progress {
+        /// The step's number.
+        vertex: u64,
+        /// What is on its way.
+        what: String,
+        /// Bytes so far.
+        current: u64,
+        /// Bytes in all; 0: not known.
+        total: u64,
     },
     /// A step ended.
     Done {
@@ -300,7 +339,7 @@ mod tests {
     #[test]
     fn secrets_do_not_show() {
         let mut extras = BuildExtras::default();
-        extras.secrets.insert("token".to_owned(), SecretText::new(b"hunter2"));
+        extras.secrets.insert("token".to_owned(), Base64::new(b"hunter2"));
         assert!(!format!("{extras:?}").contains(&STANDARD.encode("hunter2")));
         assert!(!format!("{extras:?}").contains("hunter2"));
         let text = serde_json::to_string(&extras).unwrap();

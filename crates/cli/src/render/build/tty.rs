@@ -2,6 +2,7 @@
 //! anew over the picture before.
 
 use super::{Ended, Steps, seconds};
+use crate::render::units;
 use naru_api_types::build::BuildLine;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Picture {
     fn lines(&self, now: Duration, size: Size, last: bool) -> Vec<String> {
         let width = size.columns.max(NARROWEST);
         let (ended, _) = self.steps.counts();
-        let all = self.steps.rows.len();
+        let all = self.steps.rows.len().max(self.steps.planned);
         let state = if last { "FINISHED" } else { "" };
         let head = format!("[+] Building {}s ({ended}/{all}) {state}", seconds(now, 1))
             .trim_end()
@@ -80,12 +81,14 @@ impl Picture {
                 continue;
             }
             let tail = step.tail.len().saturating_sub(TAIL);
-            let under: Vec<String> = step
-                .tail
-                .iter()
-                .skip(tail)
-                .map(|(_, line)| cut(&format!(" => => # {line}"), width))
-                .collect();
+            let far = step.progress.iter().map(|(what, current, total)| {
+                let size = |count: u64| units::human_size(i64::try_from(count).unwrap_or(i64::MAX));
+                let of = if *total > 0 { format!(" / {}", size(*total)) } else { String::new() };
+                cut(&format!(" => => {what} {}{of}", size(*current)), width)
+            });
+            let said = step.tail.iter().skip(tail);
+            let said = said.map(|(_, line)| cut(&format!(" => => # {line}"), width));
+            let under: Vec<String> = far.chain(said).collect();
             runs.push((line, under));
         }
         // What is over gives way first, then what the running ones wrote.

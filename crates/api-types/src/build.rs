@@ -268,9 +268,15 @@ pub struct BuiltImage {
     /// Bytes of that manifest or index.
     #[serde(default)]
     pub size: u64,
-    /// Its names.
+    /// The media type of that.
     #[serde(default)]
-    pub names: Vec<String>,
+    pub media_type: String,
+    /// Bytes of all layers, unpacked.
+    #[serde(default)]
+    pub unpacked: u64,
+    /// Whether every step came from the cache.
+    #[serde(default)]
+    pub all_cached: bool,
 }
 
 fn is_false(on: &bool) -> bool {

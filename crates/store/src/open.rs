@@ -11,7 +11,9 @@ use crate::core::Core;
 use crate::journal::{Journal, Opened};
 use crate::schema::{Layout, STORE_NAME, STORE_VERSION};
 use crate::trash::Trash;
-use crate::{Content, Images, Leases, Records, Repositories, Snapshots, Store, StoreError};
+use crate::{
+    BuildCache, Content, Images, Leases, Records, Repositories, Snapshots, Store, StoreError,
+};
 use naru_errdefs::{Failure, Kind};
 use naru_kernel::fs::{self, Lock, LockError};
 use std::io;

@@ -10,14 +10,8 @@ use crate::snapshots::{ActiveRow, SnapshotRow};
 use naru_oci::Digest;
 
 /// The tables whose rows name things.
-pub(super) const TABLES: [&str; 6] = [
-    table::IMAGE,
-    table::NAME,
-    table::ACTIVE,
-    table::LEASE,
-    table::MEMBER,
-    table::CACHED_STEP,
-];
+pub(super) const TABLES: [&str; 6] =
+    [table::IMAGE, table::NAME, table::ACTIVE, table::LEASE, table::MEMBER, table::CACHED_STEP];
 
 /// What a row names.
 #[derive(Debug, Default)]

@@ -48,9 +48,9 @@ impl Steps {
         match result {
             Ok(built) => BuildLine::Built(BuiltImage {
                 id: built.image.to_string(),
-                digest: built.target.digest().to_string(),
-                size: built.target.size(),
-                media_type: built.target.media_type().to_string(),
+                digest: built.target.digest.to_string(),
+                size: built.target.size,
+                media_type: built.target.media_type.to_string(),
                 unpacked: built.size,
                 all_cached: built.all_cached,
             }),

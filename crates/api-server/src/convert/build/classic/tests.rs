@@ -31,7 +31,7 @@ fn built() -> Result<Built, BuildFailure> {
     let digest = Digest::of(b"image");
     Ok(Built {
         image: ImageId(digest),
-        target: naru_oci::Descriptor::new(naru_oci::MediaType::ImageManifest, 2, digest.into()),
+        target: naru_oci::Descriptor::new("application/vnd.oci.image.manifest.v1+json", digest, 2),
         manifest: digest,
         size: 1,
         warnings: Vec::new(),

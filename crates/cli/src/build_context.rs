@@ -9,6 +9,7 @@
 //! ```
 
 pub mod digests;
+pub mod ignored;
 pub mod pack;
 pub mod walk;
 
@@ -83,5 +84,11 @@ impl Context {
             wanted.push(pack::Piece { name: digest.hex().into(), found: found.clone(), follow: None });
         }
         pack::stream(&self.root, wanted)
+    }
+
+    /// Everything as an archive, under its own names.
+    pub fn into_pieces(self) -> Vec<pack::Piece> {
+        let piece = |found: Found| pack::Piece { name: found.path.clone(), found, follow: None };
+        self.found.into_iter().map(piece).collect()
     }
 }

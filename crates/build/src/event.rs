@@ -160,3 +160,9 @@ pub struct BuildFailure {
     /// The exit code of the process that failed.
     pub code: Option<i64>,
 }
+
+impl From<Fault> for BuildFailure {
+    fn from(fault: Fault) -> BuildFailure {
+        BuildFailure { fault, code: None }
+    }
+}

@@ -2,10 +2,36 @@
 //!
 //! Acts: on the store and under its root. What a build cannot do itself (run a process, fetch an image or a URL) goes
 //! through the traits of [`ports`].
+//!
+//! ```text
+//! archive ─▶ context (tree ◆ + contents, each once) ─┐
+//! Dockerfile ─▶ stages that are needed ◆ ────────────┴─▶ stage by stage, side by side
+//!     instruction ─▶ expanded ◆ ─▶ key ◆ ─▶ cached? ─▶ made once for all who want it ─▶ layer, snapshot, row: durable
+//!     target ─▶ configuration, manifest, names: one transaction
+//! ```
 
+mod assemble;
+mod build;
+mod config;
+mod context;
+mod copy;
 mod event;
+mod flight;
+mod ignore;
+mod key;
+mod layer;
+mod mounts;
 mod options;
+pub mod ports;
+mod scope;
+mod stage;
+mod stages;
+mod steps;
+mod users;
+mod wording;
 
+pub use build::Builder;
+pub use context::{BuildContext, Content, Files, Node, Tree};
 pub use event::{
     BuildEvent, BuildFailure, BuildWarning, Built, CacheRecord, PruneBuild, PrunedBuild,
 };

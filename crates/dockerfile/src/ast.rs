@@ -14,6 +14,62 @@ pub struct Span {
     pub end: usize,
 }
 
+/// The comment that starts with a name, without the name.
+pub(crate) fn description(comments: &[String], name: &str) -> Option<String> {
+    comments.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned)
+}
+
+impl Stage {
+    /// The comment above the stage that starts with its name, without the name.
+    pub fn description(&self) -> Option<String> {
+        description(&self.from.comments, self.name.as_deref()?)
+    }
+}
+
+/// What a `RUN` with its heredocs executes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Script {
+    /// These words, as they stand.
+    Exec(Vec<String>),
+    /// This text, handed to the shell of the stage.
+    Shell(String),
+    /// A single heredoc that starts with `#!`: a file of this name and content, mode 0755, executed by its own interpreter.
+    File {
+        /// The heredoc's name.
+        name: String,
+        /// Its content.
+        content: String,
+    },
+}
+
+/// What is executed for a command with its heredocs: a heredoc alone is the script itself; beside other words it is left to the shell.
+pub fn script(command: &Command, heredocs: &[Heredoc]) -> Script {
+    let text = match command {
+        Command::Exec(words) => return Script::Exec(words.clone()),
+        Command::Shell(text) => text,
+    };
+    match heredocs {
+        [] => Script::Shell(text.clone()),
+        [document, ..] if crate::heredoc::opener(text).is_some() => {
+            let content = document.body();
+            if content.starts_with("#!") {
+                Script::File { name: document.name.clone(), content }
+            } else {
+                Script::Shell(content)
+            }
+        }
+        documents => {
+            let mut whole = text.clone();
+            for document in documents {
+                whole.push('\n');
+                whole.push_str(&document.content);
+                whole.push_str(&document.name);
+            }
+            Script::Shell(whole)
+        }
+    }
+}
+
 /// A whole Dockerfile.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dockerfile {
@@ -21,7 +77,7 @@ pub struct Dockerfile {
     pub directives: Directives,
     /// The `ARG`s before the first `FROM`: the only thing that may stand there.
     pub arguments: Vec<Statement<Vec<Argument>>>,
-    /// The stages in the order of the file; there is at least one unless the file has only `ARG`s.
+    /// The stages in the order of the file; there is at least one.
     pub stages: Vec<Stage>,
     /// What is accepted today but frowned upon by the parser itself (empty lines inside a continuation).
     pub warnings: Vec<Problem>,
@@ -156,7 +212,7 @@ pub struct Argument {
 /// `RUN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// What to run; the heredocs are with the statement.
+    /// What to run; the heredocs are with the statement, and [`script`] puts both together.
     pub command: Command,
     /// `--mount`, in order, not yet expanded.
     pub mounts: Vec<MountFlag>,
@@ -183,7 +239,7 @@ impl MountFlag {
         &self,
         expand: &mut dyn FnMut(&str) -> Result<String, crate::ExpandError>,
     ) -> Result<Mount, MountError> {
-        crate::mount::parse(&self.text, Some(expand))
+        crate::mount::parse(&self.text, expand)
     }
 }
 
@@ -299,7 +355,7 @@ pub struct Check {
 /// `ONBUILD`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Onbuild {
-    /// What the image's configuration records: the statement after `ONBUILD`, with its heredocs.
+    /// What the image's configuration records: the statement after `ONBUILD`, with its heredocs; [`crate::parse_trigger`] reads it back.
     pub expression: String,
     /// The same, parsed.
     pub trigger: Box<Statement<Instruction>>,

@@ -12,15 +12,21 @@
 mod ast;
 mod directive;
 mod expand;
+mod heredoc;
 mod mount;
+mod parse;
 mod problem;
+mod raw;
+mod suggest;
+mod words;
 
 pub use ast::{
     Add, Argument, Check, Command, Copy, Device, Dockerfile, Files, From, Healthcheck, Heredoc,
-    InlineFile, Instruction, KeyValue, MountFlag, Onbuild, Run, RunNetwork, RunSecurity, Span,
-    Stage, Statement,
+    InlineFile, Instruction, KeyValue, MountFlag, Onbuild, Run, RunNetwork, RunSecurity, Script,
+    Span, Stage, Statement, script,
 };
 pub use directive::{CheckDirective, Directives, Escape};
-pub use expand::ExpandError;
+pub use expand::{ExpandError, Expanded, Expander};
 pub use mount::{Mount, MountError, MountKind, Sharing};
+pub use parse::{parse, parse_trigger};
 pub use problem::{Problem, Problems};

@@ -26,6 +26,7 @@ pub mod mountinfo;
 pub mod namespace;
 pub mod netlink;
 pub mod node;
+pub mod overlay;
 pub mod path;
 pub mod pidfd;
 pub mod pinned;

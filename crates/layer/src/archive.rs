@@ -46,6 +46,8 @@ pub enum Subject<'a> {
 pub struct Archived {
     /// How many entries were written.
     pub entries: u64,
+    /// Bytes of the files in it.
+    pub content: u64,
     /// What was left out, a sentence each; only the first hundred.
     pub notes: Vec<String>,
 }
@@ -355,6 +357,7 @@ impl<W: Write> Archive<W> {
         let mut entry =
             head(path.as_os_str().as_bytes().to_vec(), EntryKind::File, status, attributes);
         entry.stored = status.size;
+        self.done.content += status.size;
         let mut ranges: Vec<std::ops::Range<u64>> = std::iter::once(0..status.size).collect();
         // Fewer blocks than bytes: there may be holes.
         if status.blocks.saturating_mul(512) < status.size {

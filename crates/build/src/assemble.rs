@@ -1,0 +1,190 @@
+//! Acts: configuration, manifest and names of what was built, recorded in one step.
+
+use crate::build::Shared;
+use crate::event::{BuildEvent, BuildFailure, Built};
+use crate::key::KeyMaker;
+use crate::stage::Stage;
+use naru_errdefs::Fault;
+use naru_oci::{Config, Descriptor, Digest, ImageId, Index, Manifest, Platform, media_type};
+use naru_store::{Batch, CachedStep, ImageRecord};
+use std::sync::Arc;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Seconds since 1970 as the specification writes times.
+pub(crate) fn rfc3339(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
+
+/// Records what was built.
+pub(crate) async fn assemble(
+    shared: &Arc<Shared>,
+    results: Vec<(Platform, Arc<Stage>)>,
+) -> Result<Built, BuildFailure> {
+    let warnings = shared.warnings();
+    let built = shared
+        .blocking(move |shared| {
+            let mut built = record(shared, &results)?;
+            built.warnings = warnings;
+            Ok(built)
+        })
+        .await?;
+    for tag in &shared.options.tags {
+        shared.tell(BuildEvent::Tagged(tag.clone())).await;
+    }
+    Ok(built)
+}
+
+struct Image {
+    record: ImageRecord,
+    manifest: Descriptor,
+}
+
+fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, Fault> {
+    let mut batch = Batch::new();
+    let mut images = Vec::new();
+    for (platform, stage) in results {
+        images.push((platform, image(shared, stage, &mut batch)?));
+    }
+    let host = Platform::host();
+    let chosen = images
+        .iter()
+        .find(|(platform, _)| platform.serves(&host))
+        .or(images.first())
+        .ok_or_else(|| Fault::internal("a build made nothing"))?;
+    let mut target = chosen.1.manifest.clone();
+    if images.len() > 1 {
+        let manifests = images.iter().map(|(platform, image)| Descriptor {
+            platform: Some((*platform).clone()),
+            ..image.manifest.clone()
+        });
+        let index = Index::oci(manifests.collect());
+        let bytes = encode(&index)?;
+        let blob = shared.inner.store.content.put(shared.lease.id(), &bytes)?;
+        target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
+    }
+    let record = ImageRecord { target: target.clone(), ..chosen.1.record.clone() };
+    batch.put_image(&record);
+    for tag in &shared.options.tags {
+        batch.put_name(tag, &record);
+    }
+    shared.inner.store.commit(batch)?;
+    Ok(Built {
+        image: record.image_id,
+        target,
+        manifest: record.manifest,
+        size: record.size,
+        warnings: Vec::new(),
+        all_cached: results.iter().all(|(_, stage)| stage.cached),
+    })
+}
+
+fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
+    let store = &shared.inner.store;
+    let mut config = stage.config.clone();
+    config.config.labels.extend(shared.options.labels.clone());
+    let made = times(shared, stage, &mut config, batch)?;
+    let bytes = encode(&config)?;
+    let blob = store.content.put(shared.lease.id(), &bytes)?;
+    let described = Descriptor::new(media_type::OCI_CONFIG, blob.digest, blob.size);
+    let mut manifest = Manifest::oci(described, stage.layers.clone());
+    manifest.annotations = shared.options.annotations.clone();
+    let bytes = encode(&manifest)?;
+    let target = store.content.put(shared.lease.id(), &bytes)?;
+    let manifest = Descriptor::new(media_type::OCI_MANIFEST, target.digest, target.size);
+    Ok(Image {
+        record: ImageRecord {
+            target: manifest.clone(),
+            manifest: target.digest,
+            image_id: ImageId(blob.digest),
+            config: blob.digest,
+            chain: stage.chain,
+            size: stage.size,
+            created: Some(made),
+            platform: Some(config.platform()),
+            parent: None,
+            added: shared.now,
+        },
+        manifest,
+    })
+}
+
+/// Fills in times. What a cached layer says stays, so that the same input makes the same image; an image without new layers
+/// has the time at which it was made first. Answers when the image was made.
+fn times(
+    shared: &Shared,
+    stage: &Stage,
+    config: &mut Config,
+    batch: &mut Batch,
+) -> Result<String, Fault> {
+    let has_layer = config.history.iter().skip(stage.inherited).any(|line| line.created.is_some());
+    let epoch = shared.options.source_date_epoch.map(rfc3339);
+    let first = match &epoch {
+        Some(epoch) => epoch.clone(),
+        None if has_layer => String::new(),
+        None => rfc3339(first_time(shared, stage, config, batch)?),
+    };
+    let mut last = if has_layer { config.created.clone() } else { Some(first.clone()) };
+    for line in config.history.iter_mut().skip(stage.inherited) {
+        match (&epoch, &line.created) {
+            (Some(epoch), _) => line.created = Some(epoch.clone()),
+            (None, Some(created)) => last = Some(created.clone()),
+            (None, None) => {}
+        }
+        if line.created.is_none() {
+            line.created = last.clone();
+        }
+    }
+    // Lines before the first layer of a file without a base.
+    let fallback = config.history.iter().find_map(|line| line.created.clone());
+    for line in config.history.iter_mut().skip(stage.inherited) {
+        if line.created.is_none() {
+            line.created.clone_from(&fallback);
+        }
+    }
+    let made = match epoch {
+        Some(epoch) => epoch,
+        None => last.or(fallback).unwrap_or_else(|| rfc3339(shared.now)),
+    };
+    config.created = Some(made.clone());
+    Ok(made)
+}
+
+/// When an image that only differs from its base in its configuration was made first.
+fn first_time(
+    shared: &Shared,
+    stage: &Stage,
+    config: &Config,
+    batch: &mut Batch,
+) -> Result<u64, Fault> {
+    let mut key = KeyMaker::new("configuration", stage.chain);
+    let bytes = encode(&Config { created: None, ..config.clone() })?;
+    key.text(&Digest::of(&bytes).hex());
+    let key = key.finish();
+    let store = &shared.inner.store;
+    if !shared.options.no_cache
+        && let Some(known) = store.build_cache.get(&key)?
+    {
+        return Ok(known.created);
+    }
+    let step = CachedStep {
+        chain: stage.chain,
+        parent: stage.chain,
+        layer: None,
+        description: "configuration".to_owned(),
+        created: shared.now,
+        last_used: shared.now,
+        uses: 0,
+    };
+    batch.put_cached_step(&key, &step);
+    Ok(shared.now)
+}
+
+fn encode<T: serde::Serialize>(document: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(document)
+        .map_err(|error| Fault::internal("cannot encode a document").with_source(error))
+}

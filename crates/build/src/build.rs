@@ -1,0 +1,363 @@
+//! Acts: one build from its options to an image in the store: stages side by side, what came of the target put together.
+
+use crate::assemble;
+use crate::context::{BuildContext, Files};
+use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
+use crate::flight::Flights;
+use crate::options::{BuildOptions, DockerfileSource};
+use crate::ports::{Executor, Sources};
+use crate::stage::{self, Stage};
+use crate::{scope, stages};
+use naru_dockerfile::{Dockerfile, Expander};
+use naru_errdefs::{Fault, Kind};
+use naru_oci::Platform;
+use naru_store::{Lease, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Longer than any build takes; the lease ends with the build.
+pub(crate) const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest Dockerfile that is read.
+const MAX_DOCKERFILE: u64 = 16 << 20;
+
+/// Builds images into one store.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) files: Files,
+    pub(crate) place: PathBuf,
+    pub(crate) executor: Arc<dyn Executor>,
+    pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) flights: Flights,
+    /// Vertices that may be made at once.
+    pub(crate) turns: Arc<Semaphore>,
+    /// Cache mounts that are in use, and by how many.
+    pub(crate) mounts: crate::mounts::InUse,
+    numbers: AtomicU32,
+}
+
+impl Builder {
+    /// A builder whose own files lie under `place`, a directory on the file system of the store.
+    pub fn open(
+        store: Store,
+        place: &Path,
+        executor: Arc<dyn Executor>,
+        sources: Arc<dyn Sources>,
+    ) -> Result<Builder, Fault> {
+        let files = Files::open(&place.join("files"))?;
+        crate::mounts::clear(place)?;
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let inner = Inner {
+            store,
+            files,
+            place: place.to_owned(),
+            executor,
+            sources,
+            flights: Flights::default(),
+            turns: Arc::new(Semaphore::new(processors.max(2) * 4)),
+            mounts: crate::mounts::InUse::default(),
+            numbers: AtomicU32::new(0),
+        };
+        Ok(Builder { inner: Arc::new(inner) })
+    }
+
+    /// Contents of contexts.
+    pub fn files(&self) -> &Files {
+        &self.inner.files
+    }
+
+    /// Builds an image. Dropping the future cancels the build with everything it started.
+    pub async fn build(
+        &self,
+        context: Option<BuildContext>,
+        options: BuildOptions,
+        events: mpsc::Sender<BuildEvent>,
+    ) -> Result<Built, BuildFailure> {
+        let cancelled = CancelOnDrop(Arc::default());
+        let context = match context {
+            Some(context) => context,
+            None => self.inner.files.assemble(crate::Tree::default())?,
+        };
+        let (name, text) = dockerfile(&context, &options.dockerfile)?;
+        let file = naru_dockerfile::parse(&text)
+            .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
+        let (context, ignored) = crate::ignore::apply(&context, &name)?;
+        let platforms = if options.platforms.is_empty() {
+            vec![Platform::host()]
+        } else {
+            options.platforms.clone()
+        };
+        let shared = Arc::new(Shared {
+            inner: Arc::clone(&self.inner),
+            number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
+            lease: Arc::new(self.inner.store.leases.create(LEASE)),
+            context,
+            ignored,
+            file,
+            file_name: name,
+            options,
+            events,
+            ids: AtomicU32::new(0),
+            warnings: Mutex::default(),
+            cancelled: Arc::clone(&cancelled.0),
+            used: Mutex::default(),
+            materialized: tokio::sync::OnceCell::new(),
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        });
+        let mut results = Vec::new();
+        for platform in platforms {
+            let result = run(&shared, platform.clone()).await?;
+            results.push((platform, result));
+        }
+        let built = assemble::assemble(&shared, results).await;
+        shared.inner.touch(&shared);
+        built
+    }
+}
+
+#[derive(Debug)]
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// What all platforms of one build share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) number: u32,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) context: BuildContext,
+    pub(crate) ignored: crate::ignore::Ignored,
+    pub(crate) file: Dockerfile,
+    pub(crate) file_name: String,
+    pub(crate) options: BuildOptions,
+    pub(crate) events: mpsc::Sender<BuildEvent>,
+    ids: AtomicU32,
+    warnings: Mutex<Vec<BuildWarning>>,
+    pub(crate) cancelled: Arc<AtomicBool>,
+    /// Rows of the cache that were used, to be written with the time of their use at the end.
+    pub(crate) used: Mutex<BTreeSet<String>>,
+    /// The context as a directory, for binds.
+    pub(crate) materialized: tokio::sync::OnceCell<crate::mounts::Scratch>,
+    /// Seconds since 1970, when the build began.
+    pub(crate) now: u64,
+}
+
+impl Shared {
+    /// The number of the next vertex.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.ids.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Tells something. Whoever reads slowly is waited for; whoever has gone is not told.
+    pub(crate) async fn tell(&self, event: BuildEvent) {
+        self.events.send(event).await.ok();
+    }
+
+    /// Warns.
+    pub(crate) async fn warn(&self, rule: &str, message: String, line: usize) {
+        let warning = BuildWarning {
+            rule: rule.to_owned(),
+            message,
+            file: self.file_name.clone(),
+            line,
+            url: String::new(),
+        };
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
+        self.tell(BuildEvent::Warning(warning)).await;
+    }
+
+    /// What was said.
+    pub(crate) fn warnings(&self) -> Vec<BuildWarning> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The time of the build for what it makes: as it was asked for, or now.
+    pub(crate) fn time(&self) -> u64 {
+        self.options.source_date_epoch.unwrap_or(self.now)
+    }
+
+    /// Runs work that waits for the disk on a thread that may.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        self: &Arc<Shared>,
+        work: impl FnOnce(&Shared) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let me = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&me)).await {
+            Ok(done) => done,
+            Err(error) => Err(Fault::internal("a step of a build was lost").with_source(error)),
+        }
+    }
+}
+
+/// A build for one platform.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) platform: Platform,
+    /// `ARG`s before the first `FROM`, and what is known of the platforms.
+    pub(crate) global: BTreeMap<String, String>,
+    /// The bases of the stages, expanded.
+    pub(crate) bases: Vec<String>,
+    /// What came of each stage.
+    stages: Vec<watch::Sender<Option<Arc<Stage>>>>,
+    /// How many steps there are, and the number of the first one of each stage, for docker's classic stream.
+    pub(crate) steps: usize,
+    pub(crate) first_step: BTreeMap<usize, usize>,
+}
+
+impl Session {
+    /// What came of a stage, when it is there.
+    pub(crate) async fn stage(&self, number: usize) -> Result<Arc<Stage>, Fault> {
+        let lost = || Fault::internal("a stage was left out of its build");
+        let mut receiver = self.stages.get(number).ok_or_else(lost)?.subscribe();
+        let found = receiver.wait_for(Option::is_some).await;
+        found.ok().and_then(|stage| stage.clone()).ok_or_else(lost)
+    }
+}
+
+/// Builds the target of a file for a platform.
+async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, BuildFailure> {
+    let file = &shared.file;
+    let options = &shared.options;
+    let target = stages::target(file, options.target.as_deref()).map_err(Fault::invalid)?;
+    let global = global_args(shared, &platform)?;
+    let bases = bases(file, &global)?;
+    let needed = stages::needed(file, &bases, target).map_err(Fault::invalid)?;
+    let mut first_step = BTreeMap::new();
+    let mut steps = 0;
+    for number in &needed {
+        first_step.insert(*number, steps + 1);
+        steps += 1 + file.stages.get(*number).map_or(0, |stage| stage.steps.len());
+    }
+    shared.tell(BuildEvent::Planned { vertices: steps }).await;
+    let session = Arc::new(Session {
+        shared: Arc::clone(shared),
+        platform,
+        global,
+        bases,
+        stages: file.stages.iter().map(|_| watch::Sender::new(None)).collect(),
+        steps,
+        first_step,
+    });
+    let mut work = JoinSet::new();
+    for number in needed {
+        let session = Arc::clone(&session);
+        work.spawn(async move { (number, stage::build(&session, number).await) });
+    }
+    let mut result = None;
+    while let Some(done) = work.join_next().await {
+        let (number, stage) = done
+            .map_err(|error| Fault::internal("a stage of a build was lost").with_source(error))?;
+        let stage = Arc::new(stage?);
+        if number == target {
+            result = Some(Arc::clone(&stage));
+        }
+        if let Some(place) = session.stages.get(number) {
+            place.send_replace(Some(stage));
+        }
+    }
+    result.ok_or_else(|| Fault::internal("the target was left out of its build").into())
+}
+
+/// The Dockerfile's name and text.
+fn dockerfile(
+    context: &BuildContext,
+    source: &DockerfileSource,
+) -> Result<(String, Vec<u8>), Fault> {
+    match source {
+        DockerfileSource::Text { name, text } => Ok((name.clone(), text.to_vec())),
+        DockerfileSource::Path(path) => {
+            let name = if path.is_empty() { "Dockerfile" } else { path.as_str() };
+            let text = match context.read(name, MAX_DOCKERFILE)? {
+                // As docker does for those who write it small.
+                None if name == "Dockerfile" => context.read("dockerfile", MAX_DOCKERFILE)?,
+                found => found,
+            };
+            let text = text.ok_or_else(|| {
+                Fault::new(
+                    Kind::InvalidInput,
+                    format!("Cannot locate specified Dockerfile: {name}"),
+                )
+                .with_hint("name it with `-f`, as a path below the context")
+            })?;
+            Ok((name.to_owned(), text))
+        }
+    }
+}
+
+fn global_args(shared: &Shared, platform: &Platform) -> Result<BTreeMap<String, String>, Fault> {
+    let options = &shared.options;
+    let mut global = scope::platform_args(&Platform::host(), platform, options.target.as_deref());
+    for (name, value) in &mut global {
+        if let Some(Some(given)) = options.build_args.get(name) {
+            value.clone_from(given);
+        }
+    }
+    let escape = shared.file.directives.escape;
+    for argument in shared.file.arguments.iter().flat_map(|statement| &statement.what) {
+        let lookup = |name: &str| global.get(name).cloned();
+        let default = match &argument.default {
+            Some(text) => Some(
+                Expander::new(escape, &lookup)
+                    .word(text)
+                    .map_err(|error| Fault::invalid(error.to_string()))?,
+            ),
+            None => None,
+        };
+        let given = options.build_args.get(&argument.name).cloned().flatten();
+        if let Some(value) = given.or(default) {
+            global.insert(argument.name.clone(), value);
+        }
+    }
+    Ok(global)
+}
+
+fn bases(file: &Dockerfile, global: &BTreeMap<String, String>) -> Result<Vec<String>, Fault> {
+    let lookup = |name: &str| global.get(name).cloned();
+    let expander = Expander::new(file.directives.escape, &lookup);
+    let expand = |stage: &naru_dockerfile::Stage| {
+        let base = expander.word(&stage.base).map_err(|error| Fault::invalid(error.to_string()))?;
+        if base.is_empty() {
+            return Err(Fault::invalid(format!(
+                "base name ({}) should not be blank",
+                stage.base
+            ))
+            .with_hint("give the variable a value: `--build-arg NAME=value`, or a default in its `ARG`"));
+        }
+        Ok(base)
+    };
+    file.stages.iter().map(expand).collect()
+}
+
+impl Inner {
+    /// Notes which rows of the cache a build used. Worth no wait: it only decides what is pruned first.
+    fn touch(&self, shared: &Shared) {
+        let used = std::mem::take(&mut *shared.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut batch = naru_store::Batch::new();
+        for key in used {
+            if let Ok(Some(mut step)) = self.store.build_cache.get(&key) {
+                step.last_used = shared.now;
+                step.uses += 1;
+                batch.put_cached_step(&key, &step);
+            }
+        }
+        if let Err(error) = self.store.commit_volatile(batch) {
+            tracing::debug!(%error, "the use of the build cache was not noted");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Acts: carries out one instruction of a stage: expanded, then done, or found in the cache.
+
+mod files;
+mod process;
+mod vertex;
+
+use crate::build::Session;
+use crate::event::BuildFailure;
+use crate::scope::Scope;
+use crate::stage::{Stage, Step};
+use crate::{config, wording};
+use naru_dockerfile::{Expander, Instruction, KeyValue, Statement};
+use naru_errdefs::Fault;
+
+/// The instruction for the eye, with what is known of its variables.
+pub(crate) fn shown(
+    session: &Session,
+    stage: &Stage,
+    scope: &Scope,
+    statement: &Statement<Instruction>,
+) -> String {
+    match statement.what {
+        // The shell's own variables look the same.
+        Instruction::Run(_) => statement.text.clone(),
+        _ => {
+            let lookup = |name: &str| scope.lookup(&stage.config.config.env, name);
+            Expander::new(session.shared.file.directives.escape, &lookup).display(&statement.text)
+        }
+    }
+}
+
+/// Expands words with the variables of one place in the file.
+pub(crate) struct Words<'a> {
+    step: &'a Step<'a>,
+    env: Vec<String>,
+    scope: &'a Scope,
+}
+
+impl<'a> Words<'a> {
+    fn new(step: &'a Step<'a>, stage: &Stage, scope: &'a Scope) -> Words<'a> {
+        Words { step, env: stage.config.config.env.clone(), scope }
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Expander<'_>) -> Result<T, naru_dockerfile::ExpandError>,
+    ) -> Result<T, Fault> {
+        let lookup = |name: &str| self.scope.lookup(&self.env, name);
+        let escape = self.step.session.shared.file.directives.escape;
+        work(&Expander::new(escape, &lookup))
+            .map_err(|error| located(self.step, &error.to_string()))
+    }
+
+    /// One word.
+    pub(crate) fn word(&self, text: &str) -> Result<String, Fault> {
+        self.with(|expander| expander.word(text))
+    }
+
+    /// Words that may become several.
+    fn words(&self, texts: &[String]) -> Result<Vec<String>, Fault> {
+        let mut list = Vec::new();
+        for text in texts {
+            list.extend(self.with(|expander| expander.words(text))?);
+        }
+        Ok(list)
+    }
+
+    /// The body of a heredoc.
+    fn body(&self, text: &str) -> Result<String, Fault> {
+        self.with(|expander| expander.body(text).map(|expanded| expanded.text))
+    }
+
+    fn pairs(&self, pairs: &[KeyValue]) -> Result<Vec<(String, String)>, Fault> {
+        pairs.iter().map(|pair| Ok((self.word(&pair.key)?, self.word(&pair.value)?))).collect()
+    }
+}
+
+/// A failure of a statement, with its place in the file.
+pub(crate) fn located(step: &Step<'_>, message: &str) -> Fault {
+    Fault::invalid(format!(
+        "{}:{}: {message}",
+        step.session.shared.file_name, step.statement.span.start
+    ))
+}
+
+/// Carries an instruction out.
+pub(crate) async fn carry_out(
+    step: &mut Step<'_>,
+    stage: &mut Stage,
+    scope: &mut Scope,
+) -> Result<(), BuildFailure> {
+    let statement = step.statement;
+    let created_by = match &statement.what {
+        Instruction::Run(run) => return process::run(step, stage, scope, run).await,
+        Instruction::Copy(copy) => {
+            return files::copy(step, stage, scope, &files::Asked::from_copy(copy)).await;
+        }
+        Instruction::Add(add) => {
+            return files::copy(step, stage, scope, &files::Asked::from_add(add)).await;
+        }
+        Instruction::Workdir(path) => {
+            let path = Words::new(step, stage, scope).word(path)?;
+            return files::working_dir(step, stage, &path).await;
+        }
+        other => described(step, stage, scope, other)?,
+    };
+    config::note(&mut stage.config, created_by, None, true);
+    Ok(())
+}
+
+/// What changes nothing but the configuration. Answers what the history says of it.
+fn described(
+    step: &Step<'_>,
+    stage: &mut Stage,
+    scope: &mut Scope,
+    instruction: &Instruction,
+) -> Result<String, Fault> {
+    if let Instruction::Arg(arguments) = instruction {
+        return arguments_of(step, stage, scope, arguments);
+    }
+    let words = Words::new(step, stage, scope);
+    let config = &mut stage.config;
+    Ok(match instruction {
+        Instruction::Env(pairs) => config::env(config, &words.pairs(pairs)?),
+        Instruction::Label(pairs) => config::label(config, &words.pairs(pairs)?),
+        Instruction::Cmd(command) => {
+            stage.has_cmd = true;
+            config::cmd(config, command)
+        }
+        Instruction::Entrypoint(command) => config::entrypoint(config, command, stage.has_cmd),
+        Instruction::Shell(list) => config::set_shell(config, list),
+        Instruction::User(text) => {
+            let user = words.word(text)?;
+            let text = format!("USER {user}");
+            config.config.user = user;
+            text
+        }
+        Instruction::Expose(list) => config::expose(config, &words.words(list)?)
+            .map_err(|message| located(step, &message))?,
+        Instruction::Volume(list) => {
+            let paths = list.iter().map(|path| words.word(path)).collect::<Result<Vec<_>, _>>()?;
+            if paths.iter().any(|path| path.is_empty()) {
+                return Err(located(step, "VOLUME specified can not be an empty string"));
+            }
+            config::volume(config, &paths)
+        }
+        Instruction::StopSignal(text) => {
+            let signal = words.word(text)?;
+            let text = format!("STOPSIGNAL {signal}");
+            config.config.stop_signal = signal;
+            text
+        }
+        Instruction::Healthcheck(check) => config::healthcheck(config, check),
+        Instruction::Onbuild(onbuild) => {
+            let text = format!("ONBUILD {}", onbuild.expression);
+            config.config.on_build.push(onbuild.expression.clone());
+            text
+        }
+        Instruction::Maintainer(text) => {
+            config.author = Some(text.clone());
+            format!("MAINTAINER {text}")
+        }
+        Instruction::Arg(_)
+        | Instruction::Run(_)
+        | Instruction::Copy(_)
+        | Instruction::Add(_)
+        | Instruction::Workdir(_) => wording::COMMENT.to_owned(),
+    })
+}
+
+fn arguments_of(
+    step: &Step<'_>,
+    stage: &Stage,
+    scope: &mut Scope,
+    arguments: &[naru_dockerfile::Argument],
+) -> Result<String, Fault> {
+    let mut text = String::from("ARG");
+    for argument in arguments {
+        let default = match &argument.default {
+            Some(default) => Some(Words::new(step, stage, scope).word(default)?),
+            None => None,
+        };
+        let value = scope.declare(&argument.name, default);
+        text.push_str(&format!(" {}", argument.name));
+        if let Some(value) = value {
+            text.push_str(&format!("={value}"));
+        }
+    }
+    Ok(text)
+}

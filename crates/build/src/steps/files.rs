@@ -1,0 +1,439 @@
+//! Acts: COPY, ADD and WORKDIR.
+
+use super::vertex::{self, Hand, make};
+use super::{Words, located};
+use crate::copy::{self, Copying, ModeChange, Piece, Target, View};
+use crate::event::BuildFailure;
+use crate::key::KeyMaker;
+use crate::scope::Scope;
+use crate::stage::{self, Stage, Step};
+use crate::stages::{self, Origin};
+use crate::{config, users, wording};
+use naru_dockerfile::{Add, Copy, Files, InlineFile};
+use naru_errdefs::{Fault, Kind, ResultExt};
+use naru_kernel::times::FileTime;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// COPY or ADD.
+pub(super) struct Asked<'a> {
+    keyword: &'static str,
+    files: &'a Files,
+    from: Option<&'a str>,
+    parents: bool,
+    checksum: Option<&'a str>,
+    unpack: Option<bool>,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn from_copy(copy: &'a Copy) -> Asked<'a> {
+        Asked {
+            keyword: "COPY",
+            files: &copy.files,
+            from: copy.from.as_deref(),
+            parents: copy.parents,
+            checksum: None,
+            unpack: Some(false),
+        }
+    }
+
+    pub(super) fn from_add(add: &'a Add) -> Asked<'a> {
+        Asked {
+            keyword: "ADD",
+            files: &add.files,
+            from: None,
+            parents: false,
+            checksum: add.checksum.as_deref(),
+            unpack: add.unpack,
+        }
+    }
+}
+
+/// Patterns of what is left out, ready to be asked.
+type Excludes = Option<Arc<dyn Fn(&[u8], bool) -> bool + Send + Sync>>;
+
+/// COPY and ADD.
+pub(super) async fn copy(
+    step: &mut Step<'_>,
+    stage: &mut Stage,
+    scope: &Scope,
+    asked: &Asked<'_>,
+) -> Result<(), BuildFailure> {
+    let (sources, destination, chown, mode, excludes, inline) = {
+        let words = Words::new(step, stage, scope);
+        let sources: Result<Vec<_>, _> =
+            asked.files.sources.iter().map(|source| words.word(source)).collect();
+        let destination = words.word(&asked.files.destination)?;
+        let chown = asked.files.chown.as_deref().map(|text| words.word(text)).transpose()?;
+        let chmod = asked.files.chmod.as_deref().map(|text| words.word(text)).transpose()?;
+        let mode = chmod.map(|text| ModeChange::parse(&text)).transpose();
+        let mode = mode.map_err(|message| located(step, &message))?;
+        let list: Result<Vec<_>, _> =
+            asked.files.exclude.iter().map(|pattern| words.word(pattern)).collect();
+        let excludes = crate::ignore::excludes(&list?).map_err(|text| located(step, &text))?;
+        let inline = inline(&words, &asked.files.inline)?;
+        (sources?, destination, chown, mode, excludes, inline)
+    };
+    let sources: Vec<String> = sources.into_iter().filter(|source| !source.is_empty()).collect();
+    if sources.is_empty() && inline.is_empty() {
+        return Err(located(
+            step,
+            &format!("no source files were specified for {}", asked.keyword),
+        )
+        .into());
+    }
+    let to = absolute(&stage.config.config.working_dir, &destination);
+    let link = asked.files.link;
+    let parent = if link { None } else { stage.chain };
+
+    let pieces = pieces(step, asked, &sources, &inline, &to).await?;
+    if pieces.len() > 1 && !to.ends_with('/') && !to.ends_with("/.") {
+        return Err(located(
+            step,
+            &format!(
+                "When using {} with more than one source file, the destination must be a directory and end with a /",
+                asked.keyword
+            ),
+        )
+        .into());
+    }
+    let excluding = excludes.clone();
+    let listed = pieces.clone();
+    let parents = asked.parents;
+    let content = step
+        .session
+        .shared
+        .blocking(move |_| {
+            let excluded = excluding.as_deref();
+            let excluded =
+                excluded.map(|excluded| -> &(dyn Fn(&[u8], bool) -> bool + Sync) { excluded });
+            copy::content_of(&listed, excluded, parents)
+        })
+        .await?;
+    let mut key = KeyMaker::new(asked.keyword, parent);
+    key.text(&to).text(&content).list(&chown);
+    key.text(&format!("{mode:?} {parents} {link}"));
+    key.text(&compression(step));
+    let keys = vec![key.finish()];
+    let found = if step.no_cache { None } else { vertex::cached(&step.session.shared, &keys)? };
+    let created_by = wording::files(asked.keyword, asked.files, &sources, &destination);
+    let made = match found {
+        Some(found) => found,
+        None => {
+            let order = Order { pieces, to, chown, mode, parents, excludes, chain: stage.chain };
+            make(step, parent, keys, |hand| async move {
+                hand.blocking(move |hand| fill(hand, &order)).await.map_err(BuildFailure::from)
+            })
+            .await?
+        }
+    };
+    let made = if link { rebase(step, stage, made).await? } else { made };
+    stage.push(&made, created_by);
+    Ok(())
+}
+
+/// A layer that was made on nothing, on top of a stage: another snapshot of the same files.
+async fn rebase(
+    step: &Step<'_>,
+    stage: &Stage,
+    made: naru_store::CachedStep,
+) -> Result<naru_store::CachedStep, Fault> {
+    let (Some(parent), Some(layer)) = (stage.chain, made.layer.clone()) else { return Ok(made) };
+    let lease = Arc::clone(&step.session.shared.lease);
+    step.session
+        .shared
+        .blocking(move |shared| {
+            let chain = crate::layer::rebase(&shared.inner.store, &lease, &made, parent)?;
+            Ok(naru_store::CachedStep {
+                chain: Some(chain),
+                parent: Some(parent),
+                layer: Some(layer),
+                ..made
+            })
+        })
+        .await
+}
+
+fn compression(step: &Step<'_>) -> String {
+    let options = &step.session.shared.options;
+    format!("{:?} {:?}", options.compression, options.source_date_epoch)
+}
+
+struct Order {
+    pieces: Vec<Piece>,
+    to: String,
+    chown: Option<String>,
+    mode: Option<ModeChange>,
+    parents: bool,
+    excludes: Excludes,
+    /// The file system that names of users are looked up in.
+    chain: Option<naru_oci::ChainId>,
+}
+
+fn fill(hand: &Hand, order: &Order) -> Result<naru_store::CachedStep, Fault> {
+    let store = &hand.inner.store;
+    let changes = hand.begin()?;
+    let owner = match &order.chown {
+        Some(text) => {
+            let root = vertex::view(store, order.chain)?;
+            Some(users::owner(root.as_ref(), text)?)
+        }
+        None => None,
+    };
+    let lower = vertex::view(store, hand.parent)?;
+    let mut target =
+        Target::new(&changes.dir(), lower).during(|| "cannot prepare a layer".to_owned())?;
+    let excluded = order.excludes.as_deref();
+    let excluded = excluded.map(|excluded| -> &(dyn Fn(&[u8], bool) -> bool + Sync) { excluded });
+    let how = Copying {
+        destination: &order.to,
+        owner,
+        mode: order.mode.clone(),
+        parents: order.parents,
+        excluded,
+        cancelled: hand.cancelled(),
+        now: seconds(hand.about.now),
+    };
+    let layers = match &hand.parent {
+        Some(chain) => store.snapshots.lower_dirs(chain)?,
+        None => Vec::new(),
+    };
+    let upper = changes.dir();
+    let mount = || writable(&layers, &upper);
+    let time = copy::copy(&order.pieces, &mut target, &how, &mount)?;
+    target.finish(time).during(|| "cannot finish a layer".to_owned())?;
+    hand.commit(changes)
+}
+
+/// Layers and the directory of changes, to be written to.
+fn writable(layers: &[PathBuf], upper: &std::path::Path) -> Result<std::os::fd::OwnedFd, Fault> {
+    if layers.is_empty() {
+        return naru_kernel::path::open_directory(upper)
+            .during(|| "cannot open a layer".to_owned());
+    }
+    let work = upper.with_file_name("work");
+    naru_kernel::overlay::writable(layers, upper, &work)
+        .during(|| "cannot mount a layer to be written to".to_owned())
+}
+
+fn seconds(seconds: u64) -> FileTime {
+    FileTime { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanoseconds: 0 }
+}
+
+/// A path in the image; a slash at the end stays.
+fn absolute(working_dir: &str, path: &str) -> String {
+    let joined = config::working_dir(if working_dir.is_empty() { "/" } else { working_dir }, path);
+    let slash = path.ends_with('/') || path.ends_with("/.") || path == ".";
+    if slash && joined != "/" { format!("{joined}/") } else { joined }
+}
+
+fn inline(words: &Words<'_>, files: &[InlineFile]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    let expanded = files.iter().map(|file| {
+        let content = if file.expand { words.body(&file.content)? } else { file.content.clone() };
+        Ok((file.name.clone(), content.into_bytes()))
+    });
+    expanded.collect()
+}
+
+/// Everything that is to be copied, in order.
+async fn pieces(
+    step: &Step<'_>,
+    asked: &Asked<'_>,
+    sources: &[String],
+    inline: &[(String, Vec<u8>)],
+    to: &str,
+) -> Result<Vec<Piece>, BuildFailure> {
+    let shared = &step.session.shared;
+    let view = source_view(step, asked.from).await?;
+    let mut pieces = Vec::new();
+    for source in sources {
+        if asked.keyword == "ADD" && is_address(source) {
+            pieces.extend(fetched(step, asked, source, to).await?);
+            continue;
+        }
+        if asked.keyword == "ADD" && is_git(source) {
+            return Err(Fault::unsupported(format!(
+                "{}: ADD of a git repository (`{source}`) is not supported",
+                step.session.shared.file_name
+            ))
+            .with_hint(
+                "fetch it in a stage of its own with `RUN git clone`, and `COPY --from` that stage",
+            )
+            .into());
+        }
+        if asked.checksum.is_some() {
+            return Err(located(step, "checksum can't be specified for non-HTTP(S) sources").into());
+        }
+        let Some(view) = view.clone() else {
+            return Err(Fault::not_found(format!("\"/{source}\": not found")).into());
+        };
+        let (name, unpack) = (source.clone(), asked.unpack != Some(false));
+        let found = shared.blocking(move |_| copy::find(&view, &name, unpack)).await;
+        pieces.extend(found.map_err(|fault| explain(step, asked, source, fault))?);
+    }
+    for (name, content) in inline {
+        let files = shared.inner.files.clone();
+        let (name, content, time) = (name.clone(), content.clone(), seconds(shared.time()));
+        let found = shared.blocking(move |_| {
+            let context = files.one(&name, &content, 0o644, time)?;
+            copy::find(&View::Context(context), &escape(&name), false)
+        });
+        pieces.extend(found.await?);
+    }
+    Ok(pieces)
+}
+
+/// A name as a pattern that means only itself.
+fn escape(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if matches!(letter, '*' | '?' | '[' | '\\') {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
+/// Where files come from: the context, a stage, an image. None: an empty file system.
+async fn source_view(step: &Step<'_>, from: Option<&str>) -> Result<Option<View>, BuildFailure> {
+    let session = step.session;
+    let Some(from) = from else {
+        return Ok(Some(View::Context(session.shared.context.clone())));
+    };
+    let chain = chain_of(step, from).await?;
+    let view = session.shared.blocking(move |shared| vertex::view(&shared.inner.store, chain));
+    Ok(view.await?.map(|root| View::Root(Arc::new(root))))
+}
+
+/// The file system of a stage or an image that is named with `from`.
+pub(super) async fn chain_of(
+    step: &Step<'_>,
+    from: &str,
+) -> Result<Option<naru_oci::ChainId>, BuildFailure> {
+    let session = step.session;
+    match stages::origin(&session.shared.file, from) {
+        Origin::Stage(number) => Ok(session.stage(number).await?.chain),
+        Origin::Other(name) => {
+            Ok(stage::image(session, &name, &session.platform, step.id).await?.chain)
+        }
+    }
+}
+
+/// What is not there may be there, but left out.
+fn explain(step: &Step<'_>, asked: &Asked<'_>, source: &str, fault: Fault) -> Fault {
+    if fault.kind() != Kind::NotFound {
+        return fault.context(format!("{} {source}", asked.keyword));
+    }
+    let text = format!("{} failed: {}", asked.keyword, fault.message());
+    if asked.from.is_some() {
+        return Fault::not_found(text);
+    }
+    let shared = &step.session.shared;
+    let fault = Fault::not_found(format!(
+        "{text} (file not found in build context or excluded by .dockerignore)"
+    ));
+    match shared.ignored.rule(source) {
+        Some(rule) => fault.with_hint(format!(
+            "the rule `{rule}` of the ignore file leaves it out; add `!{}` after it",
+            source.trim_start_matches('/')
+        )),
+        None => fault.with_hint("paths are looked up in the build context; check the path and where the build was started"),
+    }
+}
+
+fn is_address(source: &str) -> bool {
+    (source.starts_with("http://") || source.starts_with("https://")) && !is_git(source)
+}
+
+/// As docker tells repositories from files.
+fn is_git(source: &str) -> bool {
+    let path = source.split('#').next().unwrap_or(source);
+    ["git://", "git@", "ssh://"].iter().any(|start| source.starts_with(start))
+        || (source.starts_with("http") && path.ends_with(".git"))
+}
+
+/// A file of the network as something to be copied.
+async fn fetched(
+    step: &Step<'_>,
+    asked: &Asked<'_>,
+    address: &str,
+    to: &str,
+) -> Result<Vec<Piece>, BuildFailure> {
+    let shared = &step.session.shared;
+    let path = shared.inner.files.staging();
+    let fetched = shared.inner.sources.file(address, path).await?;
+    let checksum = asked.checksum.map(str::to_owned);
+    let (files, to, address) = (shared.inner.files.clone(), to.to_owned(), address.to_owned());
+    let unpack = asked.unpack == Some(true);
+    let found = shared.blocking(move |_| {
+        if fetched.name.is_empty() && to.ends_with('/') {
+            return Err(Fault::invalid(format!("cannot determine filename for source {address}")));
+        }
+        let name = if fetched.name.is_empty() { "download" } else { &fetched.name };
+        let time = FileTime { seconds: fetched.modified.unwrap_or(0), nanoseconds: 0 };
+        let context = files.take(name, &fetched.path, 0o600, time)?;
+        let view = View::Context(context.clone());
+        if let Some(wanted) = checksum {
+            let found = context.digest_of(name).map(|digest| digest.to_string());
+            if found.as_deref() != Some(wanted.as_str()) {
+                return Err(Fault::invalid(format!(
+                    "digest mismatch {}: {wanted}",
+                    found.unwrap_or_default()
+                )));
+            }
+        }
+        copy::find(&view, &escape(name), unpack)
+    });
+    Ok(found.await?)
+}
+
+/// WORKDIR.
+pub(super) async fn working_dir(
+    step: &mut Step<'_>,
+    stage: &mut Stage,
+    asked: &str,
+) -> Result<(), BuildFailure> {
+    let path = config::working_dir(&stage.config.config.working_dir, asked);
+    stage.config.config.working_dir.clone_from(&path);
+    let created_by = format!("WORKDIR {path}");
+    let shared = &step.session.shared;
+    let mut key = KeyMaker::new("WORKDIR", stage.chain);
+    key.text(&path).text(&compression(step));
+    let keys = vec![key.finish()];
+    let found = if step.no_cache { None } else { vertex::cached(shared, &keys)? };
+    if let Some(found) = found {
+        stage.push(&found, created_by);
+        return Ok(());
+    }
+    let (chain, place) = (stage.chain, path.clone());
+    let there = shared
+        .blocking(move |shared| {
+            let Some(root) = vertex::view(&shared.inner.store, chain)? else {
+                return Ok(place == "/");
+            };
+            let flags = naru_kernel::path::OFlags::PATH;
+            Ok(naru_kernel::path::open_in_root(&root, &place, flags).is_ok())
+        })
+        .await?;
+    if there {
+        config::note(&mut stage.config, created_by, None, true);
+        return Ok(());
+    }
+    let made = make(step, stage.chain, keys, |hand| async move {
+        let made = hand.blocking(move |hand| {
+            let changes = hand.begin()?;
+            let lower = vertex::view(&hand.inner.store, hand.parent)?;
+            let failed = || format!("cannot make the directory `{path}` of the image");
+            let mut target = Target::new(&changes.dir(), lower).during(failed)?;
+            let resolved = target.resolve(path.as_bytes()).during(failed)?;
+            target.directory(&resolved, (0, 0)).during(failed)?;
+            target.finish(seconds(hand.about.now)).during(failed)?;
+            hand.commit(changes)
+        });
+        made.await.map_err(BuildFailure::from)
+    })
+    .await?;
+    stage.push(&made, created_by);
+    Ok(())
+}

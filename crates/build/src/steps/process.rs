@@ -1,0 +1,236 @@
+//! Acts: RUN.
+
+mod mount;
+mod scrub;
+
+use super::files::chain_of;
+use super::vertex::{self, Hand, make};
+use super::{Words, located};
+use crate::build::Session;
+use crate::copy::{self, View};
+use crate::event::BuildFailure;
+use crate::key::KeyMaker;
+use crate::mounts::Scratch;
+use crate::options::NetworkChoice;
+use crate::ports::RunRequest;
+use crate::scope::Scope;
+use crate::stage::{Stage, Step};
+use crate::{config, wording};
+use bytes::Bytes;
+use mount::Wanted;
+use naru_dockerfile::{Command, Heredoc, Run, RunNetwork, RunSecurity, Script, script};
+use naru_errdefs::{Fault, Kind};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// What a RUN executes.
+struct Line {
+    /// Program and arguments.
+    args: Vec<String>,
+    /// A script that is a file of its own, and its name.
+    script: Option<(String, String)>,
+}
+
+/// RUN.
+pub(super) async fn run(
+    step: &mut Step<'_>,
+    stage: &mut Stage,
+    scope: &Scope,
+    run: &Run,
+) -> Result<(), BuildFailure> {
+    let shared = &step.session.shared;
+    if let Some(device) = run.devices.first() {
+        return Err(Fault::unsupported(format!(
+            "{}: RUN --device={} is not supported",
+            shared.file_name, device.name
+        ))
+        .into());
+    }
+    let insecure = run.security == RunSecurity::Insecure;
+    let granted = |what: &str| shared.options.entitlements.iter().any(|known| known == what);
+    if insecure && !granted("security.insecure") {
+        return Err(located(step, "security.insecure is not allowed")
+            .with_hint("allow it with `--allow security.insecure`")
+            .into());
+    }
+    let network = match run.network {
+        RunNetwork::Default => shared.options.network.clone(),
+        RunNetwork::None => NetworkChoice::None,
+        RunNetwork::Host if granted("network.host") => NetworkChoice::Host,
+        RunNetwork::Host => {
+            return Err(located(step, "network.host is not allowed")
+                .with_hint("allow it with `--allow network.host`, or build with `--network host`")
+                .into());
+        }
+    };
+    let line = line(&stage.config.config, &run.command, &step.statement.heredocs);
+    let defaults = stage.config.config.clone();
+    let (counted, silent) = scope.for_process(&defaults.env);
+    let shown_command = match &line.script {
+        Some((name, _)) => vec![format!("<<{name}")],
+        None => line.args.clone(),
+    };
+    let created_by = wording::run(&counted, &shown_command);
+
+    let mounts = mount::wanted(step, stage, scope, run)?;
+    let mut key = KeyMaker::new("RUN", stage.chain);
+    key.list(&line.args);
+    if let Some((name, script)) = &line.script {
+        key.text(name).text(script);
+    }
+    key.list(&defaults.env).list(&counted).text(&defaults.user).text(&defaults.working_dir);
+    key.text(&format!("{network:?} {insecure}"));
+    for mount in &mounts {
+        mount_key(step, mount, &mut key).await?;
+    }
+    key.text(&format!("{:?} {:?}", shared.options.compression, shared.options.source_date_epoch));
+    let keys = vec![key.finish()];
+    let found = if step.no_cache { None } else { vertex::cached(shared, &keys)? };
+    let made = match found {
+        Some(found) => found,
+        None => {
+            let order = Order {
+                session: Arc::clone(step.session),
+                line,
+                env: [&defaults.env[..], &counted, &silent].concat(),
+                user: defaults.user.clone(),
+                working_dir: defaults.working_dir.clone(),
+                network,
+                insecure,
+                mounts: resolve(step, mounts).await?,
+                image_env: defaults.env.clone(),
+            };
+            make(step, stage.chain, keys, |hand| execute(hand, order)).await?
+        }
+    };
+    stage.push(&made, created_by);
+    Ok(())
+}
+
+/// What is executed: words, a line for the shell, a script for the shell, or a script with an interpreter of its own.
+fn line(defaults: &naru_oci::ContainerDefaults, what: &Command, heredocs: &[Heredoc]) -> Line {
+    match script(what, heredocs) {
+        Script::Exec(args) => Line { args, script: None },
+        Script::Shell(text) => {
+            let mut args = config::shell(defaults);
+            args.push(text);
+            Line { args, script: None }
+        }
+        Script::File { name, content } => {
+            Line { args: vec![format!("/dev/pipes/{name}")], script: Some((name, content)) }
+        }
+    }
+}
+
+async fn mount_key(
+    step: &Step<'_>,
+    mount: &Wanted,
+    key: &mut KeyMaker,
+) -> Result<(), BuildFailure> {
+    key.text(&mount.described());
+    match mount.files() {
+        None => {}
+        Some((Some(from), source)) => {
+            let chain = chain_of(step, from).await?;
+            key.text(&format!("{chain:?} {source}"));
+        }
+        Some((None, source)) => {
+            let view = View::Context(step.session.shared.context.clone());
+            let source = source.to_owned();
+            let digest = step.session.shared.blocking(move |_| {
+                let pieces = copy::find(&view, &source, false)?;
+                copy::content_of(&pieces, None, false)
+            });
+            key.text(&digest.await?);
+        }
+    }
+    Ok(())
+}
+
+/// Mounts with the file systems that they show.
+async fn resolve(
+    step: &Step<'_>,
+    mounts: Vec<Wanted>,
+) -> Result<Vec<(Wanted, Option<naru_oci::ChainId>)>, BuildFailure> {
+    let mut list = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        let chain = match mount.from() {
+            Some(from) => chain_of(step, from).await?,
+            None => None,
+        };
+        list.push((mount, chain));
+    }
+    Ok(list)
+}
+
+struct Order {
+    session: Arc<Session>,
+    line: Line,
+    env: Vec<String>,
+    user: String,
+    working_dir: String,
+    network: NetworkChoice,
+    insecure: bool,
+    mounts: Vec<(Wanted, Option<naru_oci::ChainId>)>,
+    /// For the words of a failure.
+    image_env: Vec<String>,
+}
+
+async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, BuildFailure> {
+    let scratch = Scratch::new(&hand.inner.place)?;
+    let changes = hand.blocking(Hand::begin).await?;
+    let mut ready = mount::Ready::default();
+    for (mount, chain) in &order.mounts {
+        mount::make_ready(&hand, &order.session, mount, *chain, &scratch, &mut ready).await?;
+    }
+    if let Some((name, script)) = &order.line.script {
+        ready.script(&scratch, name, script)?;
+    }
+    let mut env = order.env.clone();
+    env.append(&mut ready.env);
+    let mut targets: Vec<String> = ready.mounts.iter().map(|mount| mount.target.clone()).collect();
+    targets.push(order.working_dir.clone());
+    let request = RunRequest {
+        chain: hand.parent,
+        args: order.line.args.clone(),
+        env,
+        user: order.user.clone(),
+        working_dir: order.working_dir.clone(),
+        network: order.network.clone(),
+        mounts: std::mem::take(&mut ready.mounts),
+        limits: order.session.shared.options.limits.clone(),
+        insecure: order.insecure,
+    };
+    drop(order.image_env);
+    let (sender, mut output) = mpsc::channel::<(bool, Bytes)>(16);
+    let log = Arc::clone(&hand.log);
+    let running = hand.inner.executor.run(request, changes.dir(), sender);
+    let reading = async {
+        while let Some((stderr, bytes)) = output.recv().await {
+            log.write(stderr, bytes);
+        }
+    };
+    let (ran, ()) = tokio::join!(running, reading);
+    let ran = ran?;
+    drop(ready);
+    if ran.code != 0 {
+        let words = order.line.args.join(" ");
+        let text = format!(
+            "The command '{words}' returned a non-zero code: {}{}",
+            ran.code,
+            if ran.out_of_memory { " (it ran out of memory)" } else { "" }
+        );
+        return Err(BuildFailure {
+            fault: Fault::new(Kind::InvalidInput, text),
+            code: Some(ran.code),
+        });
+    }
+    let step = hand.blocking(move |hand| {
+        let lower = vertex::view(&hand.inner.store, hand.parent)?;
+        scrub::scrub(&changes.dir(), lower.as_ref(), &targets)?;
+        hand.commit(changes)
+    });
+    let step = step.await?;
+    drop(scratch);
+    Ok(step)
+}

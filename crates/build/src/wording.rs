@@ -1,0 +1,170 @@
+//! Pure: what the history says of each instruction, in BuildKit's words.
+
+use naru_dockerfile::{Files, Instruction, KeyValue};
+use naru_oci::Healthcheck;
+
+/// What the history says who made it.
+pub(crate) const COMMENT: &str = "buildkit.dockerfile.v0";
+
+/// A list as Go's `%q` shows it.
+pub(crate) fn quoted(list: &[String]) -> String {
+    let words: Vec<String> = list.iter().map(|word| quote(word)).collect();
+    format!("[{}]", words.join(" "))
+}
+
+fn quote(word: &str) -> String {
+    let mut text = String::from("\"");
+    for letter in word.chars() {
+        match letter {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\t' => text.push_str("\\t"),
+            '\r' => text.push_str("\\r"),
+            '\u{7}' => text.push_str("\\a"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{b}' => text.push_str("\\v"),
+            '\u{c}' => text.push_str("\\f"),
+            letter if letter.is_control() => {
+                text.push_str(&format!("\\x{:02x}", u32::from(letter)));
+            }
+            letter => text.push(letter),
+        }
+    }
+    text.push('"');
+    text
+}
+
+/// `ENV` and `LABEL`.
+pub(crate) fn pairs(instruction: &str, pairs: &[(String, String)]) -> String {
+    let words: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    format!("{instruction} {}", words.join(" "))
+}
+
+/// `COPY` and `ADD`: the flags that say something of the result, sources and destination as they are after expansion.
+pub(crate) fn files(instruction: &str, files: &Files, sources: &[String], to: &str) -> String {
+    let mut text = instruction.to_owned();
+    for (name, value) in [("chown", &files.chown), ("chmod", &files.chmod)] {
+        if let Some(value) = value {
+            text.push_str(&format!(" --{name}={value}"));
+        }
+    }
+    if files.link {
+        text.push_str(" --link");
+    }
+    for excluded in &files.exclude {
+        text.push_str(&format!(" --exclude={excluded}"));
+    }
+    for source in sources {
+        text.push_str(&format!(" {source}"));
+    }
+    for inline in &files.inline {
+        text.push_str(&format!(" <<{}", inline.name));
+    }
+    format!("{text} {to} # buildkit")
+}
+
+/// `RUN`: the build arguments that it sees, and what is executed.
+pub(crate) fn run(args: &[String], command: &[String]) -> String {
+    let mut text = String::from("RUN ");
+    if !args.is_empty() {
+        text.push_str(&format!("|{} {} ", args.len(), args.join(" ")));
+    }
+    format!("{text}{} # buildkit", command.join(" "))
+}
+
+/// `HEALTHCHECK`, as Go shows the structure.
+pub(crate) fn healthcheck(check: &Healthcheck) -> String {
+    format!(
+        "HEALTHCHECK &{{{} {} {} {} {} {}}}",
+        quoted(&check.test),
+        quote(&duration(check.interval)),
+        quote(&duration(check.timeout)),
+        quote(&duration(check.start_period)),
+        quote(&duration(check.start_interval)),
+        rune(check.retries),
+    )
+}
+
+fn rune(number: i64) -> String {
+    match u32::try_from(number).ok().and_then(char::from_u32) {
+        Some('\t') => "'\\t'".to_owned(),
+        Some('\n') => "'\\n'".to_owned(),
+        Some('\u{7}') => "'\\a'".to_owned(),
+        Some('\u{8}') => "'\\b'".to_owned(),
+        Some(letter) if letter.is_control() => format!("'\\x{:02x}'", u32::from(letter)),
+        Some(letter) => format!("'{letter}'"),
+        None => number.to_string(),
+    }
+}
+
+/// Nanoseconds as Go's `Duration` writes them.
+pub(crate) fn duration(nanoseconds: i64) -> String {
+    let all = nanoseconds.unsigned_abs();
+    let (seconds, rest) = (all / 1_000_000_000, all % 1_000_000_000);
+    let fraction = |value: u64, digits: usize| {
+        let text = format!("{value:0digits$}");
+        let text = text.trim_end_matches('0');
+        if text.is_empty() { String::new() } else { format!(".{text}") }
+    };
+    if all == 0 {
+        return "0s".to_owned();
+    }
+    if seconds == 0 {
+        return match rest {
+            rest if rest >= 1_000_000 => {
+                format!("{}{}ms", rest / 1_000_000, fraction(rest % 1_000_000, 6))
+            }
+            rest if rest >= 1000 => format!("{}{}µs", rest / 1000, fraction(rest % 1000, 3)),
+            rest => format!("{rest}ns"),
+        };
+    }
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    let last = format!("{}{}s", seconds % 60, fraction(rest, 9));
+    match (hours, minutes) {
+        (0, 0) => last,
+        (0, minutes) => format!("{minutes}m{last}"),
+        (hours, minutes) => format!("{hours}h{minutes}m{last}"),
+    }
+}
+
+/// Pairs of `ENV` and `LABEL` as values are needed for them.
+pub(crate) fn keys(pairs: &[KeyValue]) -> Vec<&str> {
+    pairs.iter().map(|pair| pair.key.as_str()).collect()
+}
+
+/// Whether an instruction changes files, so that it is a vertex of its own.
+pub(crate) fn makes_files(instruction: &Instruction) -> bool {
+    matches!(
+        instruction,
+        Instruction::Run(_) | Instruction::Copy(_) | Instruction::Add(_) | Instruction::Workdir(_)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        for (nanoseconds, want) in [
+            (0, "0s"),
+            (30_000_000_000, "30s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (1_500_000_000, "1.5s"),
+            (500_000_000, "500ms"),
+            (1_500_000, "1.5ms"),
+            (1500, "1.5µs"),
+            (7, "7ns"),
+        ] {
+            assert_eq!(duration(nanoseconds), want);
+        }
+    }
+
+    #[test]
+    fn lists_are_quoted_as_in_go() {
+        let list = ["/bin/sh".to_owned(), "-c".to_owned(), "echo \"a\\b\"\n".to_owned()];
+        assert_eq!(quoted(&list), r#"["/bin/sh" "-c" "echo \"a\\b\"\n"]"#);
+    }
+}

@@ -61,7 +61,9 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
     };
     let teller = match tells_steps {
         true => Teller::steps(),
-        false => Teller::classic(query.flag("q"), query.flag_or("rm", true) || query.flag("forcerm")),
+        false => {
+            Teller::classic(query.flag("q"), query.flag_or("rm", true) || query.flag("forcerm"))
+        }
     };
     let running = async move |events| builds.build(context, options, events).await;
     let mut telling = Telling::start(running, teller);
@@ -154,7 +156,9 @@ pub(crate) async fn announce(builds: &Builds, desk: &Desk, call: Call) -> Result
     let missing = contents
         .iter()
         .zip(0u32..)
-        .filter(|(digest, _)| digest.is_some_and(|digest| is_missing(&digest) && told.insert(digest)))
+        .filter(|(digest, _)| {
+            digest.is_some_and(|digest| is_missing(&digest) && told.insert(digest))
+        })
         .map(|(_, index)| index)
         .collect();
     Ok(reply::ok(&ContextMissing { id: desk.keep(upload), missing }))

@@ -5,7 +5,9 @@ use crate::connection::Handler;
 use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
-use crate::{builds, containers, copy, events, images, networks, refuse, registry, system, volumes};
+use crate::{
+    builds, containers, copy, events, images, networks, refuse, registry, system, volumes,
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -42,7 +44,8 @@ pub struct Api {
 impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
-        let Engine { containers, images, builds, networks: nets, volumes, system, events, .. } = engine;
+        let Engine { containers, images, builds, networks: nets, volumes, system, events, .. } =
+            engine;
         Api {
             containers,
             images,
@@ -185,8 +188,18 @@ async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> 
 
 /// One arm a route, each to the one service that it needs.
 async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
-    let Api { containers, images, builds: made, nets, volumes, system, events, desk, exec_keys, .. } =
-        api;
+    let Api {
+        containers,
+        images,
+        builds: made,
+        nets,
+        volumes,
+        system,
+        events,
+        desk,
+        exec_keys,
+        ..
+    } = api;
     match route {
         Route::Ping => Ok(reply::ping(true)),
         Route::PingHead => Ok(reply::ping(false)),

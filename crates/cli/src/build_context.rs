@@ -42,7 +42,10 @@ impl Context {
     /// Bytes of the files with these indices.
     pub fn size_of(&self, indices: &[u32]) -> u64 {
         let size = |index: &u32| {
-            usize::try_from(*index).ok().and_then(|index| self.found.get(index)).map_or(0, |f| f.size)
+            usize::try_from(*index)
+                .ok()
+                .and_then(|index| self.found.get(index))
+                .map_or(0, |f| f.size)
         };
         indices.iter().map(size).fold(0, u64::saturating_add)
     }
@@ -63,7 +66,9 @@ impl Context {
                 attributes: found
                     .attributes
                     .iter()
-                    .map(|(name, value)| Some((String::from_utf8(name.clone()).ok()?, Base64::new(value))))
+                    .map(|(name, value)| {
+                        Some((String::from_utf8(name.clone()).ok()?, Base64::new(value)))
+                    })
                     .collect::<Option<_>>()?,
             })
         };
@@ -79,9 +84,15 @@ impl Context {
             let found = place.and_then(|place| self.found.get(place));
             let digest = place.and_then(|place| self.digests.get(place).copied().flatten());
             let (Some(found), Some(digest)) = (found, digest) else {
-                return Err(Fault::internal(format!("the daemon asks for a file {index} that was not announced")));
+                return Err(Fault::internal(format!(
+                    "the daemon asks for a file {index} that was not announced"
+                )));
             };
-            wanted.push(pack::Piece { name: digest.hex().into(), found: found.clone(), follow: None });
+            wanted.push(pack::Piece {
+                name: digest.hex().into(),
+                found: found.clone(),
+                follow: None,
+            });
         }
         pack::stream(&self.root, wanted)
     }

@@ -176,8 +176,12 @@ fn network(mode: Option<&str>) -> Result<NetworkChoice, Fault> {
         Some("none") => NetworkChoice::None,
         Some("host") => NetworkChoice::Host,
         Some(mode) if mode.starts_with("container:") => {
-            return Err(Fault::unsupported(format!("network mode `{mode}` is not supported for a build"))
-                .with_hint("connect the container to a network of its own and build with that network"));
+            return Err(Fault::unsupported(format!(
+                "network mode `{mode}` is not supported for a build"
+            ))
+            .with_hint(
+                "connect the container to a network of its own and build with that network",
+            ));
         }
         Some(name) => NetworkChoice::Named(name.to_owned()),
     })
@@ -261,13 +265,17 @@ fn cache_target(specs: &[String]) -> Result<(Option<CacheExport>, bool), Fault> 
                     "min" => false,
                     "max" => true,
                     other => {
-                        return Err(Fault::invalid(format!("unknown mode `{other}` of `--cache-to`"))
-                            .with_hint("the modes are `min` and `max`"));
+                        return Err(Fault::invalid(format!(
+                            "unknown mode `{other}` of `--cache-to`"
+                        ))
+                        .with_hint("the modes are `min` and `max`"));
                     }
                 };
                 if target.is_some() {
-                    return Err(Fault::unsupported("more than one registry for `--cache-to` is not supported")
-                        .with_hint("copy the cache with `naru copy` afterwards"));
+                    return Err(Fault::unsupported(
+                        "more than one registry for `--cache-to` is not supported",
+                    )
+                    .with_hint("copy the cache with `naru copy` afterwards"));
                 }
                 target = Some(CacheExport::Registry { reference: name.parse()?, max });
             }
@@ -346,7 +354,15 @@ pub(crate) fn entry(file: ContextFile) -> Result<ContextEntry, Fault> {
 pub(crate) fn prune(query: &Query, now: Timestamp) -> Result<PruneBuild, Fault> {
     let filters = query.filters()?;
     filters.only(&[
-        "description", "id", "inuse", "parent", "private", "shared", "type", "until", "unused-for",
+        "description",
+        "id",
+        "inuse",
+        "parent",
+        "private",
+        "shared",
+        "type",
+        "until",
+        "unused-for",
     ])?;
     let bytes = |names: &[&str]| -> Result<u64, Fault> {
         for name in names {

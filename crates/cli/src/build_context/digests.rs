@@ -137,11 +137,7 @@ fn format<'a>(rows: impl Iterator<Item = (&'a Found, &'a Option<Digest>)>) -> Ve
     text
 }
 
-fn hash_all(
-    root: &Path,
-    files: &[Found],
-    wanted: &[usize],
-) -> Result<Vec<(usize, Digest)>, Fault> {
+fn hash_all(root: &Path, files: &[Found], wanted: &[usize]) -> Result<Vec<(usize, Digest)>, Fault> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(wanted.len()));
     let failed: Mutex<Option<Fault>> = Mutex::new(None);

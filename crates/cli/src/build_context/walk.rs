@@ -94,12 +94,16 @@ fn directory(
 ) -> Result<(), Fault> {
     let dir = root.join(below);
     if depth > DEEPEST {
-        return Err(Fault::invalid(format!("`{}` is nested too deep for a build context", dir.display()))
-            .with_hint("leave it out with a line in `.dockerignore`"));
+        return Err(Fault::invalid(format!(
+            "`{}` is nested too deep for a build context",
+            dir.display()
+        ))
+        .with_hint("leave it out with a line in `.dockerignore`"));
     }
     let reading = || format!("cannot read `{}` of the build context", dir.display());
     let handle = open_directory(&dir).during(reading)?;
-    let mut names = fs::read_dir(&dir).during(reading)?.collect::<Result<Vec<_>, _>>().during(reading)?;
+    let mut names =
+        fs::read_dir(&dir).during(reading)?.collect::<Result<Vec<_>, _>>().during(reading)?;
     names.sort_by_key(fs::DirEntry::file_name);
     for entry in names {
         let path = below.join(entry.file_name());
@@ -120,7 +124,10 @@ fn directory(
         } else if facts.is_file() {
             Kind::File
         } else {
-            walked.notes.push(format!("`{}` is neither a file nor a directory nor a link and was left out", path.display()));
+            walked.notes.push(format!(
+                "`{}` is neither a file nor a directory nor a link and was left out",
+                path.display()
+            ));
             continue;
         };
         let is_directory = kind == Kind::Directory;
@@ -149,7 +156,12 @@ fn directory(
     Ok(())
 }
 
-fn found(path: PathBuf, kind: Kind, facts: &Metadata, attributes: Vec<(Vec<u8>, Vec<u8>)>) -> Found {
+fn found(
+    path: PathBuf,
+    kind: Kind,
+    facts: &Metadata,
+    attributes: Vec<(Vec<u8>, Vec<u8>)>,
+) -> Found {
     Found {
         size: if kind == Kind::File { facts.len() } else { 0 },
         mode: facts.mode(),

@@ -32,14 +32,30 @@ pub(super) static BUILD: Command = Command {
 
 const FLAGS: &[Flag] = &[
     list("add-host", "strings", "Add a custom host-to-IP mapping (format: \"host:ip\")"),
-    list("allow", "strings", "Allow extra privileged entitlement (\"network.host\", \"security.insecure\")"),
+    list(
+        "allow",
+        "strings",
+        "Allow extra privileged entitlement (\"network.host\", \"security.insecure\")",
+    ),
     list("annotation", "strings", "Add annotation to the image"),
     list("attest", "strings", "Attestation parameters (format: \"type=sbom\")"),
     list("build-arg", "strings", "Set build-time variables"),
-    list("build-context", "strings", "Additional build contexts (e.g., name=docker-image://alpine)"),
+    list(
+        "build-context",
+        "strings",
+        "Additional build contexts (e.g., name=docker-image://alpine)",
+    ),
     value("builder", "string", "Override the configured builder instance").refused(NO_BUILDER),
-    list("cache-from", "strings", "External cache sources (e.g., \"user/app:cache\", \"type=registry,ref=user/app:cache\")"),
-    list("cache-to", "strings", "Cache export destinations (e.g., \"type=inline\", \"type=registry,ref=user/app:cache\")"),
+    list(
+        "cache-from",
+        "strings",
+        "External cache sources (e.g., \"user/app:cache\", \"type=registry,ref=user/app:cache\")",
+    ),
+    list(
+        "cache-to",
+        "strings",
+        "Cache export destinations (e.g., \"type=inline\", \"type=registry,ref=user/app:cache\")",
+    ),
     value("call", "string", "Set method for evaluating build (\"build\", \"check\")"),
     switch("check", "Shorthand for \"--call=check\""),
     switch("debug", "Enable debug logging").short('D').no_effect(),
@@ -48,20 +64,36 @@ const FLAGS: &[Flag] = &[
     list("label", "strings", "Set metadata for an image"),
     switch("load", "Shorthand for \"--output=type=docker\": the result is always here").no_effect(),
     value("metadata-file", "string", "Write build result metadata to a file"),
-    value("network", "string", "Set the networking mode for the RUN instructions during build (default \"default\")"),
+    value(
+        "network",
+        "string",
+        "Set the networking mode for the RUN instructions during build (default \"default\")",
+    ),
     switch("no-cache", "Do not use cache when building the image"),
     list("no-cache-filter", "strings", "Do not cache specified stages"),
     list("output", "strings", "Output destination (format: \"type=local,dest=path\")").short('o'),
     list("platform", "strings", "Set target platform for build"),
-    value("progress", "string", "Set type of progress output (\"auto\", \"plain\", \"tty\", \"json\", \"quiet\")"),
+    value(
+        "progress",
+        "string",
+        "Set type of progress output (\"auto\", \"plain\", \"tty\", \"json\", \"quiet\")",
+    ),
     value("provenance", "string", "Shorthand for \"--attest=type=provenance\""),
     switch("pull", "Always attempt to pull all referenced images"),
     switch("push", "Push the result to its registry once it is built"),
     switch("quiet", "Suppress the build output and print image ID on success").short('q'),
     value("sbom", "string", "Shorthand for \"--attest=type=sbom\""),
-    list("secret", "strings", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret|,env=VAR]\")"),
+    list(
+        "secret",
+        "strings",
+        "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret|,env=VAR]\")",
+    ),
     value("shm-size", "bytes", "Shared memory size for build containers"),
-    list("ssh", "strings", "SSH agent socket to expose to the build (format: \"default|<id>[=<socket>]\")"),
+    list(
+        "ssh",
+        "strings",
+        "SSH agent socket to expose to the build (format: \"default|<id>[=<socket>]\")",
+    ),
     list("tag", "strings", "Name and optionally a tag (format: \"name:tag\")").short('t'),
     value("target", "string", "Set the target build stage to build"),
     list("ulimit", "ulimit", "Ulimit options (default [])"),
@@ -76,7 +108,11 @@ const LIMITS: &[Flag] = &[
     value("cpuset-cpus", "string", "CPUs in which to allow execution (0-3, 0,1)"),
     value("cpuset-mems", "string", "MEMs in which to allow execution (0-3, 0,1)"),
     value("memory", "bytes", "Memory limit").short('m'),
-    value("memory-swap", "bytes", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
+    value(
+        "memory-swap",
+        "bytes",
+        "Swap limit equal to memory plus swap: -1 to enable unlimited swap",
+    ),
 ];
 
 /// What only docker's classic builder had.

@@ -39,7 +39,18 @@ pub(super) static BUILDX: Command = Command {
     usage: "COMMAND",
     about: "Manage builds (docker's other name for `builder`)",
     action: Action::Group(&[
-        &build::BUILD, &DU, &PRUNE, &BAKE, &CREATE, &IMAGETOOLS, &INSPECT, &LS, &RM, &STOP, &USE, &VERSION,
+        &build::BUILD,
+        &DU,
+        &PRUNE,
+        &BAKE,
+        &CREATE,
+        &IMAGETOOLS,
+        &INSPECT,
+        &LS,
+        &RM,
+        &STOP,
+        &USE,
+        &VERSION,
     ]),
     ..BASE
 };

@@ -1,11 +1,11 @@
 //! Pure: the commands about images, and what they take.
 
-pub(super) mod archive;
+pub(crate) mod archive;
 mod directory;
 mod history;
 mod list;
 mod remove;
-pub(super) mod transfer;
+pub(crate) mod transfer;
 
 use super::container::FORMAT_LIST;
 use super::{Action, Arguments, BASE, Command, build, copy, inspect};

@@ -78,7 +78,10 @@ fn what_is_not_served_is_refused_by_name() {
 #[test]
 fn what_ours_adds() {
     let mut extras = BuildExtras {
-        dockerfile: Some(DockerfileText { name: "x.Dockerfile".to_owned(), text: Base64::new(b"FROM a") }),
+        dockerfile: Some(DockerfileText {
+            name: "x.Dockerfile".to_owned(),
+            text: Base64::new(b"FROM a"),
+        }),
         cache_from: vec!["type=registry,ref=r/c".to_owned(), "r/d".to_owned()],
         cache_to: vec!["type=inline".to_owned()],
         compression: Some("zstd".to_owned()),
@@ -86,7 +89,9 @@ fn what_ours_adds() {
         ..BuildExtras::default()
     };
     extras.secrets.insert("t".to_owned(), Base64::new(b"s"));
-    let got = options(&Query::parse("cachefrom=[\"r/a\"]&platform=linux/amd64,linux/arm64"), extras).unwrap();
+    let got =
+        options(&Query::parse("cachefrom=[\"r/a\"]&platform=linux/amd64,linux/arm64"), extras)
+            .unwrap();
     let text = DockerfileSource::Text { name: "x.Dockerfile".to_owned(), text: "FROM a".into() };
     assert_eq!(got.dockerfile, text);
     assert_eq!(got.cache_from, ["r/a", "r/c", "r/d"]);
@@ -125,14 +130,21 @@ fn files_of_a_context() {
 fn prunes() {
     let now = Timestamp::from_seconds(100_000);
     let of = |text: &str| prune(&Query::parse(text), now);
-    let got = of("all=1&keep-storage=7&filters={\"until\":[\"24h\"],\"id\":[\"ab\"],\"inuse\":[\"1\"]}").unwrap();
+    let got =
+        of("all=1&keep-storage=7&filters={\"until\":[\"24h\"],\"id\":[\"ab\"],\"inuse\":[\"1\"]}")
+            .unwrap();
     assert_eq!((got.all, got.keep_bytes, got.max_bytes), (true, 7, 0));
     assert_eq!(got.unused_for, Some(Duration::from_secs(24 * 3600)));
     assert_eq!(got.ids, ["ab"]);
     assert_eq!(got.filters["inuse"], ["1"]);
     let got = of("reserved-space=5&keep-storage=7&max-used-space=9").unwrap();
     assert_eq!((got.keep_bytes, got.max_bytes), (5, 9));
-    for text in ["keep-storage=-1", "min-free-space=1", "filters={\"x\":[\"y\"]}", "filters={\"until\":[\"soon\"]}"] {
+    for text in [
+        "keep-storage=-1",
+        "min-free-space=1",
+        "filters={\"x\":[\"y\"]}",
+        "filters={\"until\":[\"soon\"]}",
+    ] {
         assert!(of(text).is_err(), "{text}");
     }
 }
@@ -140,11 +152,19 @@ fn prunes() {
 #[test]
 fn credentials_are_found_by_host() {
     let header = AuthConfig::encode_all(&Map::from([
-        ("https://index.docker.io/v1/".to_owned(), AuthConfig { auth: "YTpi".to_owned(), ..AuthConfig::default() }),
-        ("r.example:5000".to_owned(), AuthConfig { identitytoken: "t".to_owned(), ..AuthConfig::default() }),
+        (
+            "https://index.docker.io/v1/".to_owned(),
+            AuthConfig { auth: "YTpi".to_owned(), ..AuthConfig::default() },
+        ),
+        (
+            "r.example:5000".to_owned(),
+            AuthConfig { identitytoken: "t".to_owned(), ..AuthConfig::default() },
+        ),
     ]));
     let all = credentials(Some(&header));
-    assert!(matches!(&all["docker.io"], Credentials::Basic { user, password } if user == "a" && password == "b"));
+    assert!(
+        matches!(&all["docker.io"], Credentials::Basic { user, password } if user == "a" && password == "b")
+    );
     assert!(matches!(&all["r.example:5000"], Credentials::IdentityToken(token) if token == "t"));
     assert!(credentials(Some("junk")).is_empty() && credentials(None).is_empty());
 }

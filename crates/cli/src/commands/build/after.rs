@@ -51,7 +51,11 @@ fn write(path: &str, bytes: &[u8]) -> Result<(), Fault> {
     let path = Path::new(path);
     if path.exists() && !path.is_file() {
         // A device or a pipe is written in place.
-        return std::fs::File::options().write(true).open(path).and_then(|mut file| file.write_all(bytes)).during(during);
+        return std::fs::File::options()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .during(during);
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".part-{}", std::process::id()));

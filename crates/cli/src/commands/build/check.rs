@@ -8,9 +8,13 @@ use naru_errdefs::Fault;
 pub(super) fn check(flags: &Flags) -> Result<ExitStatus, Failed> {
     let given = file::find(flags)?;
     let Some(_dockerfile) = given.dockerfile else {
-        return Err(Fault::unsupported("checking a Dockerfile inside an archive or at an address is not supported")
-            .with_hint("name its directory, or pipe the Dockerfile in: `naru build --check - < Dockerfile`")
-            .into());
+        return Err(Fault::unsupported(
+            "checking a Dockerfile inside an archive or at an address is not supported",
+        )
+        .with_hint(
+            "name its directory, or pipe the Dockerfile in: `naru build --check - < Dockerfile`",
+        )
+        .into());
     };
     Err(Fault::unsupported("build checks are not supported yet").into())
 }

@@ -17,7 +17,11 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Writes all outputs. A result that is wanted elsewhere only does not stay here.
-pub(super) async fn export(client: &Client, asked: &Asked, built: &BuiltImage) -> Result<(), Failed> {
+pub(super) async fn export(
+    client: &Client,
+    asked: &Asked,
+    built: &BuiltImage,
+) -> Result<(), Failed> {
     let mut written = Ok(());
     for output in &asked.outputs {
         written = match output {
@@ -31,7 +35,8 @@ pub(super) async fn export(client: &Client, asked: &Asked, built: &BuiltImage) -
             break;
         }
     }
-    let stays = asked.outputs.is_empty() || asked.push || asked.outputs.iter().any(Output::keeps_image);
+    let stays =
+        asked.outputs.is_empty() || asked.push || asked.outputs.iter().any(Output::keeps_image);
     if !stays && !built.all_cached {
         let names = client.inspect_image(&built.id).await.map(|image| image.repo_tags);
         if names.is_ok_and(|names| names.is_empty()) {
@@ -42,7 +47,12 @@ pub(super) async fn export(client: &Client, asked: &Asked, built: &BuiltImage) -
     written
 }
 
-async fn archive(client: &Client, built: &BuiltImage, form: &str, place: Option<&str>) -> Result<(), Failed> {
+async fn archive(
+    client: &Client,
+    built: &BuiltImage,
+    form: &str,
+    place: Option<&str>,
+) -> Result<(), Failed> {
     let target = Target::choose(place)?;
     let answer = client.save_images(std::slice::from_ref(&built.id), Some(form)).await?;
     target.fill(answer).await
@@ -95,7 +105,8 @@ async fn files_of(client: &Client, container: &str, place: Place<'_>) -> Result<
             }
             drop(writer);
             let unpacked = thread.join();
-            Ok(unpacked.unwrap_or_else(|_panicked| Err(Fault::new(Kind::Internal, "a thread was lost")))?)
+            Ok(unpacked
+                .unwrap_or_else(|_panicked| Err(Fault::new(Kind::Internal, "a thread was lost")))?)
         }
     }
 }
@@ -124,6 +135,7 @@ fn unpack(path: &str) -> Result<(io::PipeWriter, Unpacking), Fault> {
         }
         Ok(())
     };
-    let thread = std::thread::Builder::new().name("unpack".to_owned()).spawn(work).during(during)?;
+    let thread =
+        std::thread::Builder::new().name("unpack".to_owned()).spawn(work).during(during)?;
     Ok((writer, thread))
 }

@@ -82,8 +82,10 @@ fn is_address(text: &str) -> bool {
 fn directory(place: &str) -> Result<PathBuf, Fault> {
     let path = match std::fs::canonicalize(place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Fault::not_found(format!("unable to prepare context: path \"{place}\" not found"))
-                .with_hint("name the directory that the build's files are in; `.` is this one"));
+            return Err(Fault::not_found(format!(
+                "unable to prepare context: path \"{place}\" not found"
+            ))
+            .with_hint("name the directory that the build's files are in; `.` is this one"));
         }
         path => path.during(|| format!("unable to prepare context: cannot find \"{place}\""))?,
     };
@@ -99,7 +101,11 @@ fn usual(directory: &Path) -> Result<Dockerfile, Fault> {
     match read(&directory.join("Dockerfile"), "Dockerfile") {
         Err(fault) if fault.kind() == Kind::NotFound => {
             let other = directory.join("dockerfile");
-            if other.is_file() { read(&other, "dockerfile") } else { Err(missing(directory, fault)) }
+            if other.is_file() {
+                read(&other, "dockerfile")
+            } else {
+                Err(missing(directory, fault))
+            }
         }
         found => found,
     }
@@ -112,7 +118,10 @@ fn missing(directory: &Path, fault: Fault) -> Fault {
         .flatten()
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.to_ascii_lowercase().contains("dockerfile") && !name.ends_with(".dockerignore") || name == "Containerfile")
+        .filter(|name| {
+            name.to_ascii_lowercase().contains("dockerfile") && !name.ends_with(".dockerignore")
+                || name == "Containerfile"
+        })
         .collect();
     names.sort();
     match names.first() {
@@ -120,7 +129,8 @@ fn missing(directory: &Path, fault: Fault) -> Fault {
             let path = directory.join(name);
             fault.with_hint(format!("name the file with `-f {}`", path.display()))
         }
-        None => fault.with_hint("name the Dockerfile with `-f`, and the directory of the context behind it"),
+        None => fault
+            .with_hint("name the Dockerfile with `-f`, and the directory of the context behind it"),
     }
 }
 
@@ -143,15 +153,20 @@ fn bounded(file: impl Read, name: &str) -> Result<Vec<u8>, Fault> {
         .read_to_end(&mut text)
         .during(|| format!("failed to read dockerfile `{name}`"))?;
     if text.len() as u64 > LONGEST {
-        return Err(Fault::invalid(format!("the Dockerfile `{name}` has more than {LONGEST} bytes"))
-            .with_hint("put what it copies into files of the context"));
+        return Err(Fault::invalid(format!(
+            "the Dockerfile `{name}` has more than {LONGEST} bytes"
+        ))
+        .with_hint("put what it copies into files of the context"));
     }
     Ok(text)
 }
 
 fn input() -> Result<File, Fault> {
     use std::os::fd::AsFd;
-    let input = std::io::stdin().as_fd().try_clone_to_owned().during(|| "cannot read standard input")?;
+    let input = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .during(|| "cannot read standard input".to_owned())?;
     Ok(File::from(input))
 }
 
@@ -166,13 +181,19 @@ fn from_input(named: Option<String>) -> Result<Given, Fault> {
     (&mut input)
         .take(HEAD as u64)
         .read_to_end(&mut head)
-        .during(|| "failed to read context from stdin")?;
+        .during(|| "failed to read context from stdin".to_owned())?;
     if is_archive(&head) {
-        return Ok(Given { context: Place::Archive(Cursor::new(head), input), dockerfile: None, named });
+        return Ok(Given {
+            context: Place::Archive(Cursor::new(head), input),
+            dockerfile: None,
+            named,
+        });
     }
     if let Some(name) = named {
-        return Err(Fault::invalid(format!("standard input is a Dockerfile, and `-f {name}` names another one"))
-            .with_hint("leave `-f` out, or pipe in an archive that has the file"));
+        return Err(Fault::invalid(format!(
+            "standard input is a Dockerfile, and `-f {name}` names another one"
+        ))
+        .with_hint("leave `-f` out, or pipe in an archive that has the file"));
     }
     let text = bounded(Cursor::new(head).chain(input), "-")?;
     if text.is_empty() {
@@ -219,7 +240,10 @@ impl Dockerfile {
 }
 
 /// An archive on standard input as one stream.
-pub(super) fn archive(head: Cursor<Vec<u8>>, rest: File) -> impl tokio::io::AsyncRead + Send + Unpin {
+pub(super) fn archive(
+    head: Cursor<Vec<u8>>,
+    rest: File,
+) -> impl tokio::io::AsyncRead + Send + Unpin {
     tokio::io::AsyncReadExt::chain(head, Source::from_file(rest))
 }
 

@@ -74,7 +74,9 @@ pub(super) fn parse(text: &str) -> Result<Output, OptError> {
             .with_hint("the types are `image`, `local`, `tar`, `oci`, `docker` and `registry`")
     })?;
     let place = dest.filter(|dest| dest != "-");
-    let mut takes = ["name", "compression", "compression-level", "force-compression", "oci-mediatypes"].to_vec();
+    let mut takes =
+        ["name", "compression", "compression-level", "force-compression", "oci-mediatypes"]
+            .to_vec();
     let output = match kind.as_str() {
         "image" | "registry" => {
             takes.extend(["push", "push-by-digest", "unpack", "store", "dangling-name-prefix"]);
@@ -96,14 +98,16 @@ pub(super) fn parse(text: &str) -> Result<Output, OptError> {
         "docker" => Output::Docker(place),
         "cacheonly" => Output::Nowhere,
         other => {
-            return Err(OptError::new(format!("unknown output type `{other}`"))
-                .with_hint("the types are `image`, `local`, `tar`, `oci`, `docker` and `registry`"));
+            return Err(OptError::new(format!("unknown output type `{other}`")).with_hint(
+                "the types are `image`, `local`, `tar`, `oci`, `docker` and `registry`",
+            ));
         }
     };
     for (key, value) in rest {
         let on = crate::flags::go_bool(&value);
         let refused = |instead: &str| {
-            Err(OptError::new(format!("`{key}={value}` is not supported for output `{kind}`")).with_hint(instead))
+            Err(OptError::new(format!("`{key}={value}` is not supported for output `{kind}`"))
+                .with_hint(instead))
         };
         if key.starts_with("annotation") && !matches!(output, Output::Local(_) | Output::Tar(_)) {
             let name = key.split_once('.').map(|(_, name)| name).unwrap_or_default();
@@ -117,11 +121,24 @@ pub(super) fn parse(text: &str) -> Result<Output, OptError> {
             ("name", _) => image.names.extend(value.split(',').map(str::to_owned)),
             ("push", Some(on)) => image.push = on || kind == "registry",
             ("compression", _) => image.compression = Some(value),
-            ("compression-level", _) => image.compression_level = Some(crate::flags::go_int(&value)?),
-            ("oci-mediatypes" | "store" | "unpack", Some(true)) | ("force-compression" | "push-by-digest", Some(false)) => {}
-            ("oci-mediatypes", Some(false)) => return refused("images are written as OCI describes them; `naru copy` to a `docker-archive:` has docker's form"),
-            ("store", Some(false)) => return refused("the result is always in the store; use `type=oci,dest=FILE`"),
-            ("force-compression", Some(true)) => return refused("layers that are there are never compressed again; build with `--no-cache`"),
+            ("compression-level", _) => {
+                image.compression_level = Some(crate::flags::go_int(&value)?)
+            }
+            ("oci-mediatypes" | "store" | "unpack", Some(true))
+            | ("force-compression" | "push-by-digest", Some(false)) => {}
+            ("oci-mediatypes", Some(false)) => {
+                return refused(
+                    "images are written as OCI describes them; `naru copy` to a `docker-archive:` has docker's form",
+                );
+            }
+            ("store", Some(false)) => {
+                return refused("the result is always in the store; use `type=oci,dest=FILE`");
+            }
+            ("force-compression", Some(true)) => {
+                return refused(
+                    "layers that are there are never compressed again; build with `--no-cache`",
+                );
+            }
             ("push-by-digest", Some(true)) => return refused("give it a name with `-t`"),
             _ => return refused("write `true` or `false`, or leave it out"),
         }

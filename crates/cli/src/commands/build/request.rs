@@ -45,9 +45,9 @@ impl Asked {
         let mut names: Vec<Reference> = Vec::new();
         let images = outputs.is_empty() || push || outputs.iter().any(Output::keeps_image);
         for text in flags.list("tag").chain(image.names.iter().map(String::as_str)) {
-            let name: Reference = text.parse().map_err(|error| {
-                Fault::from(error).context(format!("invalid tag \"{text}\""))
-            })?;
+            let name: Reference = text
+                .parse()
+                .map_err(|error| Fault::from(error).context(format!("invalid tag \"{text}\"")))?;
             if name.digest().is_some() {
                 return Err(Fault::invalid("build tag cannot contain a digest")
                     .with_hint("name the result `NAME:TAG`; its digest is told when it is there")
@@ -102,15 +102,19 @@ fn parameters(flags: &Flags, around: &Surroundings<'_>, query: Query) -> Result<
     if let Some(epoch) = (around.lookup)("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty()) {
         arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(Some(epoch));
     }
-    let labels: Map<String> =
-        flags.parsed_list("label", opts::env::label)?.into_iter().collect();
+    let labels: Map<String> = flags.parsed_list("label", opts::env::label)?.into_iter().collect();
     let ulimits: Vec<serde_json::Value> = flags
         .parsed_list("ulimit", opts::ulimit::parse)?
         .into_iter()
-        .map(|limit| serde_json::json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}))
+        .map(
+            |limit| serde_json::json!({"Name": limit.name, "Soft": limit.soft, "Hard": limit.hard}),
+        )
         .collect();
-    let platforms: Vec<&str> =
-        flags.list("platform").flat_map(|list| list.split(',')).filter(|text| !text.is_empty()).collect();
+    let platforms: Vec<&str> = flags
+        .list("platform")
+        .flat_map(|list| list.split(','))
+        .filter(|text| !text.is_empty())
+        .collect();
     let bytes = |flag: &str| flags.parsed(flag, opts::memory::parse).map(text);
     let number = |flag: &str| flags.number(flag).map(text);
     let words = |name: &str| flags.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -164,8 +168,10 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         match key.split_once(':') {
             None => Ok((key, value)),
             Some(("manifest", key)) => Ok((key.to_owned(), value)),
-            Some((level, _)) => Err(OptError::new(format!("annotations of the {level} are not supported"))
-                .with_hint("annotate the manifest: `--annotation KEY=VALUE`")),
+            Some((level, _)) => {
+                Err(OptError::new(format!("annotations of the {level} are not supported"))
+                    .with_hint("annotate the manifest: `--annotation KEY=VALUE`"))
+            }
         }
     };
     let context = |text: &str| {
@@ -181,19 +187,16 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         _ => Err(OptError::new(format!("unknown entitlement {text}"))
             .with_hint("the entitlements are `network.host` and `security.insecure`")),
     };
-    let commas = |name: &str| -> Vec<String> {
-        let parts = flags.given(name).then(|| flags.text(name)).flatten();
-        drop(parts);
-        flags.list(name).flat_map(|list| list.split(',')).map(str::to_owned).collect()
-    };
-    let mut annotations: Map<String> = flags.parsed_list("annotation", annotation)?.into_iter().collect();
+    let stages = flags.list("no-cache-filter").flat_map(|list| list.split(','));
+    let mut annotations: Map<String> =
+        flags.parsed_list("annotation", annotation)?.into_iter().collect();
     annotations.extend(image.annotations);
     let (sbom, provenance) = attestations(flags)?;
     Ok(BuildExtras {
         dockerfile: None,
         secrets,
         ssh: flags.parsed_list("ssh", agent)?.into_iter().collect(),
-        no_cache_filter: commas("no-cache-filter"),
+        no_cache_filter: stages.map(str::to_owned).collect(),
         cache_from: flags.list("cache-from").map(str::to_owned).collect(),
         cache_to: flags.list("cache-to").map(str::to_owned).collect(),
         named_contexts: flags.parsed_list("build-context", context)?.into_iter().collect(),

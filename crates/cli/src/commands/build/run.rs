@@ -21,7 +21,8 @@ use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
 
 pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
-    let method = flags.text("call").unwrap_or("build").split(',').next().unwrap_or_default().to_owned();
+    let method =
+        flags.text("call").unwrap_or("build").split(',').next().unwrap_or_default().to_owned();
     if flags.switch("check") || ["check", "lint"].contains(&method.as_str()) {
         return check::check(flags);
     }
@@ -41,9 +42,11 @@ pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     }
     let stdout_is_free = !asked.outputs.iter().any(Output::is_stdout);
     if !stdout_is_free && printer::stdout_is_terminal() {
-        return Err(Fault::invalid("dest file not specified and stdout is a terminal: refusing to write an archive there")
-            .with_hint("add `dest=FILE`, or redirect the output")
-            .into());
+        return Err(Fault::invalid(
+            "dest file not specified and stdout is a terminal: refusing to write an archive there",
+        )
+        .with_hint("add `dest=FILE`, or redirect the output")
+        .into());
     }
     let given = file::find(flags)?;
     let registries = Registries::of(app)?;
@@ -98,10 +101,8 @@ async fn ours(
     }
     let Body { content, failure: unsent } =
         send::ours(client, given, asked.extras.clone(), view).await?;
-    let headers = vec![
-        ("Accept", BUILD_STREAM.to_owned()),
-        (REGISTRY_CONFIG, registries.all_headers()),
-    ];
+    let headers =
+        vec![("Accept", BUILD_STREAM.to_owned()), (REGISTRY_CONFIG, registries.all_headers())];
     let answer = ticking(view, client.build(&query, headers, content)).await;
     let mut lines = answer.map_err(|fault| unsent_or(unsent.as_ref(), fault))?.lines();
     let mut built = None;
@@ -124,7 +125,10 @@ async fn ours(
 
 /// What failed here is the reason why it failed there.
 fn unsent_or(unsent: Option<&crate::build_context::pack::Failure>, fault: Fault) -> Fault {
-    unsent.and_then(crate::build_context::pack::Failure::take).filter(|own| own.kind() != Kind::Cancelled).unwrap_or(fault)
+    unsent
+        .and_then(crate::build_context::pack::Failure::take)
+        .filter(|own| own.kind() != Kind::Cancelled)
+        .unwrap_or(fault)
 }
 
 async fn next(lines: &mut Lines, view: &mut View) -> Result<Option<BuildLine>, Fault> {
@@ -175,7 +179,8 @@ async fn theirs(
     }
     let last = show_to_the_end(lines, Show::Out).await?;
     let id = last.as_ref().and_then(|aux| aux.get("ID")).and_then(serde_json::Value::as_str);
-    id.map(str::to_owned).ok_or_else(|| Fault::internal("the daemon does not say what it built").into())
+    id.map(str::to_owned)
+        .ok_or_else(|| Fault::internal("the daemon does not say what it built").into())
 }
 
 /// A quiet build says one line, or what went wrong.

@@ -65,17 +65,19 @@ impl Secret {
         read: &dyn Fn(&str) -> std::io::Result<Vec<u8>>,
     ) -> Result<Base64, OptError> {
         let missing = |what: String| {
-            OptError::new(format!("secret `{}` {what}", self.id))
-                .with_hint("give it with `--secret id=NAME,src=FILE` or `--secret id=NAME,env=VARIABLE`")
+            OptError::new(format!("secret `{}` {what}", self.id)).with_hint(
+                "give it with `--secret id=NAME,src=FILE` or `--secret id=NAME,env=VARIABLE`",
+            )
         };
         let bytes = match &self.source {
             Source::Variable(name) => lookup(name)
                 .ok_or_else(|| missing(format!("is not there: no variable `{name}` is set")))?
                 .into_bytes(),
-            Source::Either(name) if lookup(name).is_some() => lookup(name).unwrap_or_default().into_bytes(),
-            Source::File(path) | Source::Either(path) => {
-                read(path).map_err(|error| missing(format!("cannot be read from `{path}`: {error}")))?
+            Source::Either(name) if lookup(name).is_some() => {
+                lookup(name).unwrap_or_default().into_bytes()
             }
+            Source::File(path) | Source::Either(path) => read(path)
+                .map_err(|error| missing(format!("cannot be read from `{path}`: {error}")))?,
         };
         if bytes.len() as u64 > LARGEST {
             return Err(missing(format!("is larger than {LARGEST} bytes")));
@@ -98,13 +100,16 @@ pub(super) fn agent(
         return Err(OptError::new(format!("invalid SSH agent `{text}`"))
             .with_hint("write `default`, or `ID=SOCKET` with the socket of an agent"));
     }
-    let Some(path) = path.or_else(|| lookup("SSH_AUTH_SOCK").filter(|path| !path.is_empty())) else {
-        return Err(OptError::new(format!("invalid empty ssh agent socket for `{id}`"))
-            .with_hint("start an agent and name its socket with SSH_AUTH_SOCK, or write `--ssh ID=SOCKET`"));
+    let Some(path) = path.or_else(|| lookup("SSH_AUTH_SOCK").filter(|path| !path.is_empty()))
+    else {
+        return Err(OptError::new(format!("invalid empty ssh agent socket for `{id}`")).with_hint(
+            "start an agent and name its socket with SSH_AUTH_SOCK, or write `--ssh ID=SOCKET`",
+        ));
     };
     if !is_socket(&path) {
-        return Err(OptError::new(format!("`{path}` is no socket of an SSH agent"))
-            .with_hint("load a key into an agent with `ssh-add FILE`, and name the agent's socket"));
+        return Err(OptError::new(format!("`{path}` is no socket of an SSH agent")).with_hint(
+            "load a key into an agent with `ssh-add FILE`, and name the agent's socket",
+        ));
     }
     Ok((id.to_owned(), path))
 }
@@ -155,8 +160,14 @@ mod tests {
     #[test]
     fn agents() {
         let socket = |path: &str| path == "/agent";
-        assert_eq!(agent("default", &lookup, &socket), Ok(("default".to_owned(), "/agent".to_owned())));
-        assert_eq!(agent("git=/agent", &lookup, &socket), Ok(("git".to_owned(), "/agent".to_owned())));
+        assert_eq!(
+            agent("default", &lookup, &socket),
+            Ok(("default".to_owned(), "/agent".to_owned()))
+        );
+        assert_eq!(
+            agent("git=/agent", &lookup, &socket),
+            Ok(("git".to_owned(), "/agent".to_owned()))
+        );
         assert!(agent("default", &|_| None, &socket).is_err());
         for text in ["", "=x", "a=", "a=/key.pem", "a=/agent,/agent"] {
             assert!(agent(text, &lookup, &socket).is_err(), "{text}");

@@ -47,20 +47,26 @@ pub(super) async fn ours(
     mut extras: BuildExtras,
     view: &mut View,
 ) -> Result<Body, Failed> {
-    extras.dockerfile = given.dockerfile.as_ref().map(|file| DockerfileText {
-        name: file.name.clone(),
-        text: Base64::new(&file.text),
-    });
+    extras.dockerfile = given
+        .dockerfile
+        .as_ref()
+        .map(|file| DockerfileText { name: file.name.clone(), text: Base64::new(&file.text) });
     let mut failure = None;
     let bytes: Box<dyn AsyncRead + Send + Unpin> = match given.context {
         Place::Nothing | Place::Address(_) => Box::new(tokio::io::empty()),
         Place::Archive(head, rest) => Box::new(archive(head, rest)),
         Place::Directory(root) => {
             let Some(dockerfile) = &given.dockerfile else {
-                return Err(Fault::internal("a directory without a Dockerfile was taken for a context").into());
+                return Err(Fault::internal(
+                    "a directory without a Dockerfile was taken for a context",
+                )
+                .into());
             };
             let began = Instant::now();
-            view.line(&BuildLine::Started { vertex: OWN, name: "[internal] load build context".to_owned() })?;
+            view.line(&BuildLine::Started {
+                vertex: OWN,
+                name: "[internal] load build context".to_owned(),
+            })?;
             let found = files(&root, dockerfile)?;
             let count = found.len();
             let context = Context::read(root.clone(), found)?;
@@ -102,16 +108,21 @@ pub(super) fn theirs(given: Given) -> Result<(Body, Option<String>), Fault> {
     let plain = |content| Body { content, failure: None };
     match (given.context, given.dockerfile) {
         (Place::Address(_), _) => Ok((plain(Content::None), given.named)),
-        (Place::Archive(head, rest), _) => Ok((plain(Content::reader(archive(head, rest))), given.named)),
+        (Place::Archive(head, rest), _) => {
+            Ok((plain(Content::reader(archive(head, rest))), given.named))
+        }
         (Place::Nothing, Some(file)) => {
-            let packed = stream(Path::new("/"), vec![inserted(Path::new("Dockerfile"), file.text)])?;
+            let packed =
+                stream(Path::new("/"), vec![inserted(Path::new("Dockerfile"), file.text)])?;
             Ok((packed_body(packed), Some("Dockerfile".to_owned())))
         }
         (Place::Directory(root), Some(file)) => {
             let found = files(&root, &file)?;
             let below = file.below(&root);
-            let mut pieces: Vec<Piece> =
-                found.into_iter().map(|found| Piece { name: found.path.clone(), found, follow: None }).collect();
+            let mut pieces: Vec<Piece> = found
+                .into_iter()
+                .map(|found| Piece { name: found.path.clone(), found, follow: None })
+                .collect();
             // What was left out here is not to be left out once more, by other rules.
             pieces.retain(|piece| piece.name != Path::new(".dockerignore"));
             let path = match below {
@@ -122,7 +133,10 @@ pub(super) fn theirs(given: Given) -> Result<(Body, Option<String>), Fault> {
                 pieces.push(inserted(&path, file.text));
             }
             let path = path.to_str().map(str::to_owned).ok_or_else(|| {
-                Fault::invalid(format!("the name of the Dockerfile `{}` is not UTF-8", path.display()))
+                Fault::invalid(format!(
+                    "the name of the Dockerfile `{}` is not UTF-8",
+                    path.display()
+                ))
             })?;
             Ok((packed_body(stream(&root, pieces)?), Some(path)))
         }
@@ -151,4 +165,3 @@ fn inserted(name: &Path, text: Vec<u8>) -> Piece {
     };
     Piece { name: name.to_owned(), found, follow: Some(text) }
 }
-

@@ -4,9 +4,9 @@ use crate::commands::system::prune::filters;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
+use crate::opts::OptError;
 use crate::printer;
-use crate::render::template::Template;
-use crate::render::{table, units};
+use crate::render::{table, template, units};
 use naru_api_types::Filters;
 use naru_api_types::build::BuildCacheRecord;
 use naru_errdefs::Fault;
@@ -16,22 +16,21 @@ pub(super) fn usage(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     let filters = filters(flags)?;
     filters.only(&["id", "type", "description", "inuse", "shared", "private"])?;
     let template = match flags.text("format").filter(|text| !text.is_empty() && *text != "table") {
-        Some("json") => Some(Template::parse("{{json .}}")?),
-        Some(text) => Some(Template::parse(text)?),
+        Some("json") => Some(template::compile("{{json .}}").map_err(refuse)?),
+        Some(text) => Some(template::compile(text).map_err(refuse)?),
         None => None,
     };
     let mut records = app.talk(async |client| Ok(client.build_cache().await?))?;
     records.retain(|record| matches(&filters, record));
     // The largest first, as in buildx.
     records.sort_by_key(|record| (std::cmp::Reverse(record.size), record.id.clone()));
-    let text = match template {
+    let text = match &template {
         Some(template) => {
             let mut text = String::new();
             for record in &records {
-                let value = serde_json::to_value(record).map_err(|error| {
-                    Fault::internal("cannot write a record").with_source(error)
-                })?;
-                text.push_str(&template.render(&value)?);
+                let value = serde_json::to_value(record)
+                    .map_err(|error| Fault::internal("cannot write a record").with_source(error))?;
+                text.push_str(&template::render(template, &value).map_err(refuse)?);
                 text.push('\n');
             }
             text
@@ -45,6 +44,10 @@ pub(super) fn usage(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     };
     printer::out(&text)?;
     Ok(ExitStatus::SUCCESS)
+}
+
+fn refuse(error: OptError) -> Fault {
+    Fault::invalid(error.message)
 }
 
 /// Pure: whether a record is among those that are asked for.

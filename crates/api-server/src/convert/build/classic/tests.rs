@@ -40,7 +40,11 @@ fn built() -> Result<Built, BuildFailure> {
 }
 
 /// Texts as they are; everything else as JSON.
-fn play(classic: &mut Classic, events: Vec<BuildEvent>, end: &Result<Built, BuildFailure>) -> String {
+fn play(
+    classic: &mut Classic,
+    events: Vec<BuildEvent>,
+    end: &Result<Built, BuildFailure>,
+) -> String {
     let mut lines: Vec<ProgressLine> =
         events.into_iter().flat_map(|event| classic.event(event)).collect();
     lines.extend(classic.end(end));
@@ -106,10 +110,20 @@ fn steps_that_run_side_by_side_are_said_one_after_the_other() {
         ],
         &built(),
     );
-    let steps: Vec<&str> = text.lines().filter(|l| l.starts_with("Step") || l.ends_with("ly") || *l == "late").collect();
+    let steps: Vec<&str> = text
+        .lines()
+        .filter(|l| l.starts_with("Step") || l.ends_with("ly") || *l == "late")
+        .collect();
     assert_eq!(
         steps,
-        ["Step 1/4 : FROM a", "Step 2/4 : RUN early", "early", "Step 3/4 : FROM b", "Step 4/4 : RUN late", "late"]
+        [
+            "Step 1/4 : FROM a",
+            "Step 2/4 : RUN early",
+            "early",
+            "Step 3/4 : FROM b",
+            "Step 4/4 : RUN late",
+            "late"
+        ]
     );
 }
 
@@ -129,7 +143,13 @@ fn a_failure_has_its_code() {
         vec![
             started(1, 1, 1, "RUN exit 3"),
             output(1, false, "oh"),
-            BuildEvent::VertexDone { id: 1, cached: false, took: Duration::ZERO, result: None, error },
+            BuildEvent::VertexDone {
+                id: 1,
+                cached: false,
+                took: Duration::ZERO,
+                result: None,
+                error,
+            },
         ]
     };
     let loud = play(&mut Classic::new(false, true), events(), &end);

@@ -22,11 +22,19 @@ fn parameter(line: &str, name: &str) -> String {
 fn parameters_are_docker_s() {
     for (line, name, value) in [
         ("-t a -t b:1 .", "t", "a:latest"),
-        ("--build-arg A=b=c --build-arg HOME --build-arg NONE .", "buildargs", r#"{"A":"b=c","HOME":"/home","NONE":null}"#),
+        (
+            "--build-arg A=b=c --build-arg HOME --build-arg NONE .",
+            "buildargs",
+            r#"{"A":"b=c","HOME":"/home","NONE":null}"#,
+        ),
         ("--label a=b --label c .", "labels", r#"{"a":"b","c":""}"#),
         ("--ulimit nofile=5:6 .", "ulimits", r#"[{"Hard":6,"Name":"nofile","Soft":5}]"#),
         ("--network none .", "networkmode", "none"),
-        ("--platform linux/amd64,linux/arm64 --platform linux/s390x .", "platform", "linux/amd64,linux/arm64,linux/s390x"),
+        (
+            "--platform linux/amd64,linux/arm64 --platform linux/s390x .",
+            "platform",
+            "linux/amd64,linux/arm64,linux/s390x",
+        ),
         ("--shm-size 1m .", "shmsize", "1048576"),
         ("-m 1g --memory-swap -1 .", "memswap", "-1"),
         ("-c 5 .", "cpushares", "5"),
@@ -46,7 +54,10 @@ fn secrets_are_in_no_parameter() {
     assert_eq!(asked.extras.secrets["token"].reveal().unwrap(), b"hunter2");
     assert_eq!(asked.extras.ssh["default"], "/agent");
     let query = asked.query.encode();
-    assert!(!query.contains("token") && !query.contains("hunter2") && !query.contains("agent"), "{query}");
+    assert!(
+        !query.contains("token") && !query.contains("hunter2") && !query.contains("agent"),
+        "{query}"
+    );
     assert!(!format!("{asked:?}").contains("hunter2"));
 }
 
@@ -88,7 +99,10 @@ fn what_is_not_supported_is_refused_by_name() {
         ("--secret id=nothing .", "secret `nothing` cannot be read"),
         ("--ssh default=key .", "no socket of an SSH agent"),
         ("-t UPPER .", "invalid tag \"UPPER\""),
-        ("-t a@sha256:0123456789012345678901234567890123456789012345678901234567890123 .", "cannot contain a digest"),
+        (
+            "-t a@sha256:0123456789012345678901234567890123456789012345678901234567890123 .",
+            "cannot contain a digest",
+        ),
     ] {
         let said = asked(line).unwrap_err();
         assert!(said.contains(words), "{line}: {said}");

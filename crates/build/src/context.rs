@@ -60,8 +60,14 @@ impl BuildContext {
     /// The same context without what a predicate says.
     #[must_use]
     pub fn without(&self, drop: impl Fn(&[u8], &Node) -> bool) -> BuildContext {
-        let mut tree = Tree::clone(&self.tree);
-        tree.entries.retain(|path, node| !drop(path, node));
+        let mut tree = Tree::default();
+        for (path, node) in &self.tree.entries {
+            if !drop(path, node) {
+                // Directories above what stays do, too.
+                self.tree.above(path, &mut tree);
+                tree.entries.insert(path.clone(), node.clone());
+            }
+        }
         BuildContext { tree: Arc::new(tree), files: self.files.clone() }
     }
 }

@@ -27,6 +27,7 @@ mod scope;
 mod stage;
 mod stages;
 mod steps;
+mod upkeep;
 mod users;
 mod wording;
 
@@ -37,5 +38,5 @@ pub use event::{
 };
 pub use options::{
     Attestations, BuildOptions, CacheExport, DockerfileSource, LayerCompression, NetworkChoice,
-    RunLimits, Secret, Ulimit,
+    RegistryAuth, RunLimits, Secret, Ulimit,
 };

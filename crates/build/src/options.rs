@@ -46,6 +46,8 @@ pub struct BuildOptions {
     pub no_cache_filter: Vec<String>,
     /// Base images are looked for at their registry even when they are here.
     pub pull: bool,
+    /// Who the build is to registries, by their hosts (`docker.io`).
+    pub registry_auth: BTreeMap<String, RegistryAuth>,
     /// Images whose cache rows are taken in (inline caches).
     pub cache_from: Vec<String>,
     /// Where the cache goes, besides the store.
@@ -72,6 +74,25 @@ pub struct BuildOptions {
     pub annotations: BTreeMap<String, String>,
     /// `linux` entitlements that were granted (`security.insecure`, `network.host`).
     pub entitlements: Vec<String>,
+}
+
+/// Who the build is to a registry. Empty fields are not used.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RegistryAuth {
+    /// A user's name.
+    pub user: String,
+    /// His password.
+    pub password: String,
+    /// An OAuth2 refresh token.
+    pub identity_token: String,
+    /// A bearer token.
+    pub registry_token: String,
+}
+
+impl fmt::Debug for RegistryAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryAuth").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// A secret's bytes. They are shown nowhere.

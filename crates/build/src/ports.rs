@@ -1,10 +1,11 @@
 //! What a build needs of others: processes, images, files of the network.
 
-use crate::{NetworkChoice, RunLimits};
+use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;
 use naru_errdefs::Fault;
 use naru_oci::{ChainId, Platform};
 use naru_store::ImageRecord;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -85,6 +86,19 @@ pub trait Executor: Debug + Send + Sync {
     ) -> Promise<'a, Result<Ran, Fault>>;
 }
 
+/// An image that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageRequest<'a> {
+    /// Its name or ID.
+    pub name: &'a str,
+    /// What it is for.
+    pub platform: &'a Platform,
+    /// Whether its registry is asked even when it is here.
+    pub pull: bool,
+    /// Who we are, by registry.
+    pub auth: &'a BTreeMap<String, RegistryAuth>,
+}
+
 /// An image that a stage starts from.
 #[derive(Debug, Clone)]
 pub struct Base {
@@ -105,12 +119,10 @@ pub struct Fetched {
 
 /// Brings what a build starts from.
 pub trait Sources: Debug + Send + Sync {
-    /// The image of a name, for a platform; from its registry when it is not here, or when `pull` says so.
+    /// The image of a name; from its registry when it is not here, or when `pull` says so.
     fn image<'a>(
         &'a self,
-        name: &'a str,
-        platform: &'a Platform,
-        pull: bool,
+        request: ImageRequest<'a>,
         progress: mpsc::Sender<(String, u64, u64)>,
     ) -> Promise<'a, Result<Base, Fault>>;
 

@@ -2,7 +2,7 @@
 
 use crate::build::Session;
 use crate::event::{BuildEvent, BuildFailure};
-use crate::ports::Base;
+use crate::ports::{Base, ImageRequest};
 use crate::scope::Scope;
 use crate::stages::{self, Origin};
 use crate::{config, steps, wording};
@@ -207,7 +207,13 @@ pub(crate) async fn image(
         });
     }
     let (sender, mut progress) = mpsc::channel(16);
-    let asking = shared.inner.sources.image(&name, platform, shared.options.pull, sender);
+    let request = ImageRequest {
+        name: &name,
+        platform,
+        pull: shared.options.pull,
+        auth: &shared.options.registry_auth,
+    };
+    let asking = shared.inner.sources.image(request, sender);
     let telling = async {
         while let Some((what, current, total)) = progress.recv().await {
             shared.tell(BuildEvent::VertexProgress { id, what, current, total }).await;

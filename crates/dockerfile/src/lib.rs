@@ -12,11 +12,16 @@
 mod ast;
 mod directive;
 mod expand;
+mod expose;
+mod graph;
 mod heredoc;
+pub mod ignore;
 mod mount;
 mod parse;
 mod problem;
 mod raw;
+mod resolve;
+mod scope;
 mod suggest;
 mod words;
 
@@ -27,6 +32,9 @@ pub use ast::{
 };
 pub use directive::{CheckDirective, Directives, Escape};
 pub use expand::{ExpandError, Expanded, Expander};
+pub use expose::{Exposed, exposed};
+pub use graph::{Graph, Origin};
 pub use mount::{Mount, MountError, MountKind, Sharing};
 pub use parse::{parse, parse_trigger};
 pub use problem::{Problem, Problems};
+pub use scope::{Base, Given, Globals, PREDEFINED, Scope};

@@ -1,115 +1,147 @@
-//! Acts: the service of builds: contexts come in, images come out.
+//! The service of builds: contexts come in, images come out.
+//!
+//! Acts: over a builder of images, with the supervisor for processes and the service of images for what is fetched.
+
+mod executor;
+mod sources;
 
 pub use naru_build::{
-    Attestations, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built, CacheExport,
-    CacheRecord, DockerfileSource, LayerCompression, NetworkChoice, PruneBuild, PrunedBuild,
-    RunLimits, Secret, Ulimit,
+    Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
+    CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression, NetworkChoice, Node,
+    PruneBuild, PrunedBuild, RegistryAuth, RunLimits, Secret, Tree, Ulimit,
 };
 
-use crate::images::Credentials;
+use crate::supervisor::Supervisor;
+use crate::{Event, Events, Images, Timestamp};
+use naru_build::Builder;
 use naru_errdefs::Fault;
 use naru_oci::Digest;
+use naru_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
+use tokio_util::io::SyncIoBridge;
 
 /// The service of builds.
 #[derive(Debug, Clone)]
-pub struct Builds {}
-
-/// A context that was received. It goes when it is dropped; what it holds stays for the next one, up to a bound.
-#[derive(Debug)]
-pub struct BuildContext {}
-
-/// One entry of a context that a client describes before it sends anything.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContextEntry {
-    /// The path in the context, without a slash at either end.
-    pub path: Vec<u8>,
-    /// What it is.
-    pub kind: ContextKind,
-    /// Permission bits.
-    pub mode: u32,
-    /// The owner.
-    pub uid: u32,
-    /// The group.
-    pub gid: u32,
-    /// When it was changed, in nanoseconds since 1970.
-    pub modified: i64,
-    /// Extended attributes.
-    pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// What an entry of a context is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ContextKind {
-    /// A directory.
-    Directory,
-    /// A file with this content.
-    File {
-        /// The digest of its bytes.
-        digest: Digest,
-        /// How many there are.
-        size: u64,
-    },
-    /// A symbolic link to this target.
-    Link(Vec<u8>),
+pub struct Builds {
+    builder: Builder,
+    events: Events,
 }
 
 /// A context whose files are on their way.
 #[derive(Debug)]
 pub struct ContextUpload {
-    /// The contents that are not here yet.
-    pub missing: BTreeSet<Digest>,
+    /// The contents that are not here yet, with the modes that they are wanted with.
+    pub missing: BTreeSet<(Digest, u32)>,
+    tree: Tree,
 }
 
 impl Builds {
-    /// The same service for somebody who is known to these registries, by their hosts (`docker.io`, `host:port`).
-    #[must_use]
-    pub fn with_credentials(&self, _credentials: BTreeMap<String, Credentials>) -> Builds {
-        self.clone()
+    pub(crate) fn open(
+        root: &Path,
+        store: Store,
+        supervisor: Arc<Supervisor>,
+        images: Images,
+        events: Events,
+    ) -> Result<Builds, Fault> {
+        let executor = Arc::new(executor::Runner { inner: supervisor });
+        let sources = Arc::new(sources::Fetcher { images, store: store.clone() });
+        let builder = Builder::open(store, &root.join("build"), executor, sources)?;
+        Ok(Builds { builder, events })
     }
 
-    /// Takes a context in as a tar archive, compressed or not. What a `.dockerignore` in it excludes is left out.
+    /// Takes a context in as a tar archive, compressed or not. What an ignore file in it leaves out is left out later, by
+    /// the build, which knows the name of the Dockerfile.
     pub async fn receive(
         &self,
-        _archive: impl AsyncRead + Send + Unpin + 'static,
+        archive: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<BuildContext, Fault> {
-        Err(Fault::unsupported("builds are not wired yet"))
+        let builder = self.builder.clone();
+        let archive = crate::images::archive::patient(archive);
+        blocking(move || builder.files().receive(SyncIoBridge::new(archive))).await
     }
 
     /// Begins to take a context in, of which only the contents that are not here have to be sent.
-    pub async fn begin(&self, _entries: Vec<ContextEntry>) -> Result<ContextUpload, Fault> {
-        Err(Fault::unsupported("builds are not wired yet"))
+    pub async fn begin(&self, tree: Tree) -> Result<ContextUpload, Fault> {
+        let builder = self.builder.clone();
+        blocking(move || {
+            let wanted = tree.iter().filter_map(|(_, node)| match &node.content {
+                Content::File { digest, .. } => Some((*digest, node.mode)),
+                Content::Directory | Content::Link(_) => None,
+            });
+            let missing = wanted.filter(|(digest, mode)| !builder.files().has(digest, *mode));
+            Ok(ContextUpload { missing: missing.collect(), tree })
+        })
+        .await
     }
 
-    /// Takes contents in: a tar archive whose entries are named by their digests in hexadecimal digits.
+    /// Takes the missing contents in: a tar archive whose entries are named `DIGEST-MODE` (hexadecimal digits, octal digits)
+    /// and have that mode and the time of the file.
     pub async fn finish(
         &self,
-        _upload: ContextUpload,
-        _contents: impl AsyncRead + Send + Unpin + 'static,
+        upload: ContextUpload,
+        contents: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<BuildContext, Fault> {
-        Err(Fault::unsupported("builds are not wired yet"))
+        let builder = self.builder.clone();
+        let contents = crate::images::archive::patient(contents);
+        blocking(move || {
+            if !upload.missing.is_empty() {
+                builder.files().receive_contents(SyncIoBridge::new(contents))?;
+            }
+            builder.files().assemble(upload.tree)
+        })
+        .await
     }
 
     /// Builds an image. Dropping the future cancels the build with everything it started; whoever reads events slowly
     /// is waited for, whoever drops the receiver is not told any more.
     pub async fn build(
         &self,
-        _context: Option<BuildContext>,
-        _options: BuildOptions,
-        _events: mpsc::Sender<BuildEvent>,
+        context: Option<BuildContext>,
+        options: BuildOptions,
+        events: mpsc::Sender<BuildEvent>,
     ) -> Result<Built, BuildFailure> {
-        Err(BuildFailure { fault: Fault::unsupported("builds are not wired yet"), code: None })
+        let tags = options.tags.clone();
+        let built = Box::pin(self.builder.build(context, options, events)).await?;
+        let id = built.image.to_string();
+        for tag in tags {
+            self.tell("tag", &id, &tag.familiar());
+        }
+        Ok(built)
     }
 
     /// Takes from the build cache what is not used.
-    pub async fn prune(&self, _what: PruneBuild) -> Result<PrunedBuild, Fault> {
-        Err(Fault::unsupported("builds are not wired yet"))
+    pub async fn prune(&self, what: PruneBuild) -> Result<PrunedBuild, Fault> {
+        let builder = self.builder.clone();
+        blocking(move || builder.prune(&what)).await
     }
 
     /// What the build cache holds.
     pub async fn usage(&self) -> Result<Vec<CacheRecord>, Fault> {
-        Ok(Vec::new())
+        let builder = self.builder.clone();
+        blocking(move || builder.usage()).await
+    }
+
+    fn tell(&self, action: &str, id: &str, name: &str) {
+        self.events.publish(Event {
+            time: Timestamp::now(),
+            kind: "image",
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes: BTreeMap::from([("name".to_owned(), name.to_owned())]),
+        });
+    }
+}
+
+/// Runs work that waits for the disk on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Fault::internal("the work on a build ended early").with_source(error)),
     }
 }

@@ -26,7 +26,7 @@ mod warnings;
 
 pub use changes::{ChangeKind, PathChange};
 pub use copy::{CopyIn, PathStat};
-pub(crate) use create::new_id;
+pub(crate) use create::{network_places, new_id};
 pub(crate) use list::label_matches;
 
 use crate::supervisor::Supervisor;

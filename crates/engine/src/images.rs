@@ -53,6 +53,8 @@ pub struct Images {
     turns: Arc<Semaphore>,
     /// How long the sender of an archive may be silent.
     patience: Duration,
+    /// What the embedded image is made of.
+    exe: Option<std::path::PathBuf>,
 }
 
 impl fmt::Debug for Images {
@@ -108,6 +110,7 @@ impl Images {
             users,
             turns: Arc::new(Semaphore::new(archive::AT_ONCE)),
             patience: archive::PATIENCE,
+            exe: None,
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // What a transfer brought that ended with the last process belongs to nobody.
@@ -119,6 +122,12 @@ impl Images {
             });
         }
         images
+    }
+
+    /// The same with what the embedded image is made of.
+    pub(crate) fn with_embedded(mut self, exe: std::path::PathBuf) -> Images {
+        self.exe = Some(exe);
+        self
     }
 
     /// Runs work that waits for the disk on a thread that may.
@@ -133,6 +142,31 @@ impl Images {
                 Err(Fault::internal("the work on an image ended early").with_source(error))
             }
         }
+    }
+
+    /// Sees to it that a name that stands for something here is known to the store: the embedded image, or one of the embedded
+    /// registry.
+    pub(crate) async fn look_up(&self, name: &str) -> Result<(), Fault> {
+        self.refresh(name).await?;
+        let embedded = name
+            .parse::<naru_oci::Reference>()
+            .is_ok_and(|name| name.or_latest().to_string() == naru_transfer::HELLO_NAME);
+        match (&self.exe, embedded) {
+            (Some(exe), true) => {
+                let exe = exe.clone();
+                self.blocking(move |store| {
+                    naru_transfer::hello_image(store, &exe)?;
+                    Ok(())
+                })
+                .await
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// How registries are reached, for files of the network too.
+    pub(crate) fn known_registries(&self) -> &Registries {
+        &self.registries
     }
 
     /// Tells what happened to an image.

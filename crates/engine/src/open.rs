@@ -135,13 +135,21 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let users = image_users(Arc::clone(&supervisor));
-    let images = Images::new(store.clone(), config.registries, events.clone(), users);
+    let images = Images::new(store.clone(), config.registries, events.clone(), users)
+        .with_embedded(config.exe.clone());
+    let builds = Builds::open(
+        &config.data_root,
+        store.clone(),
+        Arc::clone(&supervisor),
+        images.clone(),
+        events.clone(),
+    )?;
     let system = System::new(containers.clone(), images.clone(), config.debug);
     let volumes = Volumes { inner: supervisor };
     Ok(Engine {
         containers,
         images,
-        builds: Builds {},
+        builds,
         networks: networks.clone(),
         volumes,
         system,

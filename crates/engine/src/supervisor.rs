@@ -114,6 +114,9 @@ impl Supervisor {
 
     /// Tells the listeners.
     pub(crate) fn publish(&self, record: &Record, action: &str, more: &[(&str, String)]) {
+        if self.table().is_hidden(&record.id) {
+            return;
+        }
         let mut attributes: BTreeMap<String, String> = record.config.labels.clone();
         attributes.insert("image".to_owned(), record.config.image.clone());
         attributes.insert("name".to_owned(), record.name.clone());

@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub(crate) struct Table {
     by_id: BTreeMap<String, Arc<Container>>,
     names: HashMap<String, String>,
+    /// Processes of builds: nobody sees them, and they have no names.
+    hidden: BTreeMap<String, Arc<Container>>,
 }
 
 impl Table {
@@ -44,6 +46,7 @@ impl Table {
     /// Removes a container and its name.
     pub(crate) fn remove(&mut self, id: &str, name: &str) {
         self.by_id.remove(id);
+        self.hidden.remove(id);
         self.free_name(name, id);
     }
 
@@ -54,7 +57,17 @@ impl Table {
 
     /// By its whole ID.
     pub(crate) fn by_id(&self, id: &str) -> Option<Arc<Container>> {
-        self.by_id.get(id).cloned()
+        self.by_id.get(id).or_else(|| self.hidden.get(id)).cloned()
+    }
+
+    /// Adds a container that only its whole ID finds.
+    pub(crate) fn hide(&mut self, container: Arc<Container>) {
+        self.hidden.insert(container.id.clone(), container);
+    }
+
+    /// Whether only its whole ID finds a container.
+    pub(crate) fn is_hidden(&self, id: &str) -> bool {
+        self.hidden.contains_key(id)
     }
 
     /// By its ID, its name, or the start of an ID that no other has; in this order.

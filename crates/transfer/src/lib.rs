@@ -52,9 +52,9 @@ pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;
 pub use push::push;
 pub use remote::{
-    AskedPause, BlobStream, Credentials, DistributionInfo, LoginAnswer, MANIFEST_LIMIT,
+    AskedPause, BlobStream, Credentials, DistributionInfo, Download, LoginAnswer, MANIFEST_LIMIT,
     PullRequest, PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig,
-    RegistryConfig, Repository, Teller, inspect_distribution, login,
+    RegistryConfig, Repository, Teller, fetch_file, inspect_distribution, login,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

@@ -4,6 +4,7 @@
 
 mod challenge;
 mod config;
+mod download;
 mod endpoint;
 mod http;
 mod limit;
@@ -18,6 +19,7 @@ mod wire;
 mod write;
 
 pub use config::{Credentials, RegistriesConfig, RegistryConfig};
+pub use download::{Download, fetch_file};
 pub(crate) use limit::Limiter;
 pub use login::{inspect_distribution, login};
 pub use read::{BlobStream, MANIFEST_LIMIT, RawManifest};

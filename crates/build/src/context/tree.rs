@@ -58,6 +58,19 @@ impl Tree {
         self.entries.insert(path, node);
     }
 
+    /// Copies the directories above a path to another tree, where it has none.
+    pub(crate) fn above(&self, path: &[u8], other: &mut Tree) {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (at, _) in slashes {
+            let above = path.get(..at).unwrap_or_default();
+            if !other.entries.contains_key(above)
+                && let Some(node) = self.entries.get(above)
+            {
+                other.entries.insert(above.to_vec(), node.clone());
+            }
+        }
+    }
+
     /// The entry of a path, no link followed.
     pub fn get(&self, path: &[u8]) -> Option<&Node> {
         self.entries.get(path)
@@ -93,10 +106,25 @@ impl Tree {
 
     /// The names directly in a directory.
     pub fn children<'a>(&'a self, path: &[u8]) -> impl Iterator<Item = (&'a [u8], &'a Node)> + 'a {
-        let depth = if path.is_empty() { 0 } else { path.len() + 1 };
-        self.below(path).filter_map(move |(path, node)| {
-            let name = path.get(depth..)?;
-            (!name.contains(&b'/')).then_some((name, node))
+        let mut prefix = path.to_vec();
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        let mut next = prefix.clone();
+        std::iter::from_fn(move || {
+            loop {
+                let (found, node) = self.entries.range(next.clone()..).next()?;
+                let name = found.strip_prefix(prefix.as_slice())?;
+                if let Some(slash) = name.iter().position(|byte| *byte == b'/') {
+                    // What is in a directory that was listed: on with what follows all of it.
+                    next = found.get(..prefix.len() + slash).unwrap_or_default().to_vec();
+                    next.push(b'/' + 1);
+                    continue;
+                }
+                next.clone_from(found);
+                next.push(0);
+                return Some((name, node));
+            }
         })
     }
 

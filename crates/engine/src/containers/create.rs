@@ -186,6 +186,15 @@ fn make_all(inner: &Supervisor, record: &mut Record, holds: &[Hold]) -> Result<(
     volumes::finish(inner, record, holds)
 }
 
+/// What a container asks of networks that says nothing but its network mode.
+pub(crate) fn network_places(
+    inner: &Supervisor,
+    config: &crate::model::ContainerConfig,
+    host: &HostConfig,
+) -> Result<BTreeMap<String, EndpointRequest>, Fault> {
+    networks(inner, config, host, BTreeMap::new())
+}
+
 /// What a container asks of networks, by their names.
 fn networks(
     inner: &Supervisor,

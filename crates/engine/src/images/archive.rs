@@ -34,6 +34,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// Archives in work at once; further ones wait. Fewer than the threads that may wait for the disk.
 pub(crate) const AT_ONCE: usize = 16;
 
+/// An archive whose sender may not be silent for too long.
+pub(crate) fn patient<R>(archive: R) -> Patient<R> {
+    Patient::new(archive, PATIENCE)
+}
+
 impl Images {
     /// Takes in the images of an archive.
     pub fn load(&self, archive: impl AsyncRead + Send + Unpin + 'static) -> ProgressStream {

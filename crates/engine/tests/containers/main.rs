@@ -12,6 +12,7 @@
     reason = "without the standard harness the lints do not see that this is a test"
 )]
 
+mod builds;
 mod copy;
 mod house;
 mod kills;
@@ -27,6 +28,15 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
+    ("an_image_is_built_and_runs", builds::an_image_is_built_and_runs),
+    ("a_process_that_fails_fails_the_build", builds::a_process_that_fails_fails_the_build),
+    ("stages_that_are_not_needed_are_not_built", builds::stages_that_are_not_needed_are_not_built),
+    ("one_vertex_is_made_once_for_many_builds", builds::one_vertex_is_made_once_for_many_builds),
+    (
+        "a_build_that_nobody_waits_for_leaves_nothing",
+        builds::a_build_that_nobody_waits_for_leaves_nothing,
+    ),
+    ("what_is_missing_is_explained", builds::what_is_missing_is_explained),
     ("a_container_runs_and_leaves_its_log", lifecycle::a_container_runs_and_leaves_its_log),
     ("auto_remove_leaves_nothing", lifecycle::auto_remove_leaves_nothing),
     ("stop_kill_and_exit_codes", lifecycle::stop_kill_and_exit_codes),

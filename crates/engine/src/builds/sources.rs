@@ -1,0 +1,115 @@
+//! Acts: what builds start from: images that are here or at their registry, files of the network.
+
+use crate::Images;
+use crate::images::{Credentials, PullRequest};
+use naru_build::RegistryAuth;
+use naru_build::ports::{Base, Fetched, ImageRequest, Promise, Sources};
+use naru_errdefs::{Fault, Kind};
+use naru_oci::{Platform, Reference};
+use naru_store::{ImageRecord, Store};
+use std::path::PathBuf;
+use tokio::sync::mpsc;
+
+/// Brings images and files.
+#[derive(Debug)]
+pub(super) struct Fetcher {
+    pub(super) images: Images,
+    pub(super) store: Store,
+}
+
+impl Fetcher {
+    async fn here(&self, name: &str, platform: &Platform) -> Result<Option<ImageRecord>, Fault> {
+        // Takes up what the embedded registry has, and makes the embedded image.
+        self.images.look_up(name).await?;
+        let found = match self.store.images.resolve(name) {
+            Ok(image) => image.record,
+            Err(error) => {
+                let fault = Fault::from(error);
+                return if fault.kind() == Kind::NotFound { Ok(None) } else { Err(fault) };
+            }
+        };
+        let fits = found.platform.as_ref().is_none_or(|known| known.serves(platform));
+        Ok(fits.then_some(found))
+    }
+
+    async fn pull(
+        &self,
+        reference: Reference,
+        request: &ImageRequest<'_>,
+        progress: &mpsc::Sender<(String, u64, u64)>,
+    ) -> Result<(), Fault> {
+        let auth = request.auth.get(reference.registry());
+        let mut lines = self.images.pull(PullRequest {
+            reference,
+            all_tags: false,
+            platform: (*request.platform != Platform::host()).then(|| request.platform.clone()),
+            credentials: auth.map(credentials).unwrap_or_default(),
+            limit_rate: None,
+        });
+        while let Some(line) = lines.next().await {
+            let line = line?;
+            if let Some((done, total)) = line.detail {
+                let what = line.id.or(line.status).unwrap_or_default();
+                progress.send((what, done, total)).await.ok();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn credentials(auth: &RegistryAuth) -> Credentials {
+    if !auth.registry_token.is_empty() {
+        return Credentials::RegistryToken(auth.registry_token.clone());
+    }
+    if !auth.identity_token.is_empty() {
+        return Credentials::IdentityToken(auth.identity_token.clone());
+    }
+    if auth.user.is_empty() {
+        return Credentials::Anonymous;
+    }
+    Credentials::Basic { user: auth.user.clone(), password: auth.password.clone() }
+}
+
+impl Sources for Fetcher {
+    fn image<'a>(
+        &'a self,
+        request: ImageRequest<'a>,
+        progress: mpsc::Sender<(String, u64, u64)>,
+    ) -> Promise<'a, Result<Base, Fault>> {
+        Box::pin(async move {
+            let found = self.here(request.name, request.platform).await?;
+            if let Some(record) = found.clone()
+                && !request.pull
+            {
+                return Ok(Base { record });
+            }
+            let reference = match request.name.parse::<Reference>() {
+                Ok(reference) => reference.or_latest(),
+                // An ID cannot be asked for anywhere.
+                Err(error) => {
+                    return match found {
+                        Some(record) => Ok(Base { record }),
+                        None => Err(error.into()),
+                    };
+                }
+            };
+            self.pull(reference, &request, &progress).await?;
+            let found = self.here(request.name, request.platform).await?;
+            let record = found.ok_or_else(|| {
+                Fault::not_found(format!(
+                    "`{}` has no image for the platform {}",
+                    request.name, request.platform
+                ))
+            })?;
+            Ok(Base { record })
+        })
+    }
+
+    fn file<'a>(&'a self, address: &'a str, path: PathBuf) -> Promise<'a, Result<Fetched, Fault>> {
+        Box::pin(async move {
+            let fetched =
+                naru_transfer::fetch_file(self.images.known_registries(), address, &path).await?;
+            Ok(Fetched { path, name: fetched.name, modified: fetched.modified })
+        })
+    }
+}

@@ -18,9 +18,9 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http_body_util::BodyExt;
 use naru_api_types::build::{
     BUILD_BODY, BUILD_STREAM, BuildExtras, BuildPruneResponse, ContextFiles, ContextMissing,
-    MOST_EXTRAS, MOST_FILES, REGISTRY_CONFIG,
+    MOST_EXTRAS, MOST_FILES,
 };
-use naru_engine::builds::{BuildContext, ContextKind};
+use naru_engine::builds::{BuildContext, Content, Tree};
 use naru_engine::{Builds, Timestamp};
 use naru_errdefs::{Fault, Kind};
 use std::collections::BTreeSet;
@@ -38,12 +38,14 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
     let query = call.query.clone();
     let tells_steps = has_type(call.header(ACCEPT.as_str()), BUILD_STREAM);
     let has_extras = has_type(call.header(CONTENT_TYPE.as_str()), BUILD_BODY);
-    let builds = builds.with_credentials(convert::credentials(call.header(REGISTRY_CONFIG)));
+    let builds = builds.clone();
+    let headers = call.headers().clone();
     let mut body = BufReader::new(patient(call.into_body()));
     let mut extras = if has_extras { extras(&mut body).await? } else { BuildExtras::default() };
     let announced = extras.context.take();
     let has_text = extras.dockerfile.is_some();
-    let options = convert::options(&query, extras)?;
+    let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
+    let options = convert::options(&query, header, extras)?;
     let context: Option<BuildContext> = match (announced, query.text("remote")) {
         (Some(announced), None) => {
             let upload = desk.take(&announced.id).ok_or_else(|| {
@@ -135,30 +137,31 @@ pub(crate) async fn announce(builds: &Builds, desk: &Desk, call: Call) -> Result
     if text.len() > MOST_FILES {
         return Err(Refusal::TooLarge { limit: MOST_FILES });
     }
-    let entries = tokio::task::spawn_blocking(move || -> Result<Vec<_>, Fault> {
+    let reading = tokio::task::spawn_blocking(move || -> Result<_, Fault> {
         let files: ContextFiles = serde_json::from_slice(&text)
             .map_err(|error| Fault::invalid(format!("invalid JSON: {error}")))?;
-        files.files.into_iter().map(convert::entry).collect()
+        let mut tree = Tree::default();
+        let mut contents = Vec::with_capacity(files.files.len());
+        for file in files.files {
+            let (path, node) = convert::node(file)?;
+            contents.push(match &node.content {
+                Content::File { digest, .. } => Some((*digest, node.mode)),
+                Content::Directory | Content::Link(_) => None,
+            });
+            tree.insert(path, node);
+        }
+        Ok((tree, contents))
     });
-    let entries = entries
+    let (tree, contents) = reading
         .await
         .map_err(|error| Fault::internal("cannot read the request").with_source(error))??;
-    let contents: Vec<_> = entries
-        .iter()
-        .map(|entry| match &entry.kind {
-            ContextKind::File { digest, .. } => Some(*digest),
-            ContextKind::Directory | ContextKind::Link(_) => None,
-        })
-        .collect();
-    let upload = builds.begin(entries).await?;
+    let upload = builds.begin(tree).await?;
     let mut told = BTreeSet::new();
-    let is_missing = |digest: &naru_oci::Digest| upload.missing.contains(digest);
+    let mut is_new = |content: &(_, _)| upload.missing.contains(content) && told.insert(*content);
     let missing = contents
         .iter()
         .zip(0u32..)
-        .filter(|(digest, _)| {
-            digest.is_some_and(|digest| is_missing(&digest) && told.insert(digest))
-        })
+        .filter(|(content, _)| content.as_ref().is_some_and(&mut is_new))
         .map(|(_, index)| index)
         .collect();
     Ok(reply::ok(&ContextMissing { id: desk.keep(upload), missing }))

@@ -108,6 +108,11 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// All headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The whole body as JSON.
     pub(crate) async fn json<T: DeserializeOwned + Default>(
         self,

@@ -35,8 +35,9 @@ pub const REGISTRY_CONFIG: &str = "X-Registry-Config";
 /// Bytes of [`ContextFiles`] at most: some hundred thousand files.
 pub const MOST_FILES: usize = 128 << 20;
 
-/// Bytes of the line of [`BuildExtras`] at most: a few secrets of the half megabyte that BuildKit allows each.
-pub const MOST_EXTRAS: usize = 8 << 20;
+/// Bytes of the line of [`BuildExtras`] at most: a long Dockerfile, and a few secrets of the half
+/// megabyte that BuildKit allows each.
+pub const MOST_EXTRAS: usize = 64 << 20;
 
 /// Bytes in base64 on the wire. They may be a secret, so they are not shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ wire! {
         /// The Dockerfile, when it is not one of the context.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub dockerfile: Option<DockerfileText>,
+        /// The ignore file, when it is not to be looked for in the context; what it says was left out already.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub ignore_file: Option<Base64>,
         /// Secrets by their `id`.
         pub secrets: Map<Base64>,
         /// Sockets of SSH agents on the daemon's host, by their `id`.

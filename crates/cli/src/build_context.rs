@@ -76,7 +76,7 @@ impl Context {
         Some(ContextFiles { files })
     }
 
-    /// The contents with these indices as an archive, each named by its digest.
+    /// The contents with these indices as an archive, each named by its digest and mode.
     pub fn pack(&self, indices: &[u32]) -> Result<pack::Packed, Fault> {
         let mut wanted = Vec::with_capacity(indices.len());
         for index in indices {
@@ -89,7 +89,7 @@ impl Context {
                 )));
             };
             wanted.push(pack::Piece {
-                name: digest.hex().into(),
+                name: format!("{}-{:o}", digest.hex(), found.mode & 0o7777).into(),
                 found: found.clone(),
                 follow: None,
             });

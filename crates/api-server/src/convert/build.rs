@@ -6,15 +6,14 @@ mod text;
 
 use super::registry;
 use bytes::Bytes;
-use naru_api_types::build::{BuildCacheRecord, BuildExtras, ContextFile};
+use naru_api_types::build::{BuildCacheRecord, BuildExtras, ContextFile, REGISTRY_CONFIG};
 use naru_api_types::registry::AuthConfig;
 use naru_api_types::{Map, Query};
 use naru_engine::Timestamp;
 use naru_engine::builds::{
-    Attestations, BuildOptions, CacheExport, CacheRecord, ContextEntry, ContextKind,
-    DockerfileSource, LayerCompression, NetworkChoice, PruneBuild, RunLimits, Secret, Ulimit,
+    Attestations, BuildOptions, CacheExport, CacheRecord, Content, DockerfileSource,
+    LayerCompression, NetworkChoice, Node, PruneBuild, RegistryAuth, RunLimits, Secret, Ulimit,
 };
-use naru_engine::images::Credentials;
 use naru_errdefs::Fault;
 use naru_oci::Reference;
 use serde::Deserialize;
@@ -28,7 +27,11 @@ const GZIP: u32 = 1;
 const ZSTD: i32 = 3;
 
 /// What is asked for, besides the context.
-pub(crate) fn options(query: &Query, extras: BuildExtras) -> Result<BuildOptions, Fault> {
+pub(crate) fn options(
+    query: &Query,
+    header: impl Fn(&str) -> Option<String>,
+    extras: BuildExtras,
+) -> Result<BuildOptions, Fault> {
     refuse(query)?;
     let compression = compression(extras.compression.as_deref(), extras.compression_level)?;
     let dockerfile = match extras.dockerfile {
@@ -71,6 +74,11 @@ pub(crate) fn options(query: &Query, extras: BuildExtras) -> Result<BuildOptions
         no_cache: query.flag("nocache"),
         no_cache_filter: extras.no_cache_filter,
         pull: query.flag("pull"),
+        registry_auth: registry_auth(header(REGISTRY_CONFIG).as_deref()),
+        ignore_file: match extras.ignore_file {
+            Some(text) => Some(reveal("ignore file", text.reveal())?),
+            None => None,
+        },
         cache_from,
         cache_to,
         network: network(query.text("networkmode"))?,
@@ -311,43 +319,51 @@ fn compression(name: Option<&str>, level: Option<i64>) -> Result<LayerCompressio
     }
 }
 
-/// Who the client is to registries, by their hosts.
-pub(crate) fn credentials(header: Option<&str>) -> BTreeMap<String, Credentials> {
+/// Who the client is to registries, by their hosts, as a header says.
+pub(crate) fn registry_auth(header: Option<&str>) -> BTreeMap<String, RegistryAuth> {
     let all: Map<AuthConfig> = header.and_then(AuthConfig::decode_all).unwrap_or_default();
-    all.into_iter()
-        .map(|(name, auth)| (registry::registry(&name), registry::credentials(auth.completed())))
-        .collect()
+    let one = |(name, auth): (String, AuthConfig)| {
+        let auth = auth.completed();
+        let auth = RegistryAuth {
+            user: auth.username,
+            password: auth.password,
+            identity_token: auth.identitytoken,
+            registry_token: auth.registrytoken,
+        };
+        (registry::registry(&name), auth)
+    };
+    all.into_iter().map(one).collect()
 }
 
-/// A file that a client announces.
-pub(crate) fn entry(file: ContextFile) -> Result<ContextEntry, Fault> {
-    let kind = match file.mode & 0o170_000 {
-        0o040_000 => ContextKind::Directory,
-        0o100_000 => ContextKind::File { digest: file.digest.parse()?, size: file.size },
-        0o120_000 => ContextKind::Link(file.target.into_bytes()),
+/// A file that a client announces: its path, and what is there.
+pub(crate) fn node(file: ContextFile) -> Result<(Vec<u8>, Node), Fault> {
+    let bad = |what: String| Fault::invalid(format!("`{}` of the build context {what}", file.path));
+    let is_plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+    if !file.path.split('/').all(is_plain) || file.path.contains('\0') {
+        return Err(bad("is no path below it".to_owned()));
+    }
+    let content = match file.mode & 0o170_000 {
+        0o040_000 => Content::Directory,
+        0o100_000 => Content::File { digest: file.digest.parse()?, size: file.size },
+        0o120_000 if file.target.is_empty() => return Err(bad("leads nowhere".to_owned())),
+        0o120_000 => Content::Link(file.target.clone().into_bytes()),
         other => {
-            return Err(Fault::invalid(format!(
-                "`{}` of the build context has the kind {other:o}, which is neither a file nor a directory nor a link",
-                file.path
+            return Err(bad(format!(
+                "has the kind {other:o}, which is neither a file nor a directory nor a link"
             )));
         }
     };
     let mut attributes = Vec::new();
-    for (name, value) in file.attributes {
-        let value = value.reveal().ok_or_else(|| {
-            Fault::invalid(format!("the attribute `{name}` of `{}` is no base64", file.path))
-        })?;
-        attributes.push((name.into_bytes(), value));
+    for (name, value) in &file.attributes {
+        let value = value.reveal();
+        let value = value.ok_or_else(|| bad(format!("has an attribute `{name}` in no base64")))?;
+        attributes.push((name.clone().into_bytes(), value));
     }
-    Ok(ContextEntry {
-        path: file.path.into_bytes(),
-        kind,
-        mode: file.mode & 0o7777,
-        uid: 0,
-        gid: 0,
-        modified: file.modified,
-        attributes,
-    })
+    let modified = naru_engine::builds::FileTime {
+        seconds: file.modified.div_euclid(1_000_000_000),
+        nanoseconds: u32::try_from(file.modified.rem_euclid(1_000_000_000)).unwrap_or(0),
+    };
+    Ok((file.path.into_bytes(), Node { content, mode: file.mode & 0o7777, modified, attributes }))
 }
 
 /// What is to be taken from the build cache.

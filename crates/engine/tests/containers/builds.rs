@@ -177,8 +177,10 @@ pub(crate) fn stages_that_are_not_needed_are_not_built() {
 pub(crate) fn one_vertex_is_made_once_for_many_builds() {
     with(async |house| {
         // Every execution leaves another number; the same vertex made twice would make two images.
-        let files =
-            [("Dockerfile", "FROM tiny:1\nRUN sleep 0.3; cat /proc/sys/kernel/random/uuid > /id\n")];
+        let files = [(
+            "Dockerfile",
+            "FROM tiny:1\nRUN sleep 0.3; cat /proc/sys/kernel/random/uuid > /id\n",
+        )];
         let builds = (0..20).map(|_| build(&house, &files, BuildOptions::default()));
         let built = futures_util::future::join_all(builds).await;
         let mut images: Vec<_> = built.into_iter().map(|(built, _)| built.unwrap().image).collect();

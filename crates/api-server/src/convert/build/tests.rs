@@ -3,7 +3,7 @@ use naru_api_types::build::{Base64, DockerfileText};
 use naru_errdefs::Kind;
 
 fn of(query: &str) -> Result<BuildOptions, Fault> {
-    options(&Query::parse(query), BuildExtras::default())
+    options(&Query::parse(query), |_| None, BuildExtras::default())
 }
 
 #[test]
@@ -89,9 +89,12 @@ fn what_ours_adds() {
         ..BuildExtras::default()
     };
     extras.secrets.insert("t".to_owned(), Base64::new(b"s"));
-    let got =
-        options(&Query::parse("cachefrom=[\"r/a\"]&platform=linux/amd64,linux/arm64"), extras)
-            .unwrap();
+    let got = options(
+        &Query::parse("cachefrom=[\"r/a\"]&platform=linux/amd64,linux/arm64"),
+        |_| None,
+        extras,
+    )
+    .unwrap();
     let text = DockerfileSource::Text { name: "x.Dockerfile".to_owned(), text: "FROM a".into() };
     assert_eq!(got.dockerfile, text);
     assert_eq!(got.cache_from, ["r/a", "r/c", "r/d"]);
@@ -104,7 +107,7 @@ fn what_ours_adds() {
         BuildExtras { cache_to: vec!["type=local,dest=x".to_owned()], ..BuildExtras::default() },
         BuildExtras { compression: Some("xz".to_owned()), ..BuildExtras::default() },
     ] {
-        assert_eq!(options(&Query::new(), extras).unwrap_err().kind(), Kind::Unsupported);
+        assert_eq!(options(&Query::new(), |_| None, extras).unwrap_err().kind(), Kind::Unsupported);
     }
 }
 
@@ -118,12 +121,23 @@ fn files_of_a_context() {
         target: "b".to_owned(),
         ..ContextFile::default()
     };
-    assert_eq!(entry(file(0o040_755)).unwrap().kind, ContextKind::Directory);
-    assert_eq!(entry(file(0o120_777)).unwrap().kind, ContextKind::Link(b"b".to_vec()));
-    let found = entry(file(0o104_755)).unwrap();
-    assert!(matches!(found.kind, ContextKind::File { size: 1, .. }) && found.mode == 0o4755);
-    assert!(entry(file(0o060_600)).is_err());
-    assert!(entry(ContextFile { digest: "sha256:x".to_owned(), ..file(0o100_644) }).is_err());
+    assert_eq!(node(file(0o040_755)).unwrap().1.content, Content::Directory);
+    assert_eq!(node(file(0o120_777)).unwrap().1.content, Content::Link(b"b".to_vec()));
+    let (path, found) = node(file(0o104_755)).unwrap();
+    assert!(
+        path == b"a"
+            && matches!(found.content, Content::File { size: 1, .. })
+            && found.mode == 0o4755
+    );
+    assert!(node(file(0o060_600)).is_err());
+    assert!(node(ContextFile { digest: "sha256:x".to_owned(), ..file(0o100_644) }).is_err());
+    assert!(node(ContextFile { target: String::new(), ..file(0o120_777) }).is_err());
+    for path in ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\0b"] {
+        assert!(
+            node(ContextFile { path: path.to_owned(), ..file(0o100_644) }).is_err(),
+            "{path:?}"
+        );
+    }
 }
 
 #[test]
@@ -161,10 +175,8 @@ fn credentials_are_found_by_host() {
             AuthConfig { identitytoken: "t".to_owned(), ..AuthConfig::default() },
         ),
     ]));
-    let all = credentials(Some(&header));
-    assert!(
-        matches!(&all["docker.io"], Credentials::Basic { user, password } if user == "a" && password == "b")
-    );
-    assert!(matches!(&all["r.example:5000"], Credentials::IdentityToken(token) if token == "t"));
-    assert!(credentials(Some("junk")).is_empty() && credentials(None).is_empty());
+    let all = registry_auth(Some(&header));
+    assert_eq!((all["docker.io"].user.as_str(), all["docker.io"].password.as_str()), ("a", "b"));
+    assert_eq!(all["r.example:5000"].identity_token, "t");
+    assert!(registry_auth(Some("junk")).is_empty() && registry_auth(None).is_empty());
 }

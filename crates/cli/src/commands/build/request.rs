@@ -194,6 +194,7 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
     let (sbom, provenance) = attestations(flags)?;
     Ok(BuildExtras {
         dockerfile: None,
+        ignore_file: None,
         secrets,
         ssh: flags.parsed_list("ssh", agent)?.into_iter().collect(),
         no_cache_filter: stages.map(str::to_owned).collect(),

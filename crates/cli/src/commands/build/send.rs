@@ -2,6 +2,7 @@
 
 use super::file::{Dockerfile, Given, Place, archive};
 use super::view::View;
+use crate::build_context::ignored::Rules;
 use crate::build_context::pack::{Failure, Piece, stream};
 use crate::build_context::walk::{Found, Kind, Stamp, walk};
 use crate::build_context::{Context, pack};
@@ -30,14 +31,15 @@ pub(super) struct Body {
     pub(super) failure: Option<Failure>,
 }
 
-/// The files of the context's directory without what is ignored.
-fn files(root: &Path, dockerfile: &Dockerfile) -> Result<Vec<Found>, Fault> {
-    let judge = crate::build_context::ignored::judge(dockerfile.ignored(root)?)?;
-    let walked = walk(root, &judge)?;
+/// The files of the context's directory without what is ignored, and the text that says what is.
+fn files(root: &Path, dockerfile: &Dockerfile) -> Result<(Vec<Found>, Option<Vec<u8>>), Fault> {
+    let ignored = dockerfile.ignored(root)?;
+    let rules = Rules::parse(ignored.as_ref().map(|(path, text)| (path.as_path(), &**text)))?;
+    let walked = walk(root, &|path, is_directory| rules.judge(path, is_directory))?;
     for note in &walked.notes {
         printer::note(&format!("warning: {note}"));
     }
-    Ok(walked.files)
+    Ok((walked.files, ignored.map(|(_, text)| text)))
 }
 
 /// For our own daemon: announces a directory's files and sends those whose content it lacks.
@@ -67,7 +69,8 @@ pub(super) async fn ours(
                 vertex: OWN,
                 name: "[internal] load build context".to_owned(),
             })?;
-            let found = files(&root, dockerfile)?;
+            let (found, ignored) = files(&root, dockerfile)?;
+            extras.ignore_file = Some(Base64::new(&ignored.unwrap_or_default()));
             let count = found.len();
             let context = Context::read(root.clone(), found)?;
             let packed = match context.announced() {
@@ -117,7 +120,7 @@ pub(super) fn theirs(given: Given) -> Result<(Body, Option<String>), Fault> {
             Ok((packed_body(packed), Some("Dockerfile".to_owned())))
         }
         (Place::Directory(root), Some(file)) => {
-            let found = files(&root, &file)?;
+            let (found, _) = files(&root, &file)?;
             let below = file.below(&root);
             let mut pieces: Vec<Piece> = found
                 .into_iter()

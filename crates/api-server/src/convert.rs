@@ -1,5 +1,6 @@
 //! Pure: between the words of the API and those of the engine.
 
+pub(crate) mod build;
 pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod filter;

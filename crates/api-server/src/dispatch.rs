@@ -5,7 +5,9 @@ use crate::connection::Handler;
 use crate::detach_keys::ExecKeys;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
-use crate::{containers, copy, events, images, networks, refuse, registry, system, volumes};
+use crate::{
+    builds, containers, copy, events, images, networks, refuse, registry, system, volumes,
+};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -15,7 +17,7 @@ use hyper::body::Incoming;
 use naru_api_types::error_body::PLAIN_REFUSALS;
 use naru_api_types::registry::REGISTRY_AUTH;
 use naru_api_types::{ApiVersion, Query, Route};
-use naru_engine::{Containers, Engine, Events, Images, Networks, System, Volumes};
+use naru_engine::{Builds, Containers, Engine, Events, Images, Networks, System, Volumes};
 use naru_errdefs::Fault;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
@@ -28,10 +30,12 @@ use tokio::sync::Notify;
 pub struct Api {
     containers: Containers,
     images: Images,
+    builds: Builds,
     nets: Networks,
     volumes: Volumes,
     system: System,
     events: Events,
+    desk: builds::Desk,
     exec_keys: ExecKeys,
     patience: Duration,
     busy: Arc<Notify>,
@@ -40,14 +44,17 @@ pub struct Api {
 impl Api {
     /// The API over these services. `patience` is how long a client may take for each piece of a body.
     pub fn new(engine: Engine, patience: Duration) -> Api {
-        let Engine { containers, images, networks: nets, volumes, system, events, .. } = engine;
+        let Engine { containers, images, builds, networks: nets, volumes, system, events, .. } =
+            engine;
         Api {
             containers,
             images,
+            builds,
             nets,
             volumes,
             system,
             events,
+            desk: builds::Desk::default(),
             exec_keys: ExecKeys::default(),
             patience,
             busy: Arc::default(),
@@ -99,6 +106,11 @@ impl Call {
     /// A header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// All headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// The whole body as JSON.
@@ -181,13 +193,24 @@ async fn routed(api: Api, parts: Parts, body: Unread) -> Result<Reply, Refusal> 
 
 /// One arm a route, each to the one service that it needs.
 async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> {
-    let Api { containers, images, nets, volumes, system, events, exec_keys, .. } = api;
+    let Api {
+        containers,
+        images,
+        builds: made,
+        nets,
+        volumes,
+        system,
+        events,
+        desk,
+        exec_keys,
+        ..
+    } = api;
     match route {
         Route::Ping => Ok(reply::ping(true)),
         Route::PingHead => Ok(reply::ping(false)),
         Route::Version => Ok(system::version(&system)),
         Route::Info => system::info(&system, call).await,
-        Route::DiskUsage => system::disk_usage(&images, &containers, &volumes, call).await,
+        Route::DiskUsage => system::disk_usage(&images, &containers, &volumes, &made, call).await,
         Route::SystemVerify => Ok(system::verify(&images, &call)),
         Route::Events => Ok(events::stream(&events, &call.query, call.version)?),
 
@@ -292,9 +315,15 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
         Route::VolumeBackup { name } => volumes::backup(&volumes, &name).await,
         Route::VolumeRestore { name } => volumes::restore(&volumes, &name, call).await,
 
-        Route::Build | Route::BuildPrune | Route::BuildCancel | Route::Session | Route::Grpc => {
-            Err(refuse::call("building an image", "import a root file system with `import`").into())
-        }
+        Route::Build => builds::build(&made, &desk, call).await,
+        Route::BuildContext => builds::announce(&made, &desk, call).await,
+        Route::BuildCancel => builds::cancel(&desk, &call),
+        Route::BuildPrune => builds::prune(&made, call).await,
+        Route::Session | Route::Grpc => Err(refuse::call(
+            "a BuildKit session",
+            "set DOCKER_BUILDKIT=0, or build with `naru build`",
+        )
+        .into()),
         Route::Commit => {
             Err(refuse::call("making an image of a container", "use `export` and `import`").into())
         }

@@ -5,6 +5,7 @@
 //! which status a failure has is decided in pure files (`convert`, `refuse`, `error`).
 
 mod body;
+mod builds;
 mod connection;
 mod containers;
 mod convert;

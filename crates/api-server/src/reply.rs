@@ -6,6 +6,7 @@ use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA, SERVER};
 use http::{HeaderMap, Response, StatusCode};
 use naru_api_types::ApiVersion;
+use naru_api_types::build::BUILD_FEATURE;
 use serde::Serialize;
 
 /// What the handling of a request leads to.
@@ -78,6 +79,7 @@ pub(crate) fn ping(with_body: bool) -> Reply {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     // Clients choose how to build by this; 1 means: not by a build session.
     headers.insert("Builder-Version", HeaderValue::from_static("1"));
+    headers.insert(BUILD_FEATURE, HeaderValue::from_static("1"));
     headers.insert("Swarm", HeaderValue::from_static("inactive"));
     Reply::Response(response)
 }

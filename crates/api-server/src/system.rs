@@ -1,7 +1,7 @@
 //! Acts: the calls about the daemon and its host.
 
 use crate::convert::image::{self, Counts};
-use crate::convert::{container, signed, system as convert, volume};
+use crate::convert::{build, container, signed, system as convert, volume};
 use crate::dispatch::Call;
 use crate::error::Refusal;
 use crate::reply::{self, Reply};
@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use naru_api_types::ApiVersion;
 use naru_api_types::system::{DiskUsageResponse, VerifyFinding};
-use naru_engine::{Containers, Images, ListFilter, System, Timestamp, Volumes};
+use naru_engine::{Builds, Containers, Images, ListFilter, System, Timestamp, Volumes};
 use naru_errdefs::{Fault, one_line};
 use std::convert::Infallible;
 
@@ -28,6 +28,7 @@ pub(crate) async fn disk_usage(
     images: &Images,
     containers: &Containers,
     volumes: &Volumes,
+    builds: &Builds,
     call: Call,
 ) -> Result<Reply, Refusal> {
     let types: Vec<&str> = call.query.all("type").collect();
@@ -58,7 +59,13 @@ pub(crate) async fn disk_usage(
         answer.volumes = Some(found.into_iter().map(volume::volume).collect());
     }
     if wanted("build-cache") {
-        answer.build_cache = Some(Vec::new());
+        let records = builds.usage().await?;
+        if call.version < ApiVersion::v1(42) {
+            // What an image holds too is counted there.
+            let own = records.iter().filter(|record| !record.shared).map(|record| record.size);
+            answer.builder_size = Some(signed(own.fold(0, u64::saturating_add)));
+        }
+        answer.build_cache = Some(records.into_iter().map(build::record).collect());
     }
     Ok(reply::ok(&answer))
 }

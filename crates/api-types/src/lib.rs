@@ -8,6 +8,7 @@
 mod golden;
 mod wire;
 
+pub mod build;
 pub mod container;
 pub mod copy;
 pub mod error_body;

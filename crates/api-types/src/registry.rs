@@ -66,6 +66,18 @@ impl AuthConfig {
         serde_json::from_slice::<AuthConfig>(&bytes).ok().map(AuthConfig::completed)
     }
 
+    /// The value of a header about several registries.
+    pub fn encode_all(all: &crate::Map<AuthConfig>) -> String {
+        URL_SAFE.encode(serde_json::to_vec(all).unwrap_or_default())
+    }
+
+    /// What such a header says, by the names that the client gives the registries.
+    pub fn decode_all(header: &str) -> Option<crate::Map<AuthConfig>> {
+        let header = header.trim();
+        let bytes = URL_SAFE.decode(header).or_else(|_| STANDARD.decode(header)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
     /// The same with name and password taken out of `auth` when they stand there only.
     #[must_use]
     pub fn completed(mut self) -> AuthConfig {

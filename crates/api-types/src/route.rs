@@ -143,6 +143,7 @@ routes! {
         Build Post ["build"] "Build an image.";
         BuildPrune Post ["build", "prune"] "Drop build cache.";
         BuildCancel Post ["build", "cancel"] "Cancel a build.";
+        BuildContext Post ["naru", "context"] "Announce the files of a build context (an extension of ours).";
         Commit Post ["commit"] "Make an image of a container.";
         ImageCopy Post ["naru", "copy"] "Copy an image between registries, archives and here (an extension of ours).";
         SystemVerify Post ["naru", "system", "verify"] "Check the whole store (an extension of ours).";

@@ -247,7 +247,7 @@ wire! {
         /// Volumes.
         pub volumes: Option<Vec<Volume>>,
         /// Build cache.
-        pub build_cache: Option<Vec<Map<serde_json::Value>>>,
+        pub build_cache: Option<Vec<crate::build::BuildCacheRecord>>,
         /// Bytes of build cache, for clients before 1.42.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub builder_size: Option<i64>,

@@ -91,7 +91,8 @@ impl Builder {
         let (name, text) = dockerfile(&context, &options.dockerfile)?;
         let file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
-        let (context, ignored) = crate::ignore::apply(&context, &name)?;
+        let (context, ignored) =
+            crate::ignore::apply(&context, &name, options.ignore_file.as_deref())?;
         let platforms = if options.platforms.is_empty() {
             vec![Platform::host()]
         } else {

@@ -23,15 +23,19 @@ impl Ignored {
     }
 }
 
-/// Takes away what the ignore file says: the Dockerfile's own (`NAME.dockerignore`), or `.dockerignore`.
+/// Takes away what an ignore file says: the given one, else the Dockerfile's own (`NAME.dockerignore`), or `.dockerignore`.
 pub(crate) fn apply(
     context: &BuildContext,
     dockerfile: &str,
+    given: Option<&[u8]>,
 ) -> Result<(BuildContext, Ignored), Fault> {
     let own = format!("{dockerfile}.dockerignore");
-    let text = match context.read(&own, LONGEST)? {
-        Some(text) => Some(text),
-        None => context.read(".dockerignore", LONGEST)?,
+    let text = match given {
+        Some(text) => Some(text.to_vec()),
+        None => match context.read(&own, LONGEST)? {
+            Some(text) => Some(text),
+            None => context.read(".dockerignore", LONGEST)?,
+        },
     };
     let Some(text) = text else { return Ok((context.clone(), Ignored::default())) };
     let patterns = Patterns::parse(&text)

@@ -30,6 +30,8 @@ impl Default for DockerfileSource {
 pub struct BuildOptions {
     /// Where the Dockerfile is.
     pub dockerfile: DockerfileSource,
+    /// What the context leaves out, when that is not to be looked for in the context.
+    pub ignore_file: Option<Bytes>,
     /// Names of the result; none leaves it without.
     pub tags: Vec<Reference>,
     /// The stage that is wanted, by name or number; the last one when absent.

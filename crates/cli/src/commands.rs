@@ -1,6 +1,8 @@
 //! Acts: the tree of commands, and the way from words to the one that is meant.
 
 mod absent;
+mod build;
+mod builder;
 mod container;
 mod copy;
 mod each;
@@ -160,6 +162,8 @@ static CLIENT: Command = Command {
 };
 
 static MEMBERS: &[&Command] = &[
+    &builder::BUILDER,
+    &builder::BUILDX,
     &container::CONTAINER,
     &image::IMAGE,
     &manifest::MANIFEST,
@@ -169,6 +173,7 @@ static MEMBERS: &[&Command] = &[
     &container::RUN,
     &container::EXEC,
     &container::PS,
+    &build::BUILD,
     &container::ATTACH,
     &container::CP,
     &container::CREATE,
@@ -206,9 +211,6 @@ static MEMBERS: &[&Command] = &[
     &system::INFO,
     &system::VERSION,
     &CLIENT,
-    &absent::BUILD,
-    &absent::BUILDER,
-    &absent::BUILDX,
     &absent::CHECKPOINT,
     &absent::COMMIT,
     &absent::COMPOSE,

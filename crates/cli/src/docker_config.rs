@@ -63,6 +63,11 @@ impl DockerConfig {
         }
     }
 
+    /// The registries that it knows.
+    pub fn registries(&self) -> Vec<&str> {
+        self.document.registries()
+    }
+
     /// Keeps credentials for the registry that they name.
     pub fn store(&mut self, auth: &AuthConfig) -> Result<Stored, Fault> {
         let key = &auth.serveraddress;

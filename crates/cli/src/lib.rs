@@ -3,6 +3,7 @@
 //! Acts: talks to a daemon and to the terminal. What can be decided without them is in [`flags`], [`opts`], [`render`]
 //! and [`exit`], which are pure. There is no other way to a daemon than its API: local and remote differ in the endpoint.
 
+pub mod build_context;
 pub mod commands;
 pub mod context;
 mod docker_config;

@@ -1,5 +1,6 @@
 //! Pure: values to text, the way docker's users and scripts expect it.
 
+pub mod build;
 pub mod json;
 pub mod natural;
 pub mod progress;

@@ -238,6 +238,8 @@ pub enum Content {
     Headed(Vec<(&'static str, String)>, Box<Content>),
     /// An archive or other bytes.
     Stream(Upload),
+    /// The same with a media type of its own.
+    Typed(&'static str, Upload),
 }
 
 impl Content {
@@ -253,6 +255,14 @@ impl Content {
         let frames = tokio_util::io::ReaderStream::with_capacity(reader, 256 << 10)
             .map(|piece| piece.map(Frame::data));
         Content::Stream(StreamBody::new(frames).boxed_unsync())
+    }
+
+    /// The bytes of a reader with a media type of their own.
+    pub fn typed(media_type: &'static str, reader: impl AsyncRead + Send + 'static) -> Content {
+        match Content::reader(reader) {
+            Content::Stream(body) => Content::Typed(media_type, body),
+            other => other,
+        }
     }
 }
 
@@ -287,6 +297,9 @@ fn request(route: &Route, query: &Query, content: Content) -> Result<http::Reque
         }
         Content::Stream(body) => {
             builder.header(http::header::CONTENT_TYPE, "application/x-tar").body(body)
+        }
+        Content::Typed(media_type, body) => {
+            builder.header(http::header::CONTENT_TYPE, media_type).body(body)
         }
     };
     request.map_err(|error| Fault::invalid("cannot form the request").with_source(error))

@@ -3,6 +3,7 @@
 //! Acts: opens sockets. Everything runs on the caller's (single-threaded) runtime. Calls name a
 //! [`Route`](naru_api_types::Route), so client and server cannot disagree about a path.
 
+mod builds;
 mod connection;
 mod containers;
 mod endpoint;

@@ -5,6 +5,8 @@
 mod executor;
 mod sources;
 
+pub use naru_kernel::times::FileTime;
+
 pub use naru_build::{
     Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
     CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression, NetworkChoice, Node,

@@ -13,9 +13,6 @@ macro_rules! absent {
 }
 
 absent! {
-    BUILD "build" "import a root file system with `naru import -c 'CMD [\"sh\"]' ROOT.tar NAME`, or load an image built elsewhere with `naru load`";
-    BUILDER "builder" "there is no build cache to look after yet";
-    BUILDX "buildx" "build elsewhere and bring the image in with `naru load`";
     CHECKPOINT "checkpoint" "freeze a container with `naru pause` instead";
     COMMIT "commit" "use `naru export CONTAINER | naru import - NAME`";
     COMPOSE "compose" "start the containers one by one with `naru run -d`";

@@ -1,6 +1,6 @@
 //! The help of commands as files. `UPDATE_GOLDEN=1` writes them anew. Acts, in tests only.
 
-use super::{ROOT, container, find, flags, image, network, volume};
+use super::{ROOT, builder, container, find, flags, image, network, volume};
 use std::io::Write;
 use std::path::Path;
 
@@ -28,6 +28,7 @@ fn help_of_the_whole() {
 #[test]
 fn help_of_groups() {
     for (name, command) in [
+        ("builder", &builder::BUILDER),
         ("container", &container::CONTAINER),
         ("image", &image::IMAGE),
         ("network", &network::NETWORK),
@@ -70,6 +71,9 @@ fn help_of_commands() {
         "network ls",
         "network prune",
         "network rm",
+        "build",
+        "builder du",
+        "builder prune",
         "system prune",
         "system verify",
         "volume create",

@@ -1,14 +1,14 @@
 //! Pure: the commands about images, and what they take.
 
-pub(super) mod archive;
+pub(crate) mod archive;
 mod directory;
 mod history;
 mod list;
 mod remove;
-pub(super) mod transfer;
+pub(crate) mod transfer;
 
 use super::container::FORMAT_LIST;
-use super::{Action, Arguments, BASE, Command, absent, copy, inspect};
+use super::{Action, Arguments, BASE, Command, build, copy, inspect};
 use crate::flags::{Flag, list as many, switch, switch_on, value};
 
 const ONE_PLATFORM: &str = "an image has one platform here; leave it out";
@@ -18,6 +18,7 @@ pub(super) static IMAGE: Command = Command {
     usage: "COMMAND",
     about: "Manage images",
     action: Action::Group(&[
+        &build::BUILD,
         &copy::COPY,
         &HISTORY,
         &IMPORT,
@@ -30,7 +31,6 @@ pub(super) static IMAGE: Command = Command {
         &RM,
         &SAVE,
         &TAG,
-        &absent::BUILD,
     ]),
     ..BASE
 };

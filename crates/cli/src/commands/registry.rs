@@ -15,6 +15,7 @@ use crate::docker_config::{DockerConfig, Stored, registry_key};
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::{Flag, Flags, switch, value};
 use crate::{printer, terminal};
+use naru_api_types::Map;
 use naru_api_types::registry::{AuthConfig, HUB_KEY};
 use naru_errdefs::{Fault, Kind, one_line};
 use std::io::Read;
@@ -69,6 +70,24 @@ impl Registries {
             printer::note(&format!("WARNING: no credentials for {registry}: {}", one_line(&fault)));
             AuthConfig::default()
         })
+    }
+
+    /// The value of the header with all that is known, for a build that may pull from anywhere.
+    pub(crate) fn all_headers(&self) -> String {
+        let mut all = Map::new();
+        for key in self.0.registries() {
+            match self.0.credentials(key) {
+                Ok(auth) if auth != AuthConfig::default() => {
+                    all.insert(key.to_owned(), auth);
+                }
+                Ok(_) => {}
+                Err(fault) => printer::note(&format!(
+                    "WARNING: no credentials for {key}: {}",
+                    one_line(&fault)
+                )),
+            }
+        }
+        AuthConfig::encode_all(&all)
     }
 }
 

@@ -3,7 +3,7 @@
 mod disk_usage;
 mod events;
 mod info;
-pub(super) mod prune;
+pub(crate) mod prune;
 mod verify;
 mod version;
 

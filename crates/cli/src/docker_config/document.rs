@@ -147,6 +147,15 @@ impl Document {
         Some(own.unwrap_or(&self.store).clone()).filter(|name| !name.is_empty())
     }
 
+    /// The registries that it knows, each once.
+    pub(super) fn registries(&self) -> Vec<&str> {
+        let known = self.auths.0.iter().map(|(key, _)| key.as_str());
+        let mut all: Vec<&str> = known.chain(self.helpers.keys().map(String::as_str)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
     /// What the file itself says, with the key that it says it under; an entry that cannot be read says nothing.
     pub(super) fn credentials(&self, key: &str) -> AuthConfig {
         // Older clients wrote addresses of many forms.

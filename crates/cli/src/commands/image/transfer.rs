@@ -137,7 +137,7 @@ impl Pull<'_> {
 }
 
 /// Shows progress as it comes; an error in it is ours.
-pub(super) async fn show(lines: Lines, progress: Show) -> Result<(), Failed> {
+pub(crate) async fn show(lines: Lines, progress: Show) -> Result<(), Failed> {
     show_to_the_end(lines, progress).await.map(drop)
 }
 

@@ -55,10 +55,14 @@ impl PeerDocker {
 
     /// The docker CLI against it, where it is.
     pub fn command(&self, words: &[&str]) -> Command {
-        let of = |kind: &str| format!("--{kind}=/proc/{}/ns/{kind}", self.child.id());
+        let namespaces = format!("/proc/{}/ns", self.child.id());
         let mut command = Command::new("nsenter");
         command
-            .args([of("net").as_str(), &of("mount").replace("ns/mount", "ns/mnt"), "docker"])
+            .args([
+                &format!("--net={namespaces}/net"),
+                &format!("--mount={namespaces}/mnt"),
+                "docker",
+            ])
             .env("DOCKER_HOST", format!("unix://{}", self.dir.path().join("sock").display()))
             .env("DOCKER_CONFIG", self.dir.path().join("config"))
             .args(words);

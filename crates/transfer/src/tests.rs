@@ -1,6 +1,9 @@
 //! Archives through a whole store.
 
-use crate::{Import, LoadedImage, Progress, SaveFormat, Source, hello_image, import, load, save};
+use crate::{
+    Import, LoadedImage, Progress, PullRequest, SaveFormat, Source, hello_image, import, is_hello,
+    load, pull_hello, save,
+};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Digest, Reference};
 use naru_store::Store;
@@ -395,6 +398,25 @@ fn the_embedded_image_is_made_once_and_stays_the_same() {
     std::fs::File::create_new(&exe).unwrap().write_all(b"\x7fELF").unwrap();
     let id = hello_image(&world.store, &exe).unwrap();
     assert_eq!(hello_image(&world.store, &exe).unwrap(), id);
+    // A pull of it asks no registry, and makes it where it is not.
+    let request = |name: &str| PullRequest {
+        reference: name.parse().unwrap(),
+        all_tags: false,
+        platform: None,
+        credentials: crate::Credentials::Anonymous,
+        limit_rate: None,
+    };
+    assert!(is_hello(&request("naru/hello")) && !is_hello(&request("naru/hello:other")));
+    assert!(!is_hello(&request("example.com/naru/hello")));
+    let other = World::new();
+    let told = std::sync::Mutex::new(Vec::new());
+    let report = |line: Progress| told.lock().unwrap().extend(line.status);
+    for _ in 0..2 {
+        let pulled = pull_hello(&other.store, &exe, &request("naru/hello"), &report).unwrap();
+        assert_eq!((pulled[0].id, pulled[0].is_new), (id, false));
+    }
+    let last = told.lock().unwrap().last().cloned();
+    assert_eq!(last.as_deref(), Some("Status: Image is up to date for naru/hello:latest"));
     assert_eq!(world.store.images.resolve("naru/hello").unwrap().id(), id);
     assert_eq!(std::fs::read(world.top_layer("naru/hello").join("naru")).unwrap(), b"\x7fELF");
 }

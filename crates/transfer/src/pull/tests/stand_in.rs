@@ -29,7 +29,7 @@ pub(super) enum React {
     /// What is right, but in chunks, so that nobody knows its length.
     Chunked,
     /// What begins so many bytes earlier (or later) than was asked for, and says so.
-    Shifted(i64),
+    Shifted(isize),
     /// A body in chunks that is longer than any manifest.
     Endless,
 }
@@ -91,7 +91,7 @@ impl Shelf {
 enum Reading {
     AsAsked,
     Whole,
-    Shifted(i64),
+    Shifted(isize),
 }
 
 type Mind = dyn Fn(&Heard) -> React + Send + Sync;
@@ -286,9 +286,7 @@ impl Server {
             let from = match reading {
                 Reading::AsAsked => from,
                 Reading::Whole => None,
-                Reading::Shifted(by) => {
-                    from.map(|from: usize| from.saturating_add_signed(by as isize))
-                }
+                Reading::Shifted(by) => from.map(|from: usize| from.saturating_add_signed(by)),
             };
             return match from {
                 Some(from) => {

@@ -114,7 +114,7 @@ impl Patterns {
         let mut decisive: Option<&Rule> = None;
         for rule in &self.rules {
             // A rule that would change nothing is not asked.
-            if rule.exception == decisive.is_some() && holds(rule, path, &mut scratch) {
+            if rule.exception == decisive.is_some() && rule.glob.holds(path, &mut scratch) {
                 decisive = (!rule.exception).then_some(rule);
             }
         }
@@ -146,15 +146,6 @@ impl Patterns {
     pub fn may_except_below(&self, directory: &str) -> bool {
         self.rules.iter().any(|rule| rule.exception && rule.glob.may_match_below(directory))
     }
-}
-
-/// Whether a rule matches a path or a directory above it.
-fn holds(rule: &Rule, path: &str, scratch: &mut Scratch) -> bool {
-    rule.glob.matches(path, scratch)
-        || path
-            .char_indices()
-            .filter(|(_, c)| *c == '/')
-            .any(|(at, _)| path.get(..at).is_some_and(|parent| rule.glob.matches(parent, scratch)))
 }
 
 /// The rule of a line, if it holds one. Lines of a file may start with `/`, which means nothing.

@@ -76,17 +76,36 @@ impl Glob {
         matches!(self.text.as_str(), "*" | "**" | "**/*")
     }
 
+    /// Whether it matches a path.
     pub(super) fn matches(&self, path: &str, scratch: &mut Scratch) -> bool {
         match &self.kind {
             Kind::Exact => path == self.text,
             Kind::Prefix(prefix) => path.starts_with(prefix.as_str()),
-            Kind::Suffix(suffix) => {
-                path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path)
-            }
+            Kind::Suffix(suffix) => ends(suffix, path),
             Kind::Tokens { tokens, head, tail } => {
                 path.starts_with(head.as_str())
                     && path.ends_with(tail.as_str())
-                    && run(tokens, path, scratch)
+                    && run(tokens, path, scratch, Until::End)
+            }
+        }
+    }
+
+    /// Whether it matches a path or a directory above it. The path is read once for all of them.
+    pub(super) fn holds(&self, path: &str, scratch: &mut Scratch) -> bool {
+        match &self.kind {
+            Kind::Exact => path
+                .strip_prefix(self.text.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            // What starts a directory starts everything below it.
+            Kind::Prefix(prefix) => path.starts_with(prefix.as_str()),
+            Kind::Suffix(suffix) => {
+                ends(suffix, path)
+                    || path
+                        .match_indices('/')
+                        .any(|(at, _)| path.get(..at).is_some_and(|above| ends(suffix, above)))
+            }
+            Kind::Tokens { tokens, head, .. } => {
+                path.starts_with(head.as_str()) && run(tokens, path, scratch, Until::AnySlash)
             }
         }
     }
@@ -196,7 +215,20 @@ fn member(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, 
     }
 }
 
-fn run(tokens: &[Token], path: &str, scratch: &mut Scratch) -> bool {
+/// Whether a path ends as a pattern with `**` in front says; `**/x` is `x` at the top too.
+fn ends(suffix: &str, path: &str) -> bool {
+    path.ends_with(suffix) || suffix.strip_prefix('/') == Some(path)
+}
+
+/// Where a match may end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    End,
+    /// Before any slash, or at the end.
+    AnySlash,
+}
+
+fn run(tokens: &[Token], path: &str, scratch: &mut Scratch, until: Until) -> bool {
     let blocks = tokens.len() / 64 + 1;
     for set in [&mut scratch.now, &mut scratch.next] {
         set.clear();
@@ -204,6 +236,9 @@ fn run(tokens: &[Token], path: &str, scratch: &mut Scratch) -> bool {
     }
     enter(tokens, 0, &mut scratch.now);
     for c in path.chars() {
+        if c == '/' && until == Until::AnySlash && has(&scratch.now, tokens.len()) {
+            return true;
+        }
         scratch.next.fill(0);
         let mut alive = false;
         for block in 0..blocks {

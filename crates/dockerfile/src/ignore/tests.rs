@@ -250,6 +250,16 @@ proptest! {
     }
 
     #[test]
+    fn a_rule_holds_for_a_path_when_it_matches_it_or_a_directory_above(
+        rule in "[a-c*/?]{1,7}", path in "[a-c]{1,3}(/[a-c]{1,3}){0,4}") {
+        let glob = super::Glob::new(&clean(&rule)).unwrap();
+        let mut scratch = super::Scratch::default();
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let expected = above.chain([path.as_str()]).any(|part| glob.matches(part, &mut scratch));
+        prop_assert_eq!(glob.holds(&path, &mut scratch), expected, "{}", rule);
+    }
+
+    #[test]
     fn without_exceptions_a_walk_decides_as_the_whole_path_does(
         rules in proptest::collection::vec("[a-c*/?]{1,6}", 1..5), path in "[a-c]{1,3}(/[a-c]{1,3}){0,3}") {
         let patterns = Patterns::of(rules.iter().map(String::as_str)).unwrap();

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: side by side in one run with the peers, as ratios, because machines are noisy. Acts.
 
+mod build;
 mod containers;
 pub mod floor;
 mod measure;
@@ -34,11 +35,15 @@ pub fn run(args: &[String]) -> Result<(), String> {
             let rows = registry::run(&binary()?, quick)?;
             report::publish("registry", &rows, !quick)
         }
+        Some("build") => {
+            let rows = build::run(&binary()?, if quick { 2 } else { 10 })?;
+            report::publish("build", &rows, !quick)
+        }
         Some("pull") => {
             let rows = pull::run(&binary()?, if quick { 1 } else { 5 })?;
             report::publish("pull", &rows, !quick)
         }
-        _ => Err("usage: cargo xtask bench run|net|registry|pull [--quick]".to_owned()),
+        _ => Err("usage: cargo xtask bench run|net|registry|pull|build [--quick]".to_owned()),
     }
 }
 

@@ -135,8 +135,8 @@ fn open(config: EngineConfig, runtime: &Handle) -> Result<Engine, Fault> {
 
     let containers = Containers { inner: Arc::clone(&supervisor) };
     let users = image_users(Arc::clone(&supervisor));
-    let images = Images::new(store.clone(), config.registries, events.clone(), users)
-        .embedding(&config.exe);
+    let images =
+        Images::new(store.clone(), config.registries, events.clone(), users).embedding(&config.exe);
     let builds = Builds::open(
         &config.data_root,
         store.clone(),

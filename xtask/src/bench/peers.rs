@@ -162,6 +162,17 @@ impl Podman {
     }
 }
 
+impl Podman {
+    /// buildah on the same roots.
+    pub fn buildah(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("buildah");
+        command.env("CONTAINERS_CONF", self.dir.join("containers.conf"));
+        command.arg("--root").arg(self.dir.join("root")).arg("--runroot").arg(self.dir.join("run"));
+        command.args(["--storage-driver", "overlay"]).args(args);
+        command
+    }
+}
+
 /// runc with a bundle of its own: a runtime without daemon, image or overlay.
 #[derive(Debug)]
 pub struct Runc {

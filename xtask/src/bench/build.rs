@@ -11,10 +11,13 @@ use integration_tests::Daemon;
 use std::path::Path;
 use std::process::Command;
 
+/// The build of a directory, perhaps with nothing taken from the cache.
+type Build<'a> = Box<dyn Fn(&Path, bool) -> Command + 'a>;
+
 /// Who builds: the command that makes an image of a name from a directory, with or without what is cached.
 struct Subject<'a> {
     name: &'static str,
-    build: Box<dyn Fn(&Path, bool) -> Command + 'a>,
+    build: Build<'a>,
 }
 
 /// Name of what is built.

@@ -123,6 +123,8 @@ impl Builder {
         }
         let built = assemble::assemble(&shared, results).await;
         shared.inner.touch(&shared);
+        drop(shared);
+        self.inner.bound_contents();
         built
     }
 }
@@ -401,7 +403,28 @@ fn bases(file: &Dockerfile, global: &BTreeMap<String, String>) -> Result<Vec<Str
     file.stages.iter().map(expand).collect()
 }
 
+/// So many bytes of contexts stay for the next ones.
+const MOST_CONTENTS: u64 = 16 << 30;
+/// How often it is looked how many they are.
+const LOOK_EVERY: u32 = 16;
+
 impl Inner {
+    /// Sees to it that contents of contexts do not grow without bound. While builds run, nothing goes.
+    fn bound_contents(&self) {
+        if self.numbers.load(Ordering::Relaxed) % LOOK_EVERY != 0 {
+            return;
+        }
+        let files = self.files.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(fault) = files.shrink(MOST_CONTENTS, Duration::ZERO) {
+                tracing::warn!(
+                    "cannot bound the contents of contexts: {}",
+                    naru_errdefs::one_line(&fault)
+                );
+            }
+        });
+    }
+
     /// Notes which rows of the cache a build used. Worth no wait: it only decides what is pruned first.
     fn touch(&self, shared: &Shared) {
         let used = std::mem::take(&mut *shared.used.lock().unwrap_or_else(PoisonError::into_inner));

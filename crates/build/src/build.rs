@@ -98,6 +98,7 @@ impl Builder {
         } else {
             options.platforms.clone()
         };
+        refuse(&options)?;
         let shared = Arc::new(Shared {
             inner: Arc::clone(&self.inner),
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
@@ -115,6 +116,7 @@ impl Builder {
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
+        shared.say_first().await;
         let mut results = Vec::new();
         for platform in platforms {
             let result = run(&shared, platform.clone()).await?;
@@ -122,8 +124,36 @@ impl Builder {
         }
         let built = assemble::assemble(&shared, results).await;
         shared.inner.touch(&shared);
+        drop(shared);
+        self.inner.bound_contents();
         built
     }
+}
+
+/// What is asked for and not done is refused by name.
+fn refuse(options: &BuildOptions) -> Result<(), Fault> {
+    let refused = |what: &str, instead: &str| {
+        Err(Fault::unsupported(format!("{what} is not supported")).with_hint(instead))
+    };
+    if options.attestations.sbom {
+        return refused(
+            "a list of contents (`--sbom`)",
+            "leave `--sbom` out, and scan the image when it is built",
+        );
+    }
+    if options.attestations.provenance.is_some() {
+        return refused(
+            "a document of provenance (`--provenance`)",
+            "leave `--provenance` out, or say `--provenance=false`",
+        );
+    }
+    if options.cache_to.is_some() || options.inline_cache {
+        return refused(
+            "exporting the build cache (`--cache-to`)",
+            "leave it out: the daemon's own cache is kept from build to build",
+        );
+    }
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -180,6 +210,35 @@ impl Shared {
         };
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
         self.tell(BuildEvent::Warning(warning)).await;
+    }
+
+    /// What can be said before anything is done.
+    async fn say_first(&self) {
+        for problem in &self.file.warnings {
+            self.warn("", problem.sentence(), problem.span.start).await;
+        }
+        for name in &self.options.cache_from {
+            let text = format!(
+                "nothing is taken from the cache of `{name}`: only the daemon's own cache is used"
+            );
+            self.warn("", text, 0).await;
+        }
+        let arguments = self.file.arguments.iter().flat_map(|statement| &statement.what);
+        let mut declared: BTreeSet<String> =
+            arguments.map(|argument| argument.name.clone()).collect();
+        for step in self.file.stages.iter().flat_map(|stage| &stage.steps) {
+            if let naru_dockerfile::Instruction::Arg(list) = &step.what {
+                declared.extend(list.iter().map(|argument| argument.name.clone()));
+            }
+        }
+        declared
+            .extend(scope::platform_args(&Platform::host(), &Platform::host(), None).into_keys());
+        let unused: Vec<&str> =
+            scope::unused(&self.options.build_args, &declared).map(String::as_str).collect();
+        if !unused.is_empty() {
+            let text = format!("One or more build-args [{}] were not consumed", unused.join(" "));
+            self.warn("", text, 0).await;
+        }
     }
 
     /// What was said.
@@ -345,7 +404,28 @@ fn bases(file: &Dockerfile, global: &BTreeMap<String, String>) -> Result<Vec<Str
     file.stages.iter().map(expand).collect()
 }
 
+/// So many bytes of contexts stay for the next ones.
+const MOST_CONTENTS: u64 = 16 << 30;
+/// How often it is looked how many they are.
+const LOOK_EVERY: u32 = 16;
+
 impl Inner {
+    /// Sees to it that contents of contexts do not grow without bound. While builds run, nothing goes.
+    fn bound_contents(&self) {
+        if self.numbers.load(Ordering::Relaxed) % LOOK_EVERY != 0 {
+            return;
+        }
+        let files = self.files.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(fault) = files.shrink(MOST_CONTENTS, Duration::ZERO) {
+                tracing::warn!(
+                    "cannot bound the contents of contexts: {}",
+                    naru_errdefs::one_line(&fault)
+                );
+            }
+        });
+    }
+
     /// Notes which rows of the cache a build used. Worth no wait: it only decides what is pruned first.
     fn touch(&self, shared: &Shared) {
         let used = std::mem::take(&mut *shared.used.lock().unwrap_or_else(PoisonError::into_inner));

@@ -19,8 +19,8 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// A context that was received.
@@ -28,6 +28,20 @@ use std::time::{Duration, SystemTime};
 pub struct BuildContext {
     pub(crate) tree: Arc<Tree>,
     pub(crate) files: Files,
+    /// Keeps its contents from going.
+    pub(crate) hold: Arc<Hold>,
+}
+
+/// Who relies on contents. While anybody does, none go.
+#[derive(Debug)]
+pub struct Hold {
+    users: Arc<Mutex<usize>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+    }
 }
 
 impl BuildContext {
@@ -68,7 +82,11 @@ impl BuildContext {
                 tree.entries.insert(path.clone(), node.clone());
             }
         }
-        BuildContext { tree: Arc::new(tree), files: self.files.clone() }
+        BuildContext {
+            tree: Arc::new(tree),
+            files: self.files.clone(),
+            hold: Arc::clone(&self.hold),
+        }
     }
 }
 
@@ -77,6 +95,7 @@ impl BuildContext {
 pub struct Files {
     root: PathBuf,
     next: Arc<AtomicU64>,
+    users: Arc<Mutex<usize>>,
 }
 
 /// How many digits of a digest name the directory.
@@ -103,7 +122,13 @@ impl Files {
         let staging = root.join("staging");
         remove(&staging)?;
         make(&staging)?;
-        Ok(Files { root, next: Arc::default() })
+        Ok(Files { root, next: Arc::default(), users: Arc::default() })
+    }
+
+    /// Keeps contents from going until it is dropped: to be taken before it is looked what is here.
+    pub fn hold(&self) -> Hold {
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Hold { users: Arc::clone(&self.users) }
     }
 
     /// Where a content with this mode lies, if it does.
@@ -142,6 +167,9 @@ impl Files {
             }
         }
         all.sort();
+        // Whoever comes now waits until it is known what is left.
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let keep = if *users > 0 { u64::MAX } else { keep };
         let mut left: u64 = all.iter().map(|(_, bytes, _)| bytes).sum();
         let mut removed = 0;
         for (changed, bytes, path) in all {
@@ -217,7 +245,7 @@ impl Files {
             name.as_bytes().to_vec(),
             Node { content, mode, modified, attributes: Vec::new() },
         );
-        BuildContext { tree: Arc::new(tree), files: self.clone() }
+        BuildContext { tree: Arc::new(tree), files: self.clone(), hold: Arc::new(self.hold()) }
     }
 
     fn publish(
@@ -255,7 +283,7 @@ impl Files {
                 .with_hint("the file may have changed while the context was sent; build again"));
             }
         }
-        Ok(BuildContext { tree: Arc::new(tree), files: self.clone() })
+        Ok(BuildContext { tree: Arc::new(tree), files: self.clone(), hold: Arc::new(self.hold()) })
     }
 }
 

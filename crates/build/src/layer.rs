@@ -7,7 +7,7 @@ use naru_kernel::times::FileTime;
 use naru_kernel::{node, times};
 use naru_layer::{ArchiveMode, Level, ParallelEncoder, archive_tree};
 use naru_oci::{Algorithm, ChainId, Descriptor, DiffId, Digest, Digester, media_type};
-use naru_store::{Batch, Begin, CachedLayer, CachedStep, Ingest, Lease, Pending, Store};
+use naru_store::{Batch, Begin, Blob, CachedLayer, CachedStep, Ingest, Lease, Pending, Store};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -96,17 +96,11 @@ pub(crate) fn commit(
     drop(buffered);
     let diff_id = DiffId(hashing.digester.finish());
     let ingest: Ingest = hashing.output.finish().during(|| "cannot write a layer".to_owned())?;
-    let blob = ingest.commit(None)?;
     let chain = match parent {
         None => ChainId::first(diff_id),
         Some(parent) => parent.then(diff_id),
     };
-    if let Begin::Pending(pending) = store.snapshots.begin(chain, parent, lease.id())? {
-        let (from, to) = (changes.dir(), pending.dir());
-        std::fs::rename(&from, &to).during(|| format!("cannot move `{}`", from.display()))?;
-        store.snapshots.commit_all(vec![(pending, archived.content)])?;
-    }
-    let step = CachedStep {
+    let made = |blob: &Blob| CachedStep {
         chain: Some(chain),
         parent,
         layer: Some(CachedLayer {
@@ -119,12 +113,20 @@ pub(crate) fn commit(
         last_used: about.now,
         uses: 0,
     };
-    let mut batch = Batch::new();
-    for key in keys {
-        batch.put_cached_step(key, &step);
-    }
-    store.commit(batch)?;
-    Ok(step)
+    let record = |blob: &Blob, batch: &mut Batch| {
+        for key in keys {
+            batch.put_cached_step(key, &made(blob));
+        }
+    };
+    let blob = match store.snapshots.begin(chain, parent, lease.id())? {
+        Begin::Pending(pending) => {
+            let (from, to) = (changes.dir(), pending.dir());
+            std::fs::rename(&from, &to).during(|| format!("cannot move `{}`", from.display()))?;
+            store.snapshots.commit_layer(ingest, pending, archived.content, &record)?
+        }
+        Begin::AlreadyThere => ingest.commit_with(None, record)?,
+    };
+    Ok(made(&blob))
 }
 
 /// Sets every younger time back. Directories last, because what is in them does not change any more then.

@@ -32,7 +32,7 @@ mod users;
 mod wording;
 
 pub use build::Builder;
-pub use context::{BuildContext, Content, Files, Node, Tree};
+pub use context::{BuildContext, Content, Files, Hold, Node, Tree};
 pub use event::{
     BuildEvent, BuildFailure, BuildWarning, Built, CacheRecord, PruneBuild, PrunedBuild,
 };

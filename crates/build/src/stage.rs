@@ -55,8 +55,6 @@ impl Stage {
 /// One instruction under way.
 pub(crate) struct Step<'a> {
     pub(crate) session: &'a Arc<Session>,
-    /// The stage's number.
-    pub(crate) stage: usize,
     /// The vertex's number.
     pub(crate) id: u32,
     pub(crate) statement: &'a Statement<Instruction>,
@@ -122,7 +120,7 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
                 step: Some((step.min(session.steps), session.steps)),
             })
             .await;
-        let mut running = Step { session, stage: number, id, statement, no_cache, cached: true };
+        let mut running = Step { session, id, statement, no_cache, cached: true };
         let done = Box::pin(steps::carry_out(&mut running, &mut stage, &mut scope)).await;
         let cached = running.cached;
         stage.cached &= cached;

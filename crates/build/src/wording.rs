@@ -1,6 +1,6 @@
 //! Pure: what the history says of each instruction, in BuildKit's words.
 
-use naru_dockerfile::{Files, Instruction, KeyValue};
+use naru_dockerfile::{Files, Instruction};
 use naru_oci::Healthcheck;
 
 /// What the history says who made it.
@@ -126,11 +126,6 @@ pub(crate) fn duration(nanoseconds: i64) -> String {
         (0, minutes) => format!("{minutes}m{last}"),
         (hours, minutes) => format!("{hours}h{minutes}m{last}"),
     }
-}
-
-/// Pairs of `ENV` and `LABEL` as values are needed for them.
-pub(crate) fn keys(pairs: &[KeyValue]) -> Vec<&str> {
-    pairs.iter().map(|pair| pair.key.as_str()).collect()
 }
 
 /// Whether an instruction changes files, so that it is a vertex of its own.

@@ -180,7 +180,7 @@ fn rule(line: &str, of_file: bool) -> Result<Option<Rule>, String> {
 }
 
 /// A path without empty names, `.` and, where it can be, `..`.
-fn clean(path: &str) -> String {
+pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut names: Vec<&str> = Vec::new();
     for name in path.split('/') {

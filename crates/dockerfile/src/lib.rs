@@ -10,6 +10,7 @@
 //! ```
 
 mod ast;
+pub mod check;
 mod directive;
 mod expand;
 mod expose;

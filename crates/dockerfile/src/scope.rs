@@ -123,19 +123,23 @@ impl Globals {
         let platform = match &stage.platform {
             None => None,
             Some(written) => {
-                let text = self.expand(escape, written).map_err(|error| {
+                let lookup = |name: &str| self.values.get(name).cloned();
+                let expanded = Expander::new(escape, &lookup).traced(written).map_err(|error| {
                     problem(format!("failed to process arguments for platform {written}: {error}"))
                 })?;
-                if text.is_empty() {
-                    let mut problem =
-                        problem(format!("empty platform value from expression {written}"));
-                    let word = written.trim_start_matches(['$', '{']).trim_end_matches('}');
-                    problem.suggestion =
-                        crate::suggest::nearest(word, self.names()).map(str::to_owned);
-                    return Err(problem);
+                let nearest = || {
+                    let mut unknown = expanded.unmatched.iter();
+                    unknown.find_map(|name| crate::suggest::nearest(name, self.names()))
+                };
+                let wrong = |message: String| Problem {
+                    suggestion: nearest().map(str::to_owned),
+                    ..problem(message)
+                };
+                if expanded.text.is_empty() {
+                    return Err(wrong(format!("empty platform value from expression {written}")));
                 }
-                let platform = text.parse().map_err(|error| {
-                    problem(format!("failed to parse platform {written}: {error}"))
+                let platform = expanded.text.parse().map_err(|error| {
+                    wrong(format!("failed to parse platform {written}: {error}"))
                 })?;
                 Some(platform)
             }

@@ -7,7 +7,8 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(100).collect();
     let mut best = None;
-    let mut fewest = 3;
+    // A word of which nothing is left is no near miss.
+    let mut fewest = word.len().min(3);
     for option in options {
         let edits = distance(&word, option, fewest);
         if edits == 0 {

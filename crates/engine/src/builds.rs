@@ -39,6 +39,8 @@ pub struct ContextUpload {
     /// The contents that are not here yet, with the modes that they are wanted with.
     pub missing: BTreeSet<(Digest, u32)>,
     tree: Tree,
+    /// What is here already stays until the context is whole.
+    _hold: naru_build::Hold,
 }
 
 impl Builds {
@@ -70,12 +72,13 @@ impl Builds {
     pub async fn begin(&self, tree: Tree) -> Result<ContextUpload, Fault> {
         let builder = self.builder.clone();
         blocking(move || {
+            let hold = builder.files().hold();
             let wanted = tree.iter().filter_map(|(_, node)| match &node.content {
                 Content::File { digest, .. } => Some((*digest, node.mode)),
                 Content::Directory | Content::Link(_) => None,
             });
             let missing = wanted.filter(|(digest, mode)| !builder.files().has(digest, *mode));
-            Ok(ContextUpload { missing: missing.collect(), tree })
+            Ok(ContextUpload { missing: missing.collect(), tree, _hold: hold })
         })
         .await
     }

@@ -23,6 +23,7 @@
 //!     <n>/snapshot.json         a copy of the row, for the day the rows are lost
 //!   images/<hex>.json           a copy of an image's rows, likewise
 //!   records/<table>/<key>.json  a copy of a record, likewise
+//!   build/                      what builds keep beside the store; theirs alone (`build/src/context.rs`, `mounts.rs`)
 //!   spill/<n>                   values too large for a row
 //!   trash/<n>                   being removed; emptied at open
 //!   db.damaged-<seconds>/       a database that could not be opened, moved aside

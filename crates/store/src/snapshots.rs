@@ -12,16 +12,17 @@
 //! An active snapshot is empty when it is acknowledged, so its directories are not synced: missing ones are made
 //! again at open.
 
+mod layer;
 mod usage;
 
 pub use usage::{Usage, usage_of};
 
-use crate::StoreError;
 use crate::core::{Core, Number};
 use crate::journal::{Batch, Check};
 use crate::leases::{self, Held, LeaseId};
 use crate::row::Row;
 use crate::schema::{Key, Layout, table};
+use crate::StoreError;
 use naru_kernel::{failpoint, fs};
 use naru_oci::ChainId;
 use serde::{Deserialize, Serialize};

@@ -23,6 +23,7 @@ pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildC
         .decoder(input, &limits)
         .during(|| "cannot read the build context".to_owned())?;
     let mut reader = Reader::new(BufReader::with_capacity(256 << 10, decoder));
+    let hold = Arc::new(files.hold());
     let mut tree = Tree::default();
     while let Some(entry) = reader.next_entry()? {
         if tree.len() >= MOST_ENTRIES {
@@ -34,7 +35,7 @@ pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildC
         add(files, &mut reader, &entry, &mut tree)?;
     }
     reader.drain(limits.unpacked)?;
-    Ok(BuildContext { tree: Arc::new(tree), files: files.clone() })
+    Ok(BuildContext { tree: Arc::new(tree), files: files.clone(), hold })
 }
 
 /// Contents that were found missing.

@@ -103,12 +103,12 @@ impl Clause {
             bits |= 1;
         }
         bits |= match self.like {
-            Some(b'u') => mode >> 6 & 7,
-            Some(b'g') => mode >> 3 & 7,
+            Some(b'u') => (mode >> 6) & 7,
+            Some(b'g') => (mode >> 3) & 7,
             Some(_) => mode & 7,
             None => 0,
         };
-        let mut change = bits * 0o111 & self.who;
+        let mut change = (bits * 0o111) & self.who;
         let mut covered = self.who;
         if self.set_id {
             change |= if self.who & 0o700 != 0 { 0o4000 } else { 0 };
@@ -124,7 +124,7 @@ impl Clause {
         match self.operation {
             b'+' => mode | change,
             b'-' => mode & !change,
-            _ => mode & !covered | change,
+            _ => (mode & !covered) | change,
         }
     }
 }

@@ -3,11 +3,11 @@
 //! Nothing is mounted to be written to: what is new goes straight into the directory of changes, and what of it is there
 //! below already is looked up in a read-only view. So a file of the context becomes a file of a layer by a link.
 
-use super::view::{follow, is_missing, joined, os};
+use super::view::{MOST_LINKS, is_missing, joined, os, parts};
 use naru_kernel::node::{self, NodeKind, Status};
 use naru_kernel::path::{self, OFlags, open_entry, open_in_root};
 use naru_kernel::times::{self, FileTime};
-use naru_kernel::xattr;
+use naru_kernel::{pinned, xattr};
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,7 +32,7 @@ impl Target {
         let upper = path::open_directory(changes)?;
         let late = match &lower {
             Some(lower) => {
-                let root = path::open_in_root(lower, "", DIRECTORY)?;
+                let root = open_in_root(lower, "", DIRECTORY)?;
                 let status = node::status(&root)?;
                 like(&upper, &root, &status)?;
                 Some(status.modified)
@@ -43,20 +43,11 @@ impl Target {
         Ok(Target { upper, lower, late })
     }
 
-    /// The view of what is below.
-    pub(crate) fn lower(&self) -> Option<&OwnedFd> {
-        self.lower.as_ref()
-    }
-
-    /// Where a path leads, as far as it is there below or was put here; the rest of it is as it was written. Nothing when it
-    /// leads through something that is no directory.
+    /// Where a path leads, as far as it is there below or was put here; the rest of it is as it was written.
     pub(crate) fn resolve(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         let mut done: Vec<u8> = Vec::new();
-        let mut left: Vec<Vec<u8>> = path
-            .split(|b| *b == b'/')
-            .filter(|part| !part.is_empty() && *part != b".")
-            .map(<[u8]>::to_vec)
-            .collect();
+        let mut left = parts(path);
+        let mut links = 0;
         left.reverse();
         while let Some(part) = left.pop() {
             if part == b".." {
@@ -65,24 +56,37 @@ impl Target {
                 continue;
             }
             let next = joined(&done, &part);
-            // What was put here lies above what is below.
-            if self.status_of(&self.upper, &next)?.is_none()
-                && let Some(lower) = &self.lower
-                && let Some(real) = follow(lower, &next)?
-            {
-                done = real;
-                continue;
+            match self.link(&next)? {
+                None => done = next,
+                Some(target) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(io::Error::other("too many levels of symbolic links"));
+                    }
+                    if target.first() == Some(&b'/') {
+                        done.clear();
+                    }
+                    left.extend(parts(&target).into_iter().rev());
+                }
             }
-            if let Some(status) = self.status_of(&self.upper, &next)?
-                && status.kind == NodeKind::Link
-                && let Some(real) = follow(&self.upper, &next)?
-            {
-                done = real;
-                continue;
-            }
-            done = next;
         }
         Ok(done)
+    }
+
+    /// Where what is at a resolved path points, if it is a link; what was put here lies above what is below.
+    fn link(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        for root in std::iter::once(&self.upper).chain(&self.lower) {
+            let held = match open_in_root(root, os(path), OFlags::PATH | OFlags::NOFOLLOW) {
+                Ok(held) => held,
+                Err(error) if is_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            if node::status(&held)?.kind != NodeKind::Link {
+                return Ok(None);
+            }
+            return Ok(Some(pinned::read_link(&held)?.as_bytes().to_vec()));
+        }
+        Ok(None)
     }
 
     fn status_of(&self, root: &OwnedFd, path: &[u8]) -> io::Result<Option<Status>> {

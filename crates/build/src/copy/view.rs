@@ -40,7 +40,7 @@ pub(crate) struct Found {
 }
 
 /// Links that one path may lead through.
-const MOST_LINKS: usize = 255;
+pub(super) const MOST_LINKS: usize = 255;
 
 pub(crate) fn os(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
@@ -178,10 +178,6 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 /// Where a path leads below a root when all links are followed.
 pub(crate) fn follow(root: impl AsFd, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let root = root.as_fd();
-    let parts = |path: &[u8]| -> Vec<Vec<u8>> {
-        let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
-        parts.map(<[u8]>::to_vec).collect()
-    };
     let mut left = parts(path);
     left.reverse();
     let mut done: Vec<u8> = Vec::new();
@@ -217,4 +213,10 @@ pub(crate) fn follow(root: impl AsFd, path: &[u8]) -> io::Result<Option<Vec<u8>>
         }
     }
     Ok(Some(done))
+}
+
+/// The names of a path, `.` and empty ones left out.
+pub(super) fn parts(path: &[u8]) -> Vec<Vec<u8>> {
+    let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    parts.map(<[u8]>::to_vec).collect()
 }

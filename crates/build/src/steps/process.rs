@@ -4,8 +4,8 @@ mod mount;
 mod scrub;
 
 use super::files::chain_of;
+use super::located;
 use super::vertex::{self, Hand, make};
-use super::{Words, located};
 use crate::build::Session;
 use crate::copy::{self, View};
 use crate::event::BuildFailure;
@@ -98,7 +98,6 @@ pub(super) async fn run(
                 network,
                 insecure,
                 mounts: resolve(step, mounts).await?,
-                image_env: defaults.env.clone(),
             };
             make(step, stage.chain, keys, |hand| execute(hand, order)).await?
         }
@@ -172,8 +171,6 @@ struct Order {
     network: NetworkChoice,
     insecure: bool,
     mounts: Vec<(Wanted, Option<naru_oci::ChainId>)>,
-    /// For the words of a failure.
-    image_env: Vec<String>,
 }
 
 async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, BuildFailure> {
@@ -201,7 +198,6 @@ async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, Bui
         limits: order.session.shared.options.limits.clone(),
         insecure: order.insecure,
     };
-    drop(order.image_env);
     let (sender, mut output) = mpsc::channel::<(bool, Bytes)>(16);
     let log = Arc::clone(&hand.log);
     let running = hand.inner.executor.run(request, changes.dir(), sender);

@@ -69,7 +69,7 @@ impl Work {
     async fn run(self, request: RunRequest) -> Result<Ran, Fault> {
         let inner = Arc::clone(&self.inner);
         let (mut record, held) = record(&inner, request)?;
-        let mut making = record.clone();
+        let making = record.clone();
         let paths = inner
             .blocking(move |inner| {
                 inner.places.make(&making.id)?;
@@ -77,7 +77,6 @@ impl Work {
                 if prepared.is_err() {
                     inner.places.remove(&making.id).ok();
                 }
-                making.directories = None;
                 prepared
             })
             .await?;

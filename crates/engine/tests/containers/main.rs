@@ -28,6 +28,26 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 const TESTS: &[Test] = &[
+    (
+        "a_daemon_killed_in_a_build_goes_on_from_the_last_vertex",
+        builds::a_daemon_killed_in_a_build_goes_on_from_the_last_vertex,
+    ),
+    ("a_process_keeps_to_its_limits", builds::a_process_keeps_to_its_limits),
+    ("what_cannot_be_done_is_refused_by_name", builds::what_cannot_be_done_is_refused_by_name),
+    ("files_are_copied_as_docker_copies_them", builds::files_are_copied_as_docker_copies_them),
+    (
+        "mounts_of_a_process_leave_nothing_in_the_image",
+        builds::mounts_of_a_process_leave_nothing_in_the_image,
+    ),
+    ("processes_see_what_the_file_says", builds::processes_see_what_the_file_says),
+    (
+        "triggers_are_carried_out_by_whoever_builds_on_it",
+        builds::triggers_are_carried_out_by_whoever_builds_on_it,
+    ),
+    ("the_same_input_gives_the_same_digests", builds::the_same_input_gives_the_same_digests),
+    ("the_cache_is_shown_and_pruned", builds::the_cache_is_shown_and_pruned),
+    ("archives_are_added_unpacked", builds::archives_are_added_unpacked),
+    ("fifty_small_steps_take_no_time", builds::fifty_small_steps_take_no_time),
     ("an_image_is_built_and_runs", builds::an_image_is_built_and_runs),
     ("a_process_that_fails_fails_the_build", builds::a_process_that_fails_fails_the_build),
     ("stages_that_are_not_needed_are_not_built", builds::stages_that_are_not_needed_are_not_built),
@@ -143,6 +163,7 @@ fn main() -> ExitCode {
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => naru_monitor::serve(arguments),
         Some("daemon") => kills::daemon(arguments),
+        Some("build-daemon") => builds::daemon(arguments),
         Some("volume-daemon") => volume_kills::daemon(arguments),
         _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
     }

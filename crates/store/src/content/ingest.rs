@@ -129,6 +129,17 @@ impl Ingest {
         Ok(blob)
     }
 
+    /// [`Ingest::commit_with`] that can be tried again when the changes were refused.
+    pub(crate) fn try_commit(
+        &mut self,
+        more: &mut dyn FnMut(&Blob, &mut Batch),
+    ) -> Result<Blob, StoreError> {
+        let digest = self.staging.digest();
+        let blob = self.staging.publish(&self.core, self.lease, digest, more)?;
+        self.done = true;
+        Ok(blob)
+    }
+
     fn forget_bytes(&mut self) {
         self.staging.forget();
         self.done = true;

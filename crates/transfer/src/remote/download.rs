@@ -86,7 +86,7 @@ async fn fetch(registries: &Registries, address: &str, path: &Path) -> Result<Do
         loop {
             let piece = tokio::time::timeout(shared.patience.stall, response.chunk())
                 .await
-                .map_err(|_| {
+                .map_err(|_late| {
                     Fault::new(
                         Kind::Unavailable,
                         format!("`{host}` stopped in the middle of `{address}`"),

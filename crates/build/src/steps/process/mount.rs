@@ -12,7 +12,9 @@ use crate::stage::{Stage, Step};
 use naru_dockerfile::{MountKind, Run};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::mount::{Change, attribute, clone_inside, clone_tree, set_attributes};
+use naru_kernel::node::{self, NodeKind};
 use naru_kernel::path::{OFlags, open_directory, open_in_root};
+use naru_kernel::pinned;
 use naru_kernel::times::FileTime;
 use naru_oci::ChainId;
 use std::fs;
@@ -249,17 +251,25 @@ fn secret_file(
 fn bind(tree: OwnedFd, source: &str, written: Option<&PathBuf>) -> Result<OwnedFd, Fault> {
     let path = source.trim_start_matches('/');
     if let Some(place) = written {
-        let below = place.join("below");
+        // Each mount writes to a place of its own.
+        let place = place.join(crate::layer::random()?.get(..16).unwrap_or("written"));
         let (upper, work) = (place.join("upper"), place.join("work"));
-        for dir in [&below, &upper] {
-            fs::create_dir_all(dir).during(|| format!("cannot make `{}`", dir.display()))?;
+        let failed = || format!("cannot mount `{source}` to be written to");
+        fs::create_dir_all(&upper).during(failed)?;
+        let found = open_in_root(&tree, path, OFlags::PATH).map_err(|_gone| missing(source))?;
+        let like = node::status(&found).during(failed)?;
+        if like.kind != NodeKind::Directory {
+            // One file: what is written goes to a copy.
+            let copy = place.join("file");
+            let from = pinned::reopen(&found, OFlags::RDONLY).during(failed)?;
+            let to = naru_kernel::fs::create_new(&copy, 0o600).during(failed)?;
+            naru_kernel::sparse::copy(&from, &to).during(failed)?;
+            node::set_owner(&to, like.uid, like.gid).during(failed)?;
+            node::set_mode(&to, like.mode).during(failed)?;
+            return naru_kernel::mount::clone_path(&copy, false).during(failed);
         }
-        let lower =
-            PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&tree)));
-        let lower = lower.join(path);
-        return naru_kernel::overlay::writable(&[lower], &upper, &work).map_err(|error| {
-            Fault::io(format!("cannot mount `{source}` to be written to"), error)
-        });
+        let lower = naru_kernel::path::proc_path(found.as_fd());
+        return naru_kernel::overlay::writable(&[lower], &upper, &work).during(failed);
     }
     let mount = if path.is_empty() { Ok(tree) } else { clone_inside(tree, Path::new(path)) };
     let mount = mount.map_err(|error| match error.kind() {

@@ -17,12 +17,12 @@ mod usage;
 
 pub use usage::{Usage, usage_of};
 
+use crate::StoreError;
 use crate::core::{Core, Number};
 use crate::journal::{Batch, Check};
 use crate::leases::{self, Held, LeaseId};
 use crate::row::Row;
 use crate::schema::{Key, Layout, table};
-use crate::StoreError;
 use naru_kernel::{failpoint, fs};
 use naru_oci::ChainId;
 use serde::{Deserialize, Serialize};

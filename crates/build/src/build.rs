@@ -8,7 +8,7 @@ use crate::options::{BuildOptions, DockerfileSource};
 use crate::ports::{Executor, Sources};
 use crate::stage::{self, Stage};
 use crate::{scope, stages};
-use naru_dockerfile::{Dockerfile, Expander};
+use naru_dockerfile::{Dockerfile, Expander, check};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Platform;
 use naru_store::{Lease, Store};
@@ -121,6 +121,7 @@ impl Builder {
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
+        shared.check().await?;
         shared.say_first().await;
         let mut results = Vec::new();
         for platform in platforms {
@@ -213,8 +214,44 @@ impl Shared {
             line,
             url: String::new(),
         };
+        self.say(warning).await;
+    }
+
+    async fn say(&self, warning: BuildWarning) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(warning.clone());
         self.tell(BuildEvent::Warning(warning)).await;
+    }
+
+    /// Says what the build checks find; where the file says so, that fails the build.
+    async fn check(&self) -> Result<(), Fault> {
+        let (warnings, violation) = self.findings();
+        for warning in warnings {
+            self.say(warning).await;
+        }
+        violation.map_or(Ok(()), |text| Err(Fault::invalid(text)))
+    }
+
+    fn findings(&self) -> (Vec<BuildWarning>, Option<String>) {
+        let host = Platform::host();
+        let given = naru_dockerfile::Given {
+            build: &host,
+            target: self.options.platforms.first().unwrap_or(&host),
+            stage: self.options.target.as_deref(),
+            arguments: &self.options.build_args,
+        };
+        // Base images are not looked at: what they may set is not said to be missing.
+        let unknown = |_stage: usize| None;
+        let context = check::Context { given, base: &unknown, ignore: self.ignored.patterns() };
+        let findings = check::check(&self.file, &context);
+        let violation = check::violation(&self.file, &findings);
+        let warnings = findings.into_iter().map(|finding| BuildWarning {
+            rule: finding.rule.name().to_owned(),
+            message: finding.message,
+            file: self.file_name.clone(),
+            line: finding.span.start,
+            url: finding.rule.url(),
+        });
+        (warnings.collect(), violation)
     }
 
     /// What can be said before anything is done.
@@ -417,7 +454,7 @@ const LOOK_EVERY: u32 = 16;
 impl Inner {
     /// Sees to it that contents of contexts do not grow without bound. While builds run, nothing goes.
     fn bound_contents(&self) {
-        if self.numbers.load(Ordering::Relaxed) % LOOK_EVERY != 0 {
+        if !self.numbers.load(Ordering::Relaxed).is_multiple_of(LOOK_EVERY) {
             return;
         }
         let files = self.files.clone();

@@ -15,6 +15,11 @@ pub(crate) struct Ignored {
 }
 
 impl Ignored {
+    /// The rules.
+    pub(crate) fn patterns(&self) -> Option<&Patterns> {
+        self.patterns.as_ref()
+    }
+
     /// The rule that leaves a path out.
     pub(crate) fn rule(&self, path: &str) -> Option<String> {
         let patterns = self.patterns.as_ref()?;

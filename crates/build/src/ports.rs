@@ -1,4 +1,4 @@
-//! What a build needs of others: processes, images, files of the network.
+//! Acts, through whoever implements it: what a build needs of others: processes, images, files of the network.
 
 use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;

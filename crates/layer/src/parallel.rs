@@ -199,7 +199,7 @@ mod tests {
                 let mut all = Vec::new();
                 input.read_to_end(&mut all).unwrap();
                 let mut decoder =
-                    found.decoder(std::io::Cursor::new(all), &Limits::standard()).unwrap();
+                    found.decoder(io::Cursor::new(all), &Limits::standard()).unwrap();
                 decoder.read_to_end(&mut unpacked).unwrap();
                 assert_eq!(unpacked, bytes);
             }

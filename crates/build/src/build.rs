@@ -89,6 +89,11 @@ impl Builder {
             None => self.inner.files.assemble(crate::Tree::default())?,
         };
         let (name, text) = dockerfile(&context, &options.dockerfile)?;
+        if text.is_empty() {
+            return Err(Fault::invalid(format!("the Dockerfile ({name}) cannot be empty"))
+                .with_hint("begin it with `FROM IMAGE`")
+                .into());
+        }
         let file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
         let (context, ignored) =

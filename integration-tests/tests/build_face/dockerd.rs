@@ -22,7 +22,13 @@ impl Dockerd {
         let child = Command::new("dockerd")
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "-p", &path("pid")])
             .args(["-H", &format!("unix://{}", path("sock")), "--storage-driver", "overlay2"])
-            .args(["--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
+            .args([
+                "--bridge",
+                "none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -53,9 +53,16 @@ fn docker_s_client_is_told_what_its_own_daemon_tells() {
             !line.starts_with(" ---> ") && !line.starts_with("Removing intermediate container")
         });
         lines
-            .map(|line| match line.strip_prefix("Successfully built ") {
-                Some(id) => format!("Successfully built {} digits", id.len()),
-                None => line.to_owned(),
+            .map(|line| {
+                // After coloured output there is no line end.
+                let line = match line.split_once("Removing intermediate container ") {
+                    Some((before, id)) => format!("{before}removed {} digits", id.len()),
+                    None => line.to_owned(),
+                };
+                match line.strip_prefix("Successfully built ") {
+                    Some(id) => format!("Successfully built {} digits", id.len()),
+                    None => line,
+                }
             })
             .collect()
     };
@@ -132,7 +139,10 @@ fn docker_compose_builds_what_it_runs() {
                 "version: '2.4'\nservices:\n  web:\n    build:\n      context: web\n      dockerfile: Web.dockerfile\n      target: last\n      \
                  network: none\n      args:\n        WORD: given\n      labels:\n        a: b\n    image: web:built\n    command: cat /word\n",
             ),
-            ("web/Web.dockerfile", "FROM box AS last\nARG WORD=default\nRUN echo $WORD > /word\nFROM nothing-like-this\n"),
+            (
+                "web/Web.dockerfile",
+                "FROM box AS last\nARG WORD=default\nRUN echo $WORD > /word\nFROM nothing-like-this\n",
+            ),
         ],
     );
     let compose = |args: &[&str]| {
@@ -161,7 +171,7 @@ fn our_client_builds_with_docker_s_daemon_too() {
     ];
     let dir = context(&daemon, "c", &files);
     let naru = |args: &[&str]| {
-        let mut command = integration_tests::run::naru();
+        let mut command = integration_tests::naru();
         run(command.args(["-H", &reference.host()]).args(args).current_dir(&dir))
     };
     let done = naru(&["build", "--network", "none", "-t", "there", "d"]).ok();

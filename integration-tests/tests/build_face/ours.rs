@@ -29,7 +29,8 @@ fn only_what_changed_is_sent() {
     std::fs::write(dir.join("small"), "another").expect("a file");
     let third = build(&daemon, &["-t", "b"], &dir).ok();
     assert!(third.stderr.contains("transferring 7B"), "{}", third.stderr);
-    let shown = daemon.naru(&["run", "--rm", "--network", "none", "b", "cat", "/c/small", "/c/same"]);
+    let shown =
+        daemon.naru(&["run", "--rm", "--network", "none", "b", "cat", "/c/small", "/c/same"]);
     assert_eq!(shown.ok().text(), "anotherone");
     // What was built before is as it was.
     let shown = daemon.naru(&["run", "--rm", "--network", "none", "a", "cat", "/c/small"]);
@@ -58,7 +59,11 @@ fn the_ignore_file_beside_the_dockerfile_wins() {
     let inside = daemon.naru(&["run", "--rm", "--network", "none", "w", "ls", "/c/d"]);
     assert_eq!(inside.ok().text(), "kept");
     // What is missing because of a rule is said with the rule.
-    let dir = context(&daemon, "e", &[("Dockerfile", "FROM box\nCOPY x /\n"), (".dockerignore", "x*\n"), ("x", "")]);
+    let dir = context(
+        &daemon,
+        "e",
+        &[("Dockerfile", "FROM box\nCOPY x /\n"), (".dockerignore", "x*\n"), ("x", "")],
+    );
     let failed = build(&daemon, &[], &dir);
     assert!(failed.code == 1 && failed.stderr.contains("`x*`"), "{failed:?}");
 }
@@ -73,9 +78,11 @@ fn a_secret_is_nowhere_but_where_it_is_mounted() {
     build(&daemon, &["-t", "s", "--secret", &source], &dir).ok();
     let history = daemon.naru(&["history", "--no-trunc", "s"]).ok();
     assert!(!history.stdout.contains(SECRET) && !daemon.log().contains(SECRET));
-    let searched = run(std::process::Command::new("grep")
-        .args(["-raF", "-l", SECRET])
-        .args([daemon.data_root(), daemon.exec_root(), daemon.dir().join("cache")]));
+    let searched = run(std::process::Command::new("grep").args(["-raF", "-l", SECRET]).args([
+        daemon.data_root(),
+        daemon.exec_root(),
+        daemon.dir().join("cache"),
+    ]));
     assert_eq!(searched.stdout, "", "{searched:?}");
 }
 
@@ -101,7 +108,8 @@ fn a_client_that_goes_away_ends_its_build_with_all_it_started() {
 #[test]
 fn results_go_where_they_are_asked_to_go() {
     let daemon = daemon();
-    let dir = context(&daemon, "c", &[("Dockerfile", "FROM scratch\nCOPY a /b/c\n"), ("a", "text")]);
+    let dir =
+        context(&daemon, "c", &[("Dockerfile", "FROM scratch\nCOPY a /b/c\n"), ("a", "text")]);
     let place = |name: &str| daemon.dir().join(name).to_str().expect("UTF-8").to_owned();
     build(&daemon, &["-o", &place("out")], &dir).ok();
     assert_eq!(std::fs::read_to_string(daemon.dir().join("out/b/c")).expect("a file"), "text");
@@ -150,7 +158,10 @@ fn the_cache_is_shown_and_pruned() {
     let dir = context(&daemon, "c", &[("Dockerfile", "FROM box\nRUN echo x > /x\n")]);
     build(&daemon, &["-t", "c"], &dir).ok();
     let usage = daemon.naru(&["builder", "du"]).ok();
-    assert!(usage.stdout.contains("RUN echo x > /x") && usage.stdout.contains("Total:"), "{usage:?}");
+    assert!(
+        usage.stdout.contains("RUN echo x > /x") && usage.stdout.contains("Total:"),
+        "{usage:?}"
+    );
     let docker = daemon.docker(&["system", "df", "-v"]).ok();
     assert!(docker.stdout.contains("Build cache usage"), "{docker:?}");
     let pruned = daemon.naru(&["builder", "prune", "-af"]).ok();

@@ -120,7 +120,8 @@ impl View {
     /// there makes an empty list.
     pub(crate) fn glob(&self, asked: &[u8]) -> io::Result<Vec<Vec<u8>>> {
         let mut found: Vec<Vec<u8>> = vec![Vec::new()];
-        for part in asked.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".") {
+        // A dot stays: with `--parents` it says what of the path is kept.
+        for part in asked.split(|b| *b == b'/').filter(|part| !part.is_empty()) {
             let mut next = Vec::new();
             for dir in found {
                 if !pattern::is_pattern(part) {

@@ -320,7 +320,7 @@ pub(crate) fn files_are_copied_as_docker_copies_them() {
         )
         .await;
         check(
-            "COPY --exclude=*.md --exclude=b* . /e/\nRUN busybox find /e -type f | busybox sort",
+            "COPY --exclude=**/*.md --exclude=b* . /e/\nRUN busybox find /e -type f | busybox sort",
             "/e/Dockerfile\n/e/a.txt\n/e/dir/c.txt\n/e/we[i]rd",
         )
         .await;

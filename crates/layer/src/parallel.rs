@@ -198,8 +198,7 @@ mod tests {
                 let mut input = input;
                 let mut all = Vec::new();
                 input.read_to_end(&mut all).unwrap();
-                let mut decoder =
-                    found.decoder(io::Cursor::new(all), &Limits::standard()).unwrap();
+                let mut decoder = found.decoder(io::Cursor::new(all), &Limits::standard()).unwrap();
                 decoder.read_to_end(&mut unpacked).unwrap();
                 assert_eq!(unpacked, bytes);
             }

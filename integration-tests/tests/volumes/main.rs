@@ -375,10 +375,13 @@ fn every_flag_of_the_commands_is_known() {
                 "--filter dangling=true --filter name=mem --format {{.Driver}}/{{.Name}}",
                 "local/memory",
             ),
-            ("--filter name=plain --format {{.Labels}}/{{.Scope}}", "bare=,k=v/local"),
+            ("--filter name=plain --format {{.Scope}}", "local"),
         ] {
             assert_eq!(on(&format!("ls {flags}")).ok().text(), want, "{flags}");
         }
+        // docker's own client lists them in the order of Go's maps: any.
+        let listed = on("ls --filter name=plain --format {{.Labels}}").ok().text().to_owned();
+        assert!(["bare=,k=v", "k=v,bare="].contains(&listed.as_str()), "{listed}");
         assert!(on("ls --format json").ok().stdout.contains(r#""Name":"memory""#));
         on("ls --filter colour=red").fails(1, "colour");
         for (template, want) in [

@@ -1,20 +1,7 @@
 //! Pure: which variables an instruction sees, and what a process gets.
 
+use naru_dockerfile::PREDEFINED;
 use std::collections::BTreeMap;
-
-/// Build arguments that every `RUN` gets without an `ARG`, and that count neither for the cache nor for the history.
-const PREDEFINED: [&str; 10] = [
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
 
 /// The variables of a stage.
 #[derive(Debug, Clone, Default)]

@@ -3,17 +3,12 @@
 use crate::record::Record;
 use crate::supervisor::Supervisor;
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::mount::{
-    Change, NewFileSystem, attribute, clone_path, new_file_system, set_attributes,
-};
+use naru_kernel::overlay::{MOST_LAYERS, read_only};
 use naru_kernel::path::{OFlags, open_in_root, proc_path};
 use naru_layer::{ArchiveMode, Limits};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-/// The kernel's bound on directories of an overlay.
-const MOST_LAYERS: usize = 500;
 
 impl Supervisor {
     /// The layers of a container's image and what it wrote, read-only, mounted nowhere. `None` when there are none.
@@ -42,28 +37,10 @@ pub(crate) fn overlay(layers: &[PathBuf]) -> Result<OwnedFd, Fault> {
             layers.len()
         )));
     }
-    // An overlay wants two at least.
-    if let [single] = layers {
-        let set = attribute::READ_ONLY;
-        return clone_path(single, false)
-            .and_then(|tree| {
-                set_attributes(tree.as_fd(), Change { set, ..Change::default() })?;
-                Ok(tree)
-            })
-            .during(|| format!("cannot mount `{}`", single.display()));
-    }
-    // One option a directory: a single one for all would be bounded by a page.
-    let options: Vec<(String, Option<String>)> = layers
-        .iter()
-        .map(|path| ("lowerdir+".to_owned(), Some(path.to_string_lossy().into_owned())))
-        .collect();
-    let overlay = NewFileSystem {
-        kind: "overlay",
-        source: "naru",
-        options: &options,
-        attributes: attribute::READ_ONLY,
-    };
-    new_file_system(&overlay).during(|| "cannot put layers together".to_owned())
+    read_only(layers).during(|| match layers {
+        [single] => format!("cannot mount `{}`", single.display()),
+        _ => "cannot put layers together".to_owned(),
+    })
 }
 
 /// Copies a directory below `root` with everything in it to an empty directory; nothing happens when there is none.

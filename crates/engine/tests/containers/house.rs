@@ -43,6 +43,24 @@ pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     }
 }
 
+/// How the engine of a role `… DATA EXEC …` is set up.
+pub(crate) fn config_of(arguments: &mut impl Iterator<Item = std::ffi::OsString>) -> EngineConfig {
+    let mut path = || PathBuf::from(arguments.next().unwrap());
+    let data_root = path();
+    config(data_root, path())
+}
+
+fn config(data_root: PathBuf, exec_root: PathBuf) -> EngineConfig {
+    EngineConfig {
+        data_root,
+        networks: NetworkOptions::for_exec_root(&exec_root),
+        exec_root,
+        exe: std::env::current_exe().unwrap(),
+        debug: false,
+        registries: Registries::new(RegistriesConfig::default()),
+    }
+}
+
 impl House {
     async fn open() -> House {
         let dir = TempDir::new().unwrap();
@@ -59,15 +77,7 @@ impl House {
     }
 
     pub(crate) fn config(&self) -> EngineConfig {
-        let exec_root = self.dir.path().join("run");
-        EngineConfig {
-            data_root: self.dir.path().join("data"),
-            networks: NetworkOptions::for_exec_root(&exec_root),
-            exec_root,
-            exe: std::env::current_exe().unwrap(),
-            debug: false,
-            registries: Registries::new(RegistriesConfig::default()),
-        }
+        config(self.dir.path().join("data"), self.dir.path().join("run"))
     }
 
     /// Opens the engine, as a daemon does when it starts.

@@ -1,13 +1,11 @@
 //! SIGKILL at random instants: of the monitor under a daemon, of the daemon over a monitor, in the middle of anything.
 
-use crate::house::{House, sh, soon, with};
-use naru_engine::images::{Registries, RegistriesConfig};
+use crate::house::{House, config_of, sh, soon, with};
 use naru_engine::{
-    CreateRequest, Engine, EngineConfig, HostConfig, ListFilter, LogOptions, NetworkOptions,
-    Status, StopOptions, StreamKind,
+    CreateRequest, Engine, HostConfig, ListFilter, LogOptions, Status, StopOptions, StreamKind,
 };
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -106,17 +104,8 @@ pub(crate) fn killed_monitors_lose_nothing() {
 
 /// The role `daemon DATA EXEC COUNT`: opens the engine, makes and starts so many containers, says so, and stays.
 pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let data_root = PathBuf::from(arguments.next().unwrap());
-    let exec_root = PathBuf::from(arguments.next().unwrap());
+    let config = config_of(&mut arguments);
     let count: u32 = arguments.next().unwrap().to_str().unwrap().parse().unwrap();
-    let config = EngineConfig {
-        data_root,
-        networks: NetworkOptions::for_exec_root(&exec_root),
-        exec_root,
-        exe: std::env::current_exe().unwrap(),
-        debug: false,
-        registries: Registries::new(RegistriesConfig::default()),
-    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let engine = Engine::open(config).await.unwrap();

@@ -12,6 +12,7 @@
     reason = "without the standard harness the lints do not see that this is a test"
 )]
 
+mod build_kills;
 mod builds;
 mod copy;
 mod house;
@@ -30,7 +31,7 @@ type Test = (&'static str, fn());
 const TESTS: &[Test] = &[
     (
         "a_daemon_killed_in_a_build_goes_on_from_the_last_vertex",
-        builds::a_daemon_killed_in_a_build_goes_on_from_the_last_vertex,
+        build_kills::a_daemon_killed_in_a_build_goes_on_from_the_last_vertex,
     ),
     ("a_process_keeps_to_its_limits", builds::a_process_keeps_to_its_limits),
     ("what_cannot_be_done_is_refused_by_name", builds::what_cannot_be_done_is_refused_by_name),
@@ -163,7 +164,7 @@ fn main() -> ExitCode {
     match arguments.next().as_ref().and_then(|word| word.to_str()) {
         Some("monitor") => naru_monitor::serve(arguments),
         Some("daemon") => kills::daemon(arguments),
-        Some("build-daemon") => builds::daemon(arguments),
+        Some("build-daemon") => build_kills::daemon(arguments),
         Some("volume-daemon") => volume_kills::daemon(arguments),
         _ => run(&std::env::args().skip(1).collect::<Vec<_>>()),
     }

@@ -1,28 +1,18 @@
 //! SIGKILL of the daemon while it makes and removes volumes, at named places and at random instants: what was
 //! acknowledged holds, and nothing is half there.
 
-use crate::house::{House, with};
-use naru_engine::images::{Registries, RegistriesConfig};
-use naru_engine::{Engine, EngineConfig, NetworkOptions, VolumeFilter, VolumeRequest};
+use crate::house::{House, config_of, with};
+use naru_engine::{Engine, VolumeFilter, VolumeRequest};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// The role `volume-daemon DATA EXEC TAG`: makes volumes, removes every second one, says what it does, until it is killed.
 pub(crate) fn daemon(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
-    let data_root = PathBuf::from(arguments.next().unwrap());
-    let exec_root = PathBuf::from(arguments.next().unwrap());
+    let config = config_of(&mut arguments);
     let tag = arguments.next().unwrap().into_string().unwrap();
-    let config = EngineConfig {
-        data_root,
-        networks: NetworkOptions::for_exec_root(&exec_root),
-        exec_root,
-        exe: std::env::current_exe().unwrap(),
-        debug: false,
-        registries: Registries::new(RegistriesConfig::default()),
-    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let volumes = Engine::open(config).await.unwrap().volumes;

@@ -1,12 +1,11 @@
 //! Acts: `builder prune`.
 
-use crate::commands::system::prune::{confirm, filters};
+use crate::commands::system::prune::{confirm, deleted, filters, reclaimed};
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::opts::memory;
 use crate::printer;
-use crate::render::units;
 use naru_api_types::Query;
 
 pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
@@ -21,15 +20,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     let what = if all { "all build cache" } else { "all dangling build cache" };
     confirm(flags, &format!("WARNING! This will remove {what}."))?;
     let answer = app.talk(async |client| Ok(client.prune_builds(&query).await?))?;
-    let mut text = String::new();
-    let deleted = answer.caches_deleted.unwrap_or_default();
-    if !deleted.is_empty() {
-        text.push_str("Deleted build cache objects:\n");
-        text.extend(deleted.iter().map(|id| format!("{id}\n")));
-        text.push('\n');
-    }
-    let space = i64::try_from(answer.space_reclaimed).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
-    printer::out(&text)?;
+    let gone = deleted("build cache objects", &answer.caches_deleted.unwrap_or_default());
+    printer::out(&(gone + &reclaimed(answer.space_reclaimed)))?;
     Ok(ExitStatus::SUCCESS)
 }

@@ -1,12 +1,11 @@
 //! Acts: `rmi`, `tag` and `image prune`.
 
 use crate::commands::each::each;
-use crate::commands::system::prune::{confirm, filters};
+use crate::commands::system::prune::{confirm, filters, reclaimed};
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
-use crate::render::units;
 use naru_api_types::Query;
 use naru_api_types::image::ImageDeleteItem;
 use naru_errdefs::{Fault, Kind};
@@ -85,8 +84,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         );
         text.push('\n');
     }
-    let space = i64::try_from(answer.space_reclaimed).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
+    text.push_str(&reclaimed(answer.space_reclaimed));
     printer::out(&text)?;
     Ok(ExitStatus::SUCCESS)
 }

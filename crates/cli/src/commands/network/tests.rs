@@ -177,10 +177,3 @@ fn the_list_is_docker_s() {
         "NAME      IPV6      a\na9        false     \nzeta      true      2\n",
     );
 }
-
-#[test]
-fn what_a_prune_removed_is_told() {
-    assert_eq!(prune::deleted(&[]), "");
-    let names = ["a".to_owned(), "b".to_owned()];
-    assert_eq!(prune::deleted(&names), "Deleted Networks:\na\nb\n\n");
-}

@@ -1,6 +1,5 @@
 //! Acts: `system prune`, and the question that all prunes ask.
 
-use crate::commands::network::prune::deleted;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
@@ -40,6 +39,21 @@ pub(crate) fn confirm(flags: &Flags, warning: &str) -> Result<(), Failed> {
         .into())
 }
 
+/// Pure: what of a kind was removed; nothing when nothing was.
+pub(crate) fn deleted(kind: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: String = names.iter().map(|name| format!("{name}\n")).collect();
+    format!("Deleted {kind}:\n{names}\n")
+}
+
+/// Pure: what all prunes end with.
+pub(crate) fn reclaimed(bytes: u64) -> String {
+    let space = i64::try_from(bytes).unwrap_or(i64::MAX);
+    format!("Total reclaimed space: {}\n", units::human_size(space))
+}
+
 pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let filters = filters(flags)?;
     let all = flags.switch("all");
@@ -77,20 +91,9 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         let images = client.prune_images(&image_filters).await?;
         Ok((containers, networks, volumes, images))
     })?;
-    let mut text = String::new();
-    let gone = containers.containers_deleted.unwrap_or_default();
-    if !gone.is_empty() {
-        text.push_str("Deleted Containers:\n");
-        text.extend(gone.iter().map(|id| format!("{id}\n")));
-        text.push('\n');
-    }
-    text.push_str(&deleted(&networks.networks_deleted.unwrap_or_default()));
-    let gone = volumes.volumes_deleted.unwrap_or_default();
-    if !gone.is_empty() {
-        text.push_str("Deleted Volumes:\n");
-        text.extend(gone.iter().map(|name| format!("{name}\n")));
-        text.push('\n');
-    }
+    let mut text = deleted("Containers", &containers.containers_deleted.unwrap_or_default());
+    text.push_str(&deleted("Networks", &networks.networks_deleted.unwrap_or_default()));
+    text.push_str(&deleted("Volumes", &volumes.volumes_deleted.unwrap_or_default()));
     let gone = images.images_deleted.unwrap_or_default();
     if !gone.is_empty() {
         text.push_str("Deleted Images:\n");
@@ -104,8 +107,19 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         .space_reclaimed
         .saturating_add(images.space_reclaimed)
         .saturating_add(volumes.space_reclaimed);
-    let space = i64::try_from(space).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
+    text.push_str(&reclaimed(space));
     printer::out(&text)?;
     Ok(ExitStatus::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_prune_removed_is_told() {
+        assert_eq!(deleted("Networks", &[]), "");
+        let names = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(deleted("Networks", &names), "Deleted Networks:\na\nb\n\n");
+    }
 }

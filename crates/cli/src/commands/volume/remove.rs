@@ -1,12 +1,11 @@
 //! Acts: `volume rm` and `volume prune`.
 
 use crate::commands::each::each;
-use crate::commands::system::prune::{confirm, filters};
+use crate::commands::system::prune::{confirm, deleted, filters, reclaimed};
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
-use crate::render::units;
 use naru_errdefs::Fault;
 
 pub(super) fn remove(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
@@ -41,15 +40,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         },
     )?;
     let answer = app.talk(async |client| Ok(client.prune_volumes(&filters).await?))?;
-    let mut text = String::new();
-    let deleted = answer.volumes_deleted.unwrap_or_default();
-    if !deleted.is_empty() {
-        text.push_str("Deleted Volumes:\n");
-        text.extend(deleted.iter().map(|name| format!("{name}\n")));
-        text.push('\n');
-    }
-    let space = i64::try_from(answer.space_reclaimed).unwrap_or(i64::MAX);
-    text.push_str(&format!("Total reclaimed space: {}\n", units::human_size(space)));
-    printer::out(&text)?;
+    let gone = deleted("Volumes", &answer.volumes_deleted.unwrap_or_default());
+    printer::out(&(gone + &reclaimed(answer.space_reclaimed)))?;
     Ok(ExitStatus::SUCCESS)
 }

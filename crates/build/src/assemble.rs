@@ -192,8 +192,9 @@ fn first_time(
         return Ok(known.created);
     }
     let step = CachedStep {
-        chain: stage.chain,
-        parent: stage.chain,
+        // It holds nothing: without the files, only the time is left.
+        chain: None,
+        parent: None,
         layer: None,
         description: "configuration".to_owned(),
         created: shared.now,

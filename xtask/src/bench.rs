@@ -46,7 +46,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             if disk::enter(&binary, &[])? {
                 return Ok(());
             }
-            let rows = build::run(&binary, if quick { 2 } else { 10 })?;
+            let rows = build::run(&binary, if quick { 1 } else { 3 })?;
             report::publish("build", &rows, !quick)
         }
         Some("pull") => {
@@ -56,7 +56,7 @@ pub fn run(args: &[String]) -> Result<(), String> {
             if disk::enter(&binary, &[&layout])? {
                 return Ok(());
             }
-            let rows = pull::run(&binary, &layout, if quick { 1 } else { 5 })?;
+            let rows = pull::run(&binary, &layout, if quick { 1 } else { 3 })?;
             report::publish("pull", &rows, !quick)
         }
         _ => Err("usage: cargo xtask bench run|net|registry|pull|build [--quick]".to_owned()),

@@ -23,6 +23,7 @@ mod layer;
 mod mounts;
 mod options;
 pub mod ports;
+mod remote;
 mod scope;
 mod stage;
 mod stages;

@@ -70,7 +70,7 @@ async fn fetch(
         headers.push(("If-Modified-Since", date.clone()));
     }
     let is_asked = !headers.is_empty();
-    let mut answer = ask_web(registries, &WebRequest { address, headers, body: None }).await?;
+    let mut answer = ask_web(registries, &WebRequest { address, headers, basic: None, body: None }).await?;
     if is_asked && answer.status() == 304 {
         return Ok(Download::Unchanged);
     }

@@ -23,6 +23,8 @@ pub struct WebRequest<'a> {
     pub address: &'a str,
     /// Further headers. `Authorization` goes to no other server than the one that is named.
     pub headers: Vec<(&'static str, String)>,
+    /// A user and a password, for that server alone, too.
+    pub basic: Option<(&'a str, &'a str)>,
     /// What is sent; nothing is asked for with GET.
     pub body: Option<Bytes>,
 }
@@ -80,6 +82,9 @@ pub async fn ask_web(
             if at_home || !AUTHORIZATION.as_str().eq_ignore_ascii_case(name) {
                 asking = asking.header(*name, value);
             }
+        }
+        if let Some((user, password)) = request.basic.filter(|_| at_home) {
+            asking = asking.basic_auth(user, Some(password));
         }
         if let Some(body) = &body {
             asking = asking.body(body.clone());

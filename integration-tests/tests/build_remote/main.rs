@@ -4,6 +4,7 @@
 #[path = "../build_face/dockerd.rs"]
 mod dockerd;
 mod files;
+mod repositories;
 mod server;
 
 use integration_tests::{Daemon, Done, run};

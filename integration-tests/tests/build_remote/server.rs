@@ -1,7 +1,10 @@
-//! A web server of a few lines, whose answers are what a function makes of the requests. Acts.
+//! A web server of a few lines, whose answers are what a function makes of the requests; and one that serves repositories
+//! with the real `git`. Acts.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// A request.
@@ -87,4 +90,37 @@ fn one(stream: TcpStream, log: &Mutex<Vec<Heard>>, answer: &dyn Fn(&Heard) -> Ve
     }
     log.lock().ok()?.push(heard.clone());
     stream.write_all(&answer(&heard)).ok()
+}
+
+/// What `git http-backend` answers for the repositories below a directory.
+pub(crate) fn git_backend(root: &Path, heard: &Heard) -> Vec<u8> {
+    let (path, query) = heard.target.split_once('?').unwrap_or((&heard.target, ""));
+    let header = |name: &str| heard.header(name).unwrap_or_default().to_owned();
+    let mut child = Command::new("git")
+        .arg("http-backend")
+        .env("GIT_PROJECT_ROOT", root)
+        .env("GIT_HTTP_EXPORT_ALL", "1")
+        .env("REQUEST_METHOD", &heard.method)
+        .env("PATH_INFO", path)
+        .env("QUERY_STRING", query)
+        .env("CONTENT_TYPE", header("content-type"))
+        .env("CONTENT_LENGTH", heard.body.len().to_string())
+        .env("HTTP_GIT_PROTOCOL", header("git-protocol"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Debian's package git is installed");
+    let mut input = child.stdin.take().expect("piped");
+    input.write_all(&heard.body).ok();
+    drop(input);
+    let output = child.wait_with_output().expect("our own child").stdout;
+    let end = output.windows(4).position(|four| four == b"\r\n\r\n").expect("a head of CGI");
+    let head = String::from_utf8_lossy(&output[..end]).into_owned();
+    let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK");
+    let headers: String = head
+        .lines()
+        .filter(|line| !line.starts_with("Status: "))
+        .map(|line| format!("{line}\r\n"))
+        .collect();
+    said(status, &headers, &output[end + 4..])
 }

@@ -120,7 +120,9 @@ impl Transport {
                 match port {
                     None if !path.starts_with('/') => format!("{user}{host}:{path}"),
                     None => format!("ssh://{user}{host}{path}"),
-                    Some(port) if path.starts_with('/') => format!("ssh://{user}{host}:{port}{path}"),
+                    Some(port) if path.starts_with('/') => {
+                        format!("ssh://{user}{host}:{port}{path}")
+                    }
                     Some(port) => format!("ssh://{user}{host}:{port}/{path}"),
                 }
             }
@@ -140,11 +142,9 @@ impl Transport {
     }
 }
 
-fn with_fragment(
-    transport: Transport,
-    fragment: Option<&str>,
-) -> Result<Address, AddressError> {
-    let (reference, directory) = fragment.unwrap_or_default().split_once(':').unwrap_or((fragment.unwrap_or_default(), ""));
+fn with_fragment(transport: Transport, fragment: Option<&str>) -> Result<Address, AddressError> {
+    let (reference, directory) =
+        fragment.unwrap_or_default().split_once(':').unwrap_or((fragment.unwrap_or_default(), ""));
     if !is_reference(reference) {
         return error("its reference is none", "name a branch, a tag or the full hash of a commit");
     }
@@ -205,7 +205,10 @@ fn authority(text: &str) -> Result<(Option<String>, String, Option<u16>), Addres
         return error("its host is no name", USUAL);
     }
     if user.is_some_and(|user| !plain(user, ".-_+")) {
-        return error("its user is no name", "write `ssh://USER@HOST/PATH`; a password is asked for by no one");
+        return error(
+            "its user is no name",
+            "write `ssh://USER@HOST/PATH`; a password is asked for by no one",
+        );
     }
     Ok((user.map(str::to_owned), host.to_owned(), port))
 }
@@ -266,12 +269,22 @@ mod tests {
             ("http://h:80/r.git#main", web("http://h:80/r.git"), Some("main"), ""),
             ("https://h/r.git#v1:a/./b/", web("https://h/r.git"), Some("v1"), "a/b"),
             ("https://h/r.git#:/sub", web("https://h/r.git"), None, "sub"),
-            ("https://u:p@h/r.git#refs/pull/1/head", web("https://u:p@h/r.git"), Some("refs/pull/1/head"), ""),
+            (
+                "https://u:p@h/r.git#refs/pull/1/head",
+                web("https://u:p@h/r.git"),
+                Some("refs/pull/1/head"),
+                "",
+            ),
             ("github.com/o/r#main", web("https://github.com/o/r"), Some("main"), ""),
             ("git@h:o/r.git", ssh_to(Some("git"), "h", None, "o/r.git"), None, ""),
             ("git@h:o/r.git#b:d", ssh_to(Some("git"), "h", None, "o/r.git"), Some("b"), "d"),
             ("ssh://h/o/r", ssh_to(None, "h", None, "/o/r"), None, ""),
-            ("ssh://me@h:2222/~me/r.git", ssh_to(Some("me"), "h", Some(2222), "~me/r.git"), None, ""),
+            (
+                "ssh://me@h:2222/~me/r.git",
+                ssh_to(Some("me"), "h", Some(2222), "~me/r.git"),
+                None,
+                "",
+            ),
             ("ssh://[::1]:22/r", ssh_to(None, "::1", Some(22), "/r"), None, ""),
             (
                 "git://h/r.git#x",
@@ -282,13 +295,26 @@ mod tests {
         ] {
             let found = Address::parse(text).unwrap_or_else(|| panic!("{text}")).unwrap();
             let reference = reference.map(str::to_owned);
-            assert_eq!(found, Address { transport, reference, directory: directory.to_owned() }, "{text}");
+            assert_eq!(
+                found,
+                Address { transport, reference, directory: directory.to_owned() },
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_none_is_none_and_what_is_wrong_is_said() {
-        for text in ["https://h/file", "https://h/r.git.txt", "a/b", "C:/x", "host:path", "./git@h:x", "ftp://h/r.git", ""] {
+        for text in [
+            "https://h/file",
+            "https://h/r.git.txt",
+            "a/b",
+            "C:/x",
+            "host:path",
+            "./git@h:x",
+            "ftp://h/r.git",
+            "",
+        ] {
             assert_eq!(Address::parse(text), None, "{text}");
         }
         for text in [
@@ -309,7 +335,13 @@ mod tests {
         ] {
             assert!(Address::parse(text).is_none_or(|found| found.is_err()), "{text}");
         }
-        for text in ["https://u:p@h:1/r.git", "git@h:o/r.git", "ssh://me@h:22/r", "ssh://h/r", "git://h:9418/r"] {
+        for text in [
+            "https://u:p@h:1/r.git",
+            "git@h:o/r.git",
+            "ssh://me@h:22/r",
+            "ssh://h/r",
+            "git://h:9418/r",
+        ] {
             let transport = Address::at(text).unwrap().transport;
             assert_eq!(transport.url(), text);
             assert!(matches!(transport.host().as_str(), "h" | "h:1"), "{text}");

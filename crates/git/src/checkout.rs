@@ -2,10 +2,10 @@
 
 use crate::oid::Oid;
 use crate::pack::{ObjectKind, Pack, PackError};
+use bytes::Bytes;
 use naru_errdefs::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Directories one in the other.
@@ -46,7 +46,7 @@ fn commit_field<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
 }
 
 /// A tag's commit, or the commit itself.
-fn commit_of(pack: &mut Pack, oid: Oid) -> Result<Arc<Vec<u8>>, PackError> {
+fn commit_of(pack: &mut Pack, oid: Oid) -> Result<Bytes, PackError> {
     let mut oid = oid;
     for _ in 0..8 {
         let (kind, bytes) = pack.object(&oid)?;
@@ -109,11 +109,17 @@ pub fn check_out<C: Checkout>(
         tree = match found {
             Some(Line { mode: Mode::Directory, oid, .. }) => *oid,
             Some(_) => {
-                return Err(Fault::invalid(format!("`{directory}` is no directory of the git repository")));
+                return Err(Fault::invalid(format!(
+                    "`{directory}` is no directory of the git repository"
+                )));
             }
             None => {
-                return Err(Fault::not_found(format!("the git repository has no directory `{directory}`"))
-                    .with_hint("the directory is what follows the second colon: `URL#BRANCH:DIRECTORY`"));
+                return Err(Fault::not_found(format!(
+                    "the git repository has no directory `{directory}`"
+                ))
+                .with_hint(
+                    "the directory is what follows the second colon: `URL#BRANCH:DIRECTORY`",
+                ));
             }
         };
     }
@@ -141,7 +147,9 @@ fn is_name(name: &[u8]) -> bool {
     let lower = name.to_ascii_lowercase();
     // As file systems that do not tell case apart, or shorten names, would have it.
     let own = [&b".git"[..], b"git~1", b".git.", b".git "].contains(&lower.as_slice());
-    !own && !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/') && name.len() <= LONGEST_NAME
+    !own && !matches!(name, b"" | b"." | b"..")
+        && !name.contains(&b'/')
+        && name.len() <= LONGEST_NAME
 }
 
 /// The entries of a tree.
@@ -153,7 +161,7 @@ fn entries(pack: &mut Pack, oid: &Oid) -> Result<Vec<Line>, PackError> {
     }
     let mut list = Vec::new();
     let mut names = BTreeSet::new();
-    let mut rest = bytes.as_slice();
+    let mut rest = bytes.as_ref();
     while !rest.is_empty() {
         let space = rest.iter().position(|byte| *byte == b' ').ok_or(BAD)?;
         let (mode, after) = rest.split_at_checked(space).ok_or(BAD)?;

@@ -24,7 +24,9 @@ pub fn modules(text: &[u8]) -> Vec<Module> {
             section = name.map(|name| name.trim_matches('"').to_owned());
             continue;
         }
-        let (Some(section), Some((key, value))) = (&section, line.split_once('=')) else { continue };
+        let (Some(section), Some((key, value))) = (&section, line.split_once('=')) else {
+            continue;
+        };
         let value = unquoted(value.trim());
         let module = found.entry(section.clone()).or_default();
         match key.trim().to_ascii_lowercase().as_str() {
@@ -70,7 +72,10 @@ pub fn resolve_url(parent: &str, url: &str) -> String {
             rest = after;
             // Not the host, and not what is before it.
             let start = base.find("://").map_or(0, |at| at + 3);
-            let host = base.get(start..).and_then(|rest| rest.find(['/', ':'])).map_or(base.len(), |at| start + at);
+            let host = base
+                .get(start..)
+                .and_then(|rest| rest.find(['/', ':']))
+                .map_or(base.len(), |at| start + at);
             if let Some(at) = base.rfind(['/', ':']).filter(|at| *at >= host) {
                 let scp = base.get(at..).is_some_and(|rest| rest.starts_with(':'));
                 base.truncate(if scp { at + 1 } else { at });

@@ -6,12 +6,12 @@ mod input;
 mod scan;
 
 use crate::oid::{Oid, Sha1};
+use bytes::{Buf, Bytes};
 use input::{Inflater, Input};
 use naru_errdefs::{Failure, Fault, Kind, ResultExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a pack may cost.
@@ -69,8 +69,12 @@ pub enum PackError {
 impl std::fmt::Display for PackError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            PackError::Read(error) => write!(f, "cannot read the pack of a git repository: {error}"),
-            PackError::Damaged(what) => write!(f, "the pack of a git repository is damaged: {what}"),
+            PackError::Read(error) => {
+                write!(f, "cannot read the pack of a git repository: {error}")
+            }
+            PackError::Damaged(what) => {
+                write!(f, "the pack of a git repository is damaged: {what}")
+            }
             PackError::TooLarge(what) => write!(f, "a git repository is too large: {what}"),
             PackError::Missing(oid) => write!(f, "the git repository lacks the object {oid}"),
             PackError::Cancelled => f.write_str("the build was cancelled"),
@@ -94,9 +98,9 @@ impl Failure for PackError {
     fn hint(&self) -> Option<String> {
         match self {
             PackError::Read(_) | PackError::Cancelled => None,
-            PackError::Damaged(_) | PackError::Missing(_) => {
-                Some("build again; if it stays so, look after the repository with `git fsck`".to_owned())
-            }
+            PackError::Damaged(_) | PackError::Missing(_) => Some(
+                "build again; if it stays so, look after the repository with `git fsck`".to_owned(),
+            ),
             PackError::TooLarge(_) => Some(
                 "fetch it in a stage of its own with `RUN git clone`, and `COPY --from` that stage"
                     .to_owned(),
@@ -141,7 +145,9 @@ impl PackWriter {
         if self.size > self.limits.pack {
             return Err(PackError::TooLarge("its pack has too many bytes").into());
         }
-        self.file.write_all(bytes).during(|| "cannot write the pack of a git repository".to_owned())?;
+        self.file
+            .write_all(bytes)
+            .during(|| "cannot write the pack of a git repository".to_owned())?;
         self.tail.extend_from_slice(bytes);
         let summed = self.tail.len().saturating_sub(SUM);
         self.sha1.update(self.tail.get(..summed).unwrap_or_default());
@@ -215,7 +221,7 @@ struct Entry {
 /// Objects that were put together, the newest ones.
 #[derive(Debug, Default)]
 struct Cache {
-    objects: BTreeMap<u32, (ObjectKind, Arc<Vec<u8>>)>,
+    objects: BTreeMap<u32, (ObjectKind, Bytes)>,
     order: VecDeque<u32>,
     bytes: usize,
 }
@@ -224,7 +230,7 @@ struct Cache {
 const CACHED: usize = 96 << 20;
 
 impl Cache {
-    fn put(&mut self, number: u32, kind: ObjectKind, bytes: &Arc<Vec<u8>>) {
+    fn put(&mut self, number: u32, kind: ObjectKind, bytes: &Bytes) {
         if bytes.len() > CACHED || self.objects.contains_key(&number) {
             return;
         }
@@ -235,7 +241,7 @@ impl Cache {
         }
         self.bytes += bytes.len();
         self.order.push_back(number);
-        self.objects.insert(number, (kind, Arc::clone(bytes)));
+        self.objects.insert(number, (kind, bytes.clone()));
     }
 }
 
@@ -285,13 +291,15 @@ impl Pack {
         self.spent = self.spent.saturating_add(bytes);
         let most = self.end.saturating_mul(self.limits.ratio).max(self.limits.ratio_from);
         if self.spent > most {
-            return Err(PackError::TooLarge("its pack unpacks to far more than it has; it looks like a bomb"));
+            return Err(PackError::TooLarge(
+                "its pack unpacks to far more than it has; it looks like a bomb",
+            ));
         }
         Ok(())
     }
 
     /// An object's kind and bytes.
-    pub(crate) fn object(&mut self, oid: &Oid) -> Result<(ObjectKind, Arc<Vec<u8>>), PackError> {
+    pub(crate) fn object(&mut self, oid: &Oid) -> Result<(ObjectKind, Bytes), PackError> {
         let number = self.number(oid)?;
         self.whole(number)
     }
@@ -311,7 +319,7 @@ impl Pack {
                 if kind != ObjectKind::Blob {
                     return Err(PackError::Damaged("a file that is none"));
                 }
-                Ok((bytes.len() as u64, Box::new(Bytes { bytes, at: 0 })))
+                Ok((bytes.len() as u64, Box::new(bytes.reader())))
             }
         }
     }
@@ -328,17 +336,17 @@ impl Pack {
     }
 
     /// An object of an entry, put together from what it is a difference to.
-    fn whole(&mut self, number: u32) -> Result<(ObjectKind, Arc<Vec<u8>>), PackError> {
+    fn whole(&mut self, number: u32) -> Result<(ObjectKind, Bytes), PackError> {
         let mut chain = Vec::new();
         let mut at = number;
         let (kind, mut bytes) = loop {
             if let Some((kind, bytes)) = self.cache.objects.get(&at) {
-                break (*kind, Arc::clone(bytes));
+                break (*kind, bytes.clone());
             }
             let entry = self.entry(at)?;
             match entry.form {
                 Form::Whole(kind) => {
-                    let bytes = Arc::new(self.inflate(&entry)?);
+                    let bytes = Bytes::from(self.inflate(&entry)?);
                     self.cache.put(at, kind, &bytes);
                     break (kind, bytes);
                 }
@@ -356,28 +364,15 @@ impl Pack {
             let delta = self.inflate(&entry)?;
             let size = delta::target_size(&delta)?;
             if size > self.limits.delta {
-                return Err(PackError::TooLarge("a difference to a file that is too large for memory"));
+                return Err(PackError::TooLarge(
+                    "a difference to a file that is too large for memory",
+                ));
             }
             self.spend(size)?;
-            bytes = Arc::new(delta::apply(&bytes, &delta)?);
+            bytes = Bytes::from(delta::apply(&bytes, &delta)?);
             self.cache.put(number, kind, &bytes);
         }
         Ok((kind, bytes))
-    }
-}
-
-/// Bytes that are read.
-struct Bytes {
-    bytes: Arc<Vec<u8>>,
-    at: usize,
-}
-
-impl Read for Bytes {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut left = self.bytes.get(self.at..).unwrap_or_default();
-        let count = left.read(buffer)?;
-        self.at += count;
-        Ok(count)
     }
 }
 

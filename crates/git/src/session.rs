@@ -3,7 +3,9 @@
 use crate::oid::Oid;
 use crate::pack::PackWriter;
 use crate::pkt::{Decoder, Pkt};
-use crate::wire::{self, Advertisement, MOST_REFERENCES, Piece, Receiving, Reference, Server, Tip, Want, WireError};
+use crate::wire::{
+    self, Advertisement, MOST_REFERENCES, Piece, Receiving, Reference, Server, Tip, Want, WireError,
+};
 use bytes::Bytes;
 use naru_errdefs::{Fault, Kind};
 use std::future::Future;

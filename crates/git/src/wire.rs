@@ -27,7 +27,9 @@ pub(crate) enum WireError {
 impl std::fmt::Display for WireError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            WireError::Nonsense(what) => write!(f, "the server does not speak git's protocol: {what}"),
+            WireError::Nonsense(what) => {
+                write!(f, "the server does not speak git's protocol: {what}")
+            }
             WireError::Refused(why) => write!(f, "the git server refuses: {why}"),
             WireError::Unable(what) => write!(f, "the git server {what}"),
             WireError::NoReference(name) => write!(f, "repository does not contain ref {name}"),
@@ -175,10 +177,9 @@ impl Advertisement {
         }
         match self.version {
             Some(2) => Ok(Server::Two { capabilities: self.capabilities }),
-            Some(_) => Ok(Server::Zero {
-                capabilities: self.capabilities,
-                references: self.references,
-            }),
+            Some(_) => {
+                Ok(Server::Zero { capabilities: self.capabilities, references: self.references })
+            }
             None => Err(WireError::Nonsense("it says nothing")),
         }
     }
@@ -259,10 +260,7 @@ pub struct Tip {
 }
 
 /// The commit that a name means.
-pub(crate) fn resolve(
-    references: &[Reference],
-    reference: Option<&str>,
-) -> Result<Tip, WireError> {
+pub(crate) fn resolve(references: &[Reference], reference: Option<&str>) -> Result<Tip, WireError> {
     let found = names(reference)
         .into_iter()
         .find_map(|name| references.iter().find(|known| known.name == name));

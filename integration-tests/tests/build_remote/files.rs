@@ -1,7 +1,7 @@
 //! ADD of files of the network, and contexts that lie at an address.
 
 use super::server::{Heard, Server, said};
-use super::{build, context, cat, daemon};
+use super::{build, cat, context, daemon};
 use integration_tests::run;
 use std::process::Command;
 
@@ -67,7 +67,9 @@ fn a_file_is_asked_about_and_not_fetched_again() {
 fn a_checksum_is_kept_and_asks_nobody_when_it_is_known() {
     let daemon = daemon();
     let server = Server::start(|_| said("200 OK", "", b"one"));
-    let add = |sum: &str| format!("FROM box\nARG SUM={sum}\nADD --checksum=$SUM {} /x\n", server.at("/one"));
+    let add = |sum: &str| {
+        format!("FROM box\nARG SUM={sum}\nADD --checksum=$SUM {} /x\n", server.at("/one"))
+    };
     let dir = context(&daemon, "c", &[("Dockerfile", &add(ONE))]);
     build(&daemon, &["-t", "a"], &dir).ok();
     build(&daemon, &["-t", "a"], &dir).ok();
@@ -77,7 +79,11 @@ fn a_checksum_is_kept_and_asks_nobody_when_it_is_known() {
     build(&daemon, &[], &dir).fails(1, &format!("digest mismatch {ONE}: {other}"));
     let dir = context(&daemon, "e", &[("Dockerfile", &add("sha256:1"))]);
     build(&daemon, &[], &dir).fails(1, "invalid checksum");
-    let dir = context(&daemon, "f", &[("Dockerfile", &format!("FROM box\nADD --checksum={ONE} Dockerfile /x\n"))]);
+    let dir = context(
+        &daemon,
+        "f",
+        &[("Dockerfile", &format!("FROM box\nADD --checksum={ONE} Dockerfile /x\n"))],
+    );
     build(&daemon, &[], &dir).fails(1, "checksum requires HTTP(S) or Git sources");
 }
 
@@ -137,13 +143,17 @@ fn a_context_at_an_address_is_an_archive_or_a_dockerfile() {
     let packed = Command::new("tar").arg("-C").arg(&dir).args(["-cz", "."]).output().expect("tar");
     let server = Server::start(move |heard| match heard.target.as_str() {
         "/ctx.tar.gz" => said("200 OK", "Content-Type: application/gzip\r\n", &packed.stdout),
-        "/Dockerfile" => said("200 OK", "Content-Type: text/plain\r\n", b"FROM box\nENV FROM=address\n"),
+        "/Dockerfile" => {
+            said("200 OK", "Content-Type: text/plain\r\n", b"FROM box\nENV FROM=address\n")
+        }
         "/junk" => said("200 OK", "", b"\xff\xfe\x00"),
         _ => said("404 Not Found", "", b""),
     });
     let ours = |args: &[&str], path: &str| {
         let address = server.at(path);
-        daemon.naru(&[&["build", "--network", "none", "--progress", "plain"], args, &[&address]].concat())
+        daemon.naru(
+            &[&["build", "--network", "none", "--progress", "plain"], args, &[&address]].concat(),
+        )
     };
     ours(&["-t", "a"], "/ctx.tar.gz").ok();
     assert_eq!(cat(&daemon, "a", "/a"), "from the archive");
@@ -168,17 +178,24 @@ fn a_context_at_an_address_is_an_archive_or_a_dockerfile() {
     assert_eq!(cat(&daemon, "d", "/a"), "from the archive");
     docker(&["-t", "f"], "/Dockerfile").ok();
     assert_ne!(docker(&[], "/nothing").code, 0);
-    assert_eq!(daemon.naru(&["inspect", "-f", "{{.Id}}", "f"]).ok().text(), daemon.naru(&["inspect", "-f", "{{.Id}}", "e"]).ok().text());
+    assert_eq!(
+        daemon.naru(&["inspect", "-f", "{{.Id}}", "f"]).ok().text(),
+        daemon.naru(&["inspect", "-f", "{{.Id}}", "e"]).ok().text()
+    );
 }
 
 #[test]
 fn the_environment_says_by_which_proxy() {
     let proxy = Server::start(|_| said("200 OK", "", b"by proxy"));
-    let before = ["env".to_owned(), format!("http_proxy={}", proxy.at("/")), "no_proxy=".to_owned()];
+    let before =
+        ["env".to_owned(), format!("http_proxy={}", proxy.at("/")), "no_proxy=".to_owned()];
     let daemon = integration_tests::Daemon::start_under(&before, &[]).with_busybox("box");
     let file = "FROM box\nADD http://far.invalid/file /x\n";
     let dir = context(&daemon, "c", &[("Dockerfile", file)]);
     build(&daemon, &["-t", "a"], &dir).ok();
     assert_eq!(cat(&daemon, "a", "/x"), "by proxy");
-    assert_eq!(proxy.heard().first().map(|heard| heard.target.as_str()), Some("http://far.invalid/file"));
+    assert_eq!(
+        proxy.heard().first().map(|heard| heard.target.as_str()),
+        Some("http://far.invalid/file")
+    );
 }

@@ -12,7 +12,14 @@ fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command
         .current_dir(dir)
-        .args(["-c", "init.defaultBranch=main", "-c", "user.name=n", "-c", "user.email=n@example.org"])
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=n@example.org",
+        ])
         .args(["-c", "protocol.file.allow=always"])
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -43,7 +50,8 @@ fn repositories(daemon: &Daemon) -> PathBuf {
     put(&app, "dir/Dockerfile", "FROM box\nCOPY text /from-dir\n");
     put(&app, "dir/text", "one\n");
     put(&app, "run", "#!/bin/sh\n");
-    std::fs::set_permissions(app.join("run"), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    std::fs::set_permissions(app.join("run"), std::fs::Permissions::from_mode(0o755))
+        .expect("a mode");
     std::os::unix::fs::symlink("dir/text", app.join("link")).expect("a link");
     git(&app, &["add", "-A"]);
     git(&app, &["commit", "-qm", "one"]);
@@ -80,7 +88,10 @@ fn a_repository_is_added_as_git_checks_it_out() {
     let theirs = run(Command::new("sh").args(["-c", list, judged])).ok();
     let ours = ["run", "--rm", "--network", "none", "head", "sh", "-c", list, "/src"];
     assert_eq!(daemon.naru(&ours).ok().stdout, theirs.stdout);
-    assert!(theirs.stdout.contains("./run 755 regular file") && theirs.stdout.contains("of the library"));
+    assert!(
+        theirs.stdout.contains("./run 755 regular file")
+            && theirs.stdout.contains("of the library")
+    );
     let time = ["run", "--rm", "--network", "none", "head", "stat", "-c", "%Y %u", "/src/run"];
     assert_eq!(daemon.naru(&time).ok().text(), "1700000000 0");
     // A tag, a branch with a directory, a commit that only all branches together have.
@@ -122,7 +133,8 @@ fn a_branch_is_made_anew_when_it_moved_and_only_then() {
     // A checksum is the commit.
     let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
     add(&daemon, "d", "d", &format!("ADD --checksum={commit} {app}#main:dir /src"));
-    let file = format!("FROM box\nADD --checksum={} {app} /src\n", commit.replace(&commit[..2], "zz"));
+    let file =
+        format!("FROM box\nADD --checksum={} {app} /src\n", commit.replace(&commit[..2], "zz"));
     let dir = context(&daemon, "e", &[("Dockerfile", &file)]);
     build(&daemon, &[], &dir).fails(1, "expected checksum to match");
 }
@@ -159,10 +171,15 @@ fn what_is_wrong_with_a_repository_is_said() {
     let root = repositories(&daemon);
     let backend = root.clone();
     let server = Server::start(move |heard| {
-        let is_known = heard.header("authorization").is_some_and(|value| value.starts_with("Basic "));
+        let is_known =
+            heard.header("authorization").is_some_and(|value| value.starts_with("Basic "));
         match heard.target.as_str() {
-            target if target.starts_with("/private/") && !is_known => said("401 Unauthorized", "", b""),
-            target if target.starts_with("/plain.git") => said("200 OK", "Content-Type: text/html\r\n", b"<html>"),
+            target if target.starts_with("/private/") && !is_known => {
+                said("401 Unauthorized", "", b"")
+            }
+            target if target.starts_with("/plain.git") => {
+                said("200 OK", "Content-Type: text/html\r\n", b"<html>")
+            }
             target if target.starts_with("/broken.git") => said(
                 "200 OK",
                 "Content-Type: application/x-git-upload-pack-advertisement\r\n",
@@ -221,7 +238,11 @@ fn repositories_come_by_git_s_own_service_and_by_ssh() {
     std::fs::write(&ssh, script).expect("a file");
     std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).expect("a mode");
     let path = std::env::var("PATH").expect("a path");
-    let before = ["env".to_owned(), format!("PATH={}:{path}", dir.path().display()), "SSH_AUTH_SOCK=/nobody".to_owned()];
+    let before = [
+        "env".to_owned(),
+        format!("PATH={}:{path}", dir.path().display()),
+        "SSH_AUTH_SOCK=/nobody".to_owned(),
+    ];
     let daemon = Daemon::start_under(&before, &[]).with_busybox("box");
     let root = repositories(&daemon);
     let at = root.join("app.git").display().to_string();
@@ -232,7 +253,11 @@ fn repositories_come_by_git_s_own_service_and_by_ssh() {
     let noted = std::fs::read_to_string(&log).expect("a file");
     assert!(noted.contains("version=2\n\n-o\nBatchMode=yes\n"), "{noted}");
     assert!(noted.contains("-p\n2222\n-T\n--\ngit@localhost\ngit-upload-pack '"), "{noted}");
-    let denied = context(&daemon, "n", &[("Dockerfile", &format!("FROM box\nADD nobody@localhost:{at} /src\n"))]);
+    let denied = context(
+        &daemon,
+        "n",
+        &[("Dockerfile", &format!("FROM box\nADD nobody@localhost:{at} /src\n"))],
+    );
     build(&daemon, &[], &denied).fails(1, "Permission denied (publickey).");
     // git's own service.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
@@ -251,6 +276,10 @@ fn repositories_come_by_git_s_own_service_and_by_ssh() {
     assert_eq!(cat(&daemon, "g", "/src/dir/text"), "one");
     // As nobody is asked, the standard input of whoever is there is not needed.
     let context = format!("git://{place}/app.git#main:dir");
-    run_with_input(&mut daemon.command(&["build", "-q", "--network", "none", "-t", "x", &context]), b"").ok();
+    run_with_input(
+        &mut daemon.command(&["build", "-q", "--network", "none", "-t", "x", &context]),
+        b"",
+    )
+    .ok();
     assert_eq!(cat(&daemon, "x", "/from-dir"), "two");
 }

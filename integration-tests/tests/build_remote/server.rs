@@ -67,7 +67,11 @@ impl Server {
     }
 }
 
-fn one(stream: TcpStream, log: &Mutex<Vec<Heard>>, answer: &dyn Fn(&Heard) -> Vec<u8>) -> Option<()> {
+fn one(
+    stream: TcpStream,
+    log: &Mutex<Vec<Heard>>,
+    answer: &dyn Fn(&Heard) -> Vec<u8>,
+) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut stream = stream;
     let mut line = String::new();

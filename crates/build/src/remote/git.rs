@@ -91,9 +91,8 @@ fn request<'a>(options: &'a BuildOptions, root: &Address, address: &'a Address) 
     let host = address.transport.host();
     let secret = |name: &str| {
         let of_host = options.secrets.get(&format!("{name}.{host}"));
-        let secret = of_host.or_else(|| {
-            options.secrets.get(name).filter(|_| root.transport.host() == host)
-        })?;
+        let secret = of_host
+            .or_else(|| options.secrets.get(name).filter(|_| root.transport.host() == host))?;
         std::str::from_utf8(&secret.0).ok().map(str::trim).filter(|text| !text.is_empty())
     };
     let auth = match secret("GIT_AUTH_HEADER") {
@@ -133,18 +132,15 @@ async fn one(
         let directory = module.address.directory.clone();
         check_out(&mut pack, commit, &directory, &mut sink, &cancelled)?;
         let Sink { tree, modules, .. } = sink;
-        let more = if modules.is_empty() { Vec::new() } else { named(&mut pack, &module, modules)? };
+        let more =
+            if modules.is_empty() { Vec::new() } else { named(&mut pack, &module, modules)? };
         Ok((tree, more))
     })
     .await
 }
 
 /// Where the submodules come from that were met.
-fn named(
-    pack: &mut Pack,
-    module: &Module,
-    met: Vec<(Vec<u8>, Oid)>,
-) -> Result<Vec<Module>, Fault> {
+fn named(pack: &mut Pack, module: &Module, met: Vec<(Vec<u8>, Oid)>) -> Result<Vec<Module>, Fault> {
     let list = naru_git::root_file(pack, module.commit, ".gitmodules", LONGEST_LIST)?;
     let known = naru_git::modules(&list.unwrap_or_default());
     let parent = module.address.transport.url();
@@ -156,11 +152,14 @@ fn named(
         };
         let shown = String::from_utf8_lossy(&whole).into_owned();
         let Some(entry) = known.iter().find(|entry| entry.path.as_bytes() == whole) else {
-            return Err(Fault::invalid(format!("no url found for submodule path `{shown}` in .gitmodules")));
+            return Err(Fault::invalid(format!(
+                "no url found for submodule path `{shown}` in .gitmodules"
+            )));
         };
         let url = naru_git::resolve_url(&parent, &entry.url);
-        let address = Address::at(&url)
-            .map_err(|error| Fault::from(error).context(format!("cannot fetch the submodule `{shown}`")))?;
+        let address = Address::at(&url).map_err(|error| {
+            Fault::from(error).context(format!("cannot fetch the submodule `{shown}`"))
+        })?;
         let at = if module.at.is_empty() { path } else { [&module.at[..], b"/", &path].concat() };
         found.push(Module { address, commit, at, depth: module.depth + 1 });
     }
@@ -196,11 +195,20 @@ impl Sink<'_> {
 impl Checkout for Sink<'_> {
     type Kept = (Digest, u64);
 
-    fn keep(&mut self, content: &mut dyn Read, is_executable: bool) -> Result<(Digest, u64), Fault> {
+    fn keep(
+        &mut self,
+        content: &mut dyn Read,
+        is_executable: bool,
+    ) -> Result<(Digest, u64), Fault> {
         self.files.keep(content, (mode(is_executable), self.modified))
     }
 
-    fn file(&mut self, path: &[u8], kept: &(Digest, u64), is_executable: bool) -> Result<(), Fault> {
+    fn file(
+        &mut self,
+        path: &[u8],
+        kept: &(Digest, u64),
+        is_executable: bool,
+    ) -> Result<(), Fault> {
         let (digest, size) = *kept;
         self.put(path, Content::File { digest, size }, mode(is_executable));
         Ok(())

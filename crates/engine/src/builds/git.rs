@@ -11,13 +11,12 @@ use naru_transfer::Registries;
 use stream::StreamLine;
 
 /// The commit that the reference of a repository means.
-pub(super) async fn commit(
-    registries: &Registries,
-    request: GitRequest<'_>,
-) -> Result<Oid, Fault> {
+pub(super) async fn commit(registries: &Registries, request: GitRequest<'_>) -> Result<Oid, Fault> {
     let reference = request.address.reference.as_deref();
     match &request.address.transport {
-        Transport::Http(url) => tip(HttpLine::open(registries, url, request.auth).await?, reference).await,
+        Transport::Http(url) => {
+            tip(HttpLine::open(registries, url, request.auth).await?, reference).await
+        }
         _ => tip(StreamLine::open(&request).await?, reference).await,
     }
 }

@@ -24,14 +24,19 @@ fn deflated(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The lowest eight bits.
+fn byte(value: usize) -> u8 {
+    value.to_le_bytes()[0]
+}
+
 /// An object in a pack: its head, what stands between, its content.
 fn object(kind: u8, size: usize, between: &[u8], content: &[u8]) -> Vec<u8> {
     let mut size = size;
-    let mut head = vec![kind << 4 | (size & 15) as u8];
+    let mut head = vec![kind << 4 | byte(size & 15)];
     size >>= 4;
     while size > 0 {
         *head.last_mut().unwrap() |= 0x80;
-        head.push((size & 0x7f) as u8);
+        head.push(byte(size & 0x7f));
         size >>= 7;
     }
     [&head, between, &deflated(content)].concat()
@@ -42,7 +47,7 @@ fn whole(kind: u8, content: &[u8]) -> Vec<u8> {
 }
 
 fn packed(objects: &[Vec<u8>]) -> Vec<u8> {
-    packed_as(objects.len() as u32, &objects.concat())
+    packed_as(u32::try_from(objects.len()).unwrap(), &objects.concat())
 }
 
 fn packed_as(count: u32, objects: &[u8]) -> Vec<u8> {
@@ -59,11 +64,11 @@ fn oid_of(kind: &str, content: &[u8]) -> Oid {
 }
 
 fn varint(mut value: usize) -> Vec<u8> {
-    let mut bytes = vec![(value & 0x7f) as u8];
+    let mut bytes = vec![byte(value & 0x7f)];
     value >>= 7;
     while value > 0 {
         *bytes.last_mut().unwrap() |= 0x80;
-        bytes.push((value & 0x7f) as u8);
+        bytes.push(byte(value & 0x7f));
         value >>= 7;
     }
     bytes
@@ -71,11 +76,11 @@ fn varint(mut value: usize) -> Vec<u8> {
 
 /// The distance to an entry that is so many bytes before.
 fn back(mut distance: usize) -> Vec<u8> {
-    let mut bytes = vec![(distance & 0x7f) as u8];
+    let mut bytes = vec![byte(distance & 0x7f)];
     distance >>= 7;
     while distance > 0 {
         distance -= 1;
-        bytes.insert(0, 0x80 | (distance & 0x7f) as u8);
+        bytes.insert(0, 0x80 | byte(distance & 0x7f));
         distance >>= 7;
     }
     bytes
@@ -83,7 +88,7 @@ fn back(mut distance: usize) -> Vec<u8> {
 
 /// A difference that repeats its base so often.
 fn repeated(base: usize, times: usize) -> Vec<u8> {
-    let copy = [0xf0, base as u8, (base >> 8) as u8, (base >> 16) as u8];
+    let copy = [0xf0, byte(base), byte(base >> 8), byte(base >> 16)];
     [varint(base), varint(base * times), copy.repeat(times)].concat()
 }
 
@@ -136,7 +141,14 @@ fn files_of(pack: &mut Pack, commit: Oid, directory: &str) -> Result<Vec<String>
 pub(crate) fn git(dir: &Path, args: &[&str]) -> Vec<u8> {
     let done = Command::new("git")
         .current_dir(dir)
-        .args(["-c", "init.defaultBranch=main", "-c", "user.name=n", "-c", "user.email=n@example.org"])
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=n@example.org",
+        ])
         .args(["-c", "protocol.file.allow=always", "-c", "commit.gpgsign=false"])
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
@@ -158,7 +170,9 @@ pub(crate) fn repository() -> tempfile::TempDir {
     let at = dir.path();
     git(at, &["init", "-q"]);
     std::fs::create_dir_all(at.join("sub/deep")).unwrap();
-    let put = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
+    let put = |name: &str, text: &str| {
+        File::create(at.join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+    };
     let long: String = (0..3000).map(|n| format!("line {n} of some text\n")).collect();
     for round in 0..12 {
         put("long", &long.replace(&format!("line {round}00 "), "LINE "));
@@ -251,7 +265,7 @@ fn a_pack_that_lies_is_refused() {
     let delta = b"\x09\x01\x01x";
     for other in [to(base, delta), object(7, 4, &oid_of("blob", b"some text").0, delta)] {
         let mut pack = opened(&packed(&[blob.clone(), other])).unwrap();
-        assert_eq!(**pack.object(&oid_of("blob", b"x")).unwrap().1, *b"x");
+        assert_eq!(*pack.object(&oid_of("blob", b"x")).unwrap().1, *b"x");
     }
     // A base may come behind what is made from it.
     let first = object(7, 4, &oid_of("blob", b"some text").0, delta);
@@ -304,7 +318,8 @@ fn bombs_are_stopped_before_they_burst() {
     for number in 0..4200usize {
         let text = number.to_string();
         let before = if number == 0 { 1 } else { (number - 1).to_string().len() };
-        let delta = [varint(before), varint(text.len()), vec![text.len() as u8], text.into_bytes()].concat();
+        let delta = [varint(before), varint(text.len()), vec![byte(text.len())], text.into_bytes()]
+            .concat();
         let next = object(6, delta.len(), &back(last), &delta);
         last = next.len();
         objects.push(next);
@@ -315,7 +330,8 @@ fn bombs_are_stopped_before_they_burst() {
     assert!(opened(&packed(&objects)).is_ok());
     // More bytes than are taken.
     let limits = Limits { pack: 500, ..Limits::standard() };
-    let noise: Vec<u8> = (0..5000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> =
+        (0..5000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect();
     assert!(opened_with(&packed(&[whole(3, &noise)]), limits).is_err());
     // Whoever has gone is not worked for.
     let mut writer = PackWriter::new(tempfile::tempfile().unwrap(), Limits::standard());
@@ -333,7 +349,10 @@ fn tree(entries: &[(&str, &[u8], Oid)]) -> Vec<u8> {
 
 /// A pack of a commit with this tree and further objects.
 fn commit(root: &[u8], more: &[(u8, &[u8])]) -> (Vec<u8>, Oid) {
-    let text = format!("tree {}\nauthor a <a> 1 +0000\ncommitter c <c> 12 +0000\n\nx\n", oid_of("tree", root));
+    let text = format!(
+        "tree {}\nauthor a <a> 1 +0000\ncommitter c <c> 12 +0000\n\nx\n",
+        oid_of("tree", root)
+    );
     let mut objects = vec![whole(1, text.as_bytes()), whole(2, root)];
     objects.extend(more.iter().map(|(kind, bytes)| whole(*kind, bytes)));
     (packed(&objects), oid_of("commit", text.as_bytes()))
@@ -393,7 +412,8 @@ fn trees_that_unfold_without_end_are_stopped() {
         level = tree(&entries);
         all.push(level.clone());
     }
-    let more: Vec<(u8, &[u8])> = all[..12].iter().map(|tree| (2, tree.as_slice())).chain([(3, &b"x"[..])]).collect();
+    let more: Vec<(u8, &[u8])> =
+        all[..12].iter().map(|tree| (2, tree.as_slice())).chain([(3, &b"x"[..])]).collect();
     let (bytes, oid) = commit(&level, &more);
     let limits = Limits { entries: 5000, ..Limits::standard() };
     let fault = files_of(&mut opened_with(&bytes, limits).unwrap(), oid, "").unwrap_err();

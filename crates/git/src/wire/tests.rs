@@ -17,16 +17,28 @@ fn oid(text: &str) -> Oid {
 
 #[test]
 fn servers_say_what_they_speak() {
-    let two = advertised(&["# service=git-upload-pack\n", "version 2\n", "ls-refs\n", "fetch=shallow\n", "object-format=sha1\n"]).unwrap();
+    let two = advertised(&[
+        "# service=git-upload-pack\n",
+        "version 2\n",
+        "ls-refs\n",
+        "fetch=shallow\n",
+        "object-format=sha1\n",
+    ])
+    .unwrap();
     assert!(two.can("fetch") && two.can("object-format") && !two.can("fetc"));
-    let first = format!("{A} HEAD\0multi_ack side-band-64k shallow ofs-delta symref=HEAD:refs/heads/main\n");
+    let first = format!(
+        "{A} HEAD\0multi_ack side-band-64k shallow ofs-delta symref=HEAD:refs/heads/main\n"
+    );
     let tag = format!("{A} refs/tags/v1\n");
     let peeled = format!("{B} refs/tags/v1^{{}}\n");
     let zero = advertised(&[&first, &tag, &peeled]).unwrap();
     let Server::Zero { references, .. } = &zero else { panic!("{zero:?}") };
     assert_eq!(resolve(references, None), Ok(Tip { commit: oid(A), object: oid(A) }));
     assert_eq!(resolve(references, Some("v1")), Ok(Tip { commit: oid(B), object: oid(A) }));
-    assert_eq!(advertised(&["version 1\n", &first]).map(|server| matches!(server, Server::Zero { .. })), Ok(true));
+    assert_eq!(
+        advertised(&["version 1\n", &first]).map(|server| matches!(server, Server::Zero { .. })),
+        Ok(true)
+    );
     for lines in [
         &[][..],
         &["ERR access denied\n"],
@@ -40,11 +52,16 @@ fn servers_say_what_they_speak() {
 
 #[test]
 fn branches_come_before_tags() {
-    let all: Vec<Reference> = ["refs/heads/x", "refs/tags/x", "refs/tags/y", "refs/pull/1/head", "HEAD"]
-        .iter()
-        .zip(["1", "2", "3", "4", "5"])
-        .map(|(name, digit)| Reference { name: (*name).to_owned(), oid: oid(&digit.repeat(40)), peeled: None })
-        .collect();
+    let all: Vec<Reference> =
+        ["refs/heads/x", "refs/tags/x", "refs/tags/y", "refs/pull/1/head", "HEAD"]
+            .iter()
+            .zip(["1", "2", "3", "4", "5"])
+            .map(|(name, digit)| Reference {
+                name: (*name).to_owned(),
+                oid: oid(&digit.repeat(40)),
+                peeled: None,
+            })
+            .collect();
     for (name, digit) in [
         (None, Some("5")),
         (Some("HEAD"), Some("5")),
@@ -103,7 +120,12 @@ fn packs_come_in_side_bands() {
     assert_eq!(receiving.flush(), Ok(Piece::Nothing));
     receiving.line(b"NAK\n").unwrap();
     assert_eq!(receiving.line(b"\x01x").unwrap(), Piece::Pack(b"x"));
-    for lines in [&[&b"ERR upload-pack: not our ref\n"[..]][..], &[b"nonsense\n"], &[b"packfile\n", b"\x09x"], &[b"packfile\n", b""]] {
+    for lines in [
+        &[&b"ERR upload-pack: not our ref\n"[..]][..],
+        &[b"nonsense\n"],
+        &[b"packfile\n", b"\x09x"],
+        &[b"packfile\n", b""],
+    ] {
         let mut receiving = Receiving::new(&two);
         assert!(lines.iter().try_for_each(|line| receiving.line(line).map(drop)).is_err());
     }

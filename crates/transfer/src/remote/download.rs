@@ -70,7 +70,8 @@ async fn fetch(
         headers.push(("If-Modified-Since", date.clone()));
     }
     let is_asked = !headers.is_empty();
-    let mut answer = ask_web(registries, &WebRequest { address, headers, basic: None, body: None }).await?;
+    let mut answer =
+        ask_web(registries, &WebRequest { address, headers, basic: None, body: None }).await?;
     if is_asked && answer.status() == 304 {
         return Ok(Download::Unchanged);
     }
@@ -86,7 +87,8 @@ async fn fetch(
         validators,
     };
     let failed = || format!("cannot write what comes from `{}`", shown_address(address));
-    let too_long = || Fault::invalid(format!("`{}` has more than {LONGEST} bytes", shown_address(address)));
+    let too_long =
+        || Fault::invalid(format!("`{}` has more than {LONGEST} bytes", shown_address(address)));
     let announced = answer.header("content-length").and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|size| size > LONGEST) {
         return Err(too_long());
@@ -107,7 +109,9 @@ async fn fetch(
 /// Empty when nothing of it is a name for a file.
 fn name_of(address: &str, disposition: Option<&str>) -> String {
     let fits = |name: &str| {
-        !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']) && name.len() <= LONGEST_NAME
+        !matches!(name, "" | "." | "..")
+            && !name.contains(['/', '\0'])
+            && name.len() <= LONGEST_NAME
     };
     let url = Url::parse(address).ok();
     let names = url.as_ref().and_then(Url::path_segments);
@@ -115,14 +119,19 @@ fn name_of(address: &str, disposition: Option<&str>) -> String {
     if let Some(last) = names.last().filter(|last| fits(last)) {
         return last.clone();
     }
-    let said = disposition.unwrap_or_default().split(';').filter_map(|part| part.split_once('='));
-    let said = said.filter(|(key, _)| key.trim().eq_ignore_ascii_case("filename")).map(|(_, name)| name);
-    let name = said.last().unwrap_or_default().trim().trim_matches('"');
+    let parts = disposition.unwrap_or_default().split(';').filter_map(|part| part.split_once('='));
+    let mut said = parts.filter(|(key, _)| key.trim().eq_ignore_ascii_case("filename"));
+    let name = said.next().unwrap_or_default().1.trim().trim_matches('"');
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     if fits(name) {
         return name.to_owned();
     }
-    names.into_iter().rev().find(|name| !name.is_empty()).filter(|name| fits(name)).unwrap_or_default()
+    names
+        .into_iter()
+        .rev()
+        .find(|name| !name.is_empty())
+        .filter(|name| fits(name))
+        .unwrap_or_default()
 }
 
 /// Pure: a part of an address without `%20` and its like; as it is when that leaves no text.

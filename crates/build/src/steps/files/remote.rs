@@ -138,8 +138,9 @@ fn verify(found: Digest, wanted: Digest) -> Result<(), Fault> {
     if found == wanted {
         return Ok(());
     }
-    Err(Fault::invalid(format!("digest mismatch {found}: {wanted}"))
-        .with_hint("what lies at the address is not what was meant, or the checksum is another one's"))
+    Err(Fault::invalid(format!("digest mismatch {found}: {wanted}")).with_hint(
+        "what lies at the address is not what was meant, or the checksum is another one's",
+    ))
 }
 
 async fn sha512(step: &Step<'_>, found: &remote::Remote) -> Result<Digest, Fault> {
@@ -164,11 +165,7 @@ async fn sha512(step: &Step<'_>, found: &remote::Remote) -> Result<Digest, Fault
 }
 
 /// A file of the network as something to be copied.
-async fn pieces(
-    step: &Step<'_>,
-    found: remote::Remote,
-    unpack: bool,
-) -> Result<Vec<Piece>, Fault> {
+async fn pieces(step: &Step<'_>, found: remote::Remote, unpack: bool) -> Result<Vec<Piece>, Fault> {
     let work = move |_: &crate::build::Shared| {
         copy::find(&View::Context(found.context), &escape(&found.name), unpack)
     };

@@ -56,7 +56,8 @@ impl StreamLine {
                 let connecting = TcpStream::connect((host.as_str(), *port));
                 let stream = tokio::time::timeout(CONNECT, connecting).await;
                 let stream = stream.unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()));
-                let stream = stream.map_err(|error| Fault::new(Kind::Unavailable, failed()).with_source(error))?;
+                let stream = stream
+                    .map_err(|error| Fault::new(Kind::Unavailable, failed()).with_source(error))?;
                 let mut line = StreamLine {
                     stream: Box::new(stream),
                     host: host.clone(),
@@ -74,7 +75,9 @@ impl StreamLine {
                 };
                 StreamLine::by_ssh(&place, *port, path, request.agent)
             }
-            Transport::Http(_) => Err(Fault::internal("a repository by HTTP was taken for a stream")),
+            Transport::Http(_) => {
+                Err(Fault::internal("a repository by HTTP was taken for a stream"))
+            }
         }
     }
 
@@ -167,7 +170,8 @@ impl Line for StreamLine {
         let mut buffer = vec![0; PIECE];
         match tokio::time::timeout(STALL, self.stream.read(&mut buffer)).await {
             Err(_late) => {
-                let text = format!("the git server `{}` stopped in the middle of an answer", self.host);
+                let text =
+                    format!("the git server `{}` stopped in the middle of an answer", self.host);
                 Err(Fault::new(Kind::Unavailable, text))
             }
             Ok(Ok(count)) if count > 0 => {
@@ -177,7 +181,10 @@ impl Line for StreamLine {
             }
             Ok(Ok(_) | Err(_)) if !self.heard => Err(self.ended().await),
             Ok(Ok(_)) => Ok(None),
-            Ok(Err(error)) => Err(Fault::new(Kind::Unavailable, format!("the line to `{}` broke", self.host)).with_source(error)),
+            Ok(Err(error)) => {
+                Err(Fault::new(Kind::Unavailable, format!("the line to `{}` broke", self.host))
+                    .with_source(error))
+            }
         }
     }
 }

@@ -57,15 +57,17 @@ fn one(
     stream.write_all(&answer(&lines)).ok()?;
     // Stays silent where the answer is not whole: until the other side has had enough.
     if lines.first().is_some_and(|line| line.contains("/stall")) {
-        reader.read(&mut [0; 1]).ok()?;
+        reader.read_exact(&mut [0; 1]).ok()?;
     }
     Some(())
 }
 
 fn said(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}")
-        .into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn registries() -> Registries {
@@ -95,7 +97,10 @@ async fn a_file_comes_with_its_name_and_time_and_only_once() {
     let address = format!("{}/dir/a%20b.txt?x=y", server.address);
     let (download, bytes) = get(&address, &Validators::default()).await.unwrap();
     let Download::File { name, modified, validators } = download else { panic!("unchanged") };
-    assert_eq!((name.as_str(), modified, bytes), ("a b.txt", Some(784_111_777), Some(b"text".to_vec())));
+    assert_eq!(
+        (name.as_str(), modified, bytes),
+        ("a b.txt", Some(784_111_777), Some(b"text".to_vec()))
+    );
     assert_eq!(server.header(0, "if-none-match"), None);
     let (download, bytes) = get(&address, &validators).await.unwrap();
     assert_eq!((download, bytes), (Download::Unchanged, None));
@@ -123,7 +128,8 @@ async fn redirects_are_followed_a_few_times_and_tell_no_password() {
         _ => said("307 Temporary Redirect", &target, ""),
     });
     let with_user = home.address.replace("http://", "http://me:secret@");
-    let (download, bytes) = get(&format!("{with_user}/x.tar"), &Validators::default()).await.unwrap();
+    let (download, bytes) =
+        get(&format!("{with_user}/x.tar"), &Validators::default()).await.unwrap();
     assert_eq!(bytes.as_deref(), Some(&b"there"[..]));
     // The name is that of the address that was asked for.
     assert!(matches!(download, Download::File { name, .. } if name == "x.tar"));

@@ -57,7 +57,8 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
         (Some(_), Some(_)) => {
             return Err(Fault::invalid("a build has one context: either `remote` or files").into());
         }
-        (None, Some(address)) => return Err(remote(address).into()),
+        // The build fetches it, and tells how far it is. What else comes along is nothing.
+        (None, Some(_)) => None,
         (None, None) if has_text && body.fill_buf().await.map_err(cut_off)?.is_empty() => None,
         (None, None) => Some(builds.receive(body).await?),
     };
@@ -121,11 +122,6 @@ async fn extras(body: &mut (impl AsyncBufReadExt + Unpin)) -> Result<BuildExtras
         let place = format!("column {}", error.column());
         Fault::invalid(format!("the first line of the request is not understood at {place}")).into()
     })
-}
-
-fn remote(address: &str) -> Fault {
-    Fault::unsupported(format!("building from the address `{address}` is not supported"))
-        .with_hint("fetch it yourself and build from the directory, or pipe the archive in: `curl URL | naru build -`")
 }
 
 /// Announces the files of a context.

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 /// Longer than any build takes; the lease ends with the build.
 pub(crate) const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest Dockerfile that is read.
-const MAX_DOCKERFILE: u64 = 16 << 20;
+pub(crate) const MAX_DOCKERFILE: u64 = 16 << 20;
 
 /// Builds images into one store.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) flights: Flights,
     /// Vertices that may be made at once.
     pub(crate) turns: Arc<Semaphore>,
+    /// Files of the network that are being fetched.
+    pub(crate) fetching: crate::remote::Turns,
     /// Cache mounts that are in use, and by how many.
     pub(crate) mounts: crate::mounts::InUse,
     numbers: AtomicU32,
@@ -65,6 +67,7 @@ impl Builder {
             sources,
             flights: Flights::default(),
             turns: Arc::new(Semaphore::new(processors.max(2) * 4)),
+            fetching: crate::remote::Turns::default(),
             mounts: crate::mounts::InUse::default(),
             numbers: AtomicU32::new(0),
         };
@@ -80,13 +83,20 @@ impl Builder {
     pub async fn build(
         &self,
         context: Option<BuildContext>,
-        options: BuildOptions,
+        mut options: BuildOptions,
         events: mpsc::Sender<BuildEvent>,
     ) -> Result<Built, BuildFailure> {
         let cancelled = CancelOnDrop(Arc::default());
-        let context = match context {
-            Some(context) => context,
-            None => self.inner.files.assemble(crate::Tree::default())?,
+        let context = match (context, options.remote.take()) {
+            (Some(context), None) => context,
+            (None, Some(address)) => {
+                let told = (&events, &cancelled.0);
+                crate::remote::context(&self.inner, &address, &mut options, told).await?
+            }
+            (Some(_), Some(_)) => {
+                return Err(Fault::invalid("a build has one context: an address or files").into());
+            }
+            (None, None) => self.inner.files.assemble(crate::Tree::default())?,
         };
         let (name, text) = dockerfile(&context, &options.dockerfile)?;
         if text.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <data root>/build/files/<boot>/<two digits>/<digest>-<mode>   a file of a context, with its mode, owned by root
+//! <data root>/build/files/<boot>/notes/<digest>                 what was found at an address of the network
 //! ```
 //!
 //! Contents stay for the next context, up to a bound, so that only what is new has to be sent; they do not outlive the boot
@@ -63,14 +64,6 @@ impl BuildContext {
         fs::read(&place).map(Some).during(|| format!("cannot read `{path}` of the context"))
     }
 
-    /// The digest of a file of it.
-    pub(crate) fn digest_of(&self, path: &str) -> Option<Digest> {
-        match &self.tree.get(path.as_bytes())?.content {
-            Content::File { digest, .. } => Some(*digest),
-            Content::Directory | Content::Link(_) => None,
-        }
-    }
-
     /// The same context without what a predicate says.
     #[must_use]
     pub fn without(&self, drop: impl Fn(&[u8], &Node) -> bool) -> BuildContext {
@@ -122,6 +115,7 @@ impl Files {
         let staging = root.join("staging");
         remove(&staging)?;
         make(&staging)?;
+        make(&root.join("notes"))?;
         Ok(Files { root, next: Arc::default(), users: Arc::default() })
     }
 
@@ -146,6 +140,11 @@ impl Files {
     /// A new file that has no name among the contents yet.
     pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging").join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Where it is noted what lies at an address of the network.
+    pub(crate) fn notes(&self) -> PathBuf {
+        self.root.join("notes")
     }
 
     /// Bytes of all contents that nothing else links to, and of those what was not used for `unused_for` is removed until at
@@ -206,6 +205,43 @@ impl Files {
         Ok(self.single(name, digest, size, (mode, modified)))
     }
 
+    /// Keeps what is read as a content; answers its digest and its size.
+    pub(crate) fn keep(
+        &self,
+        content: &mut dyn Read,
+        (mode, modified): (u32, FileTime),
+    ) -> Result<(Digest, u64), Fault> {
+        let failed = || "cannot keep a file of the context".to_owned();
+        let staging = self.staging();
+        let mut file = naru_kernel::fs::create_new(&staging, 0o600).during(failed)?;
+        let mut digester = Digester::new(Algorithm::Sha256);
+        let mut copy = || -> io::Result<u64> {
+            let mut buffer = vec![0; 128 << 10];
+            let mut size = 0;
+            loop {
+                let count = content.read(&mut buffer)?;
+                if count == 0 {
+                    return Ok(size);
+                }
+                let piece = buffer.get(..count).unwrap_or_default();
+                digester.update(piece);
+                file.write_all(piece)?;
+                size += count as u64;
+            }
+        };
+        let copied = copy().and_then(|size| {
+            let digest = digester.finish();
+            let place = self.path(&digest, mode);
+            self.publish(&file, &staging, &place, (mode, modified))?;
+            Ok((digest, size))
+        });
+        if copied.is_err() {
+            // What cannot be removed now is swept at the next start.
+            fs::remove_file(&staging).ok();
+        }
+        copied.during(failed)
+    }
+
     /// A context of one file, which is taken from where it lies.
     pub(crate) fn take(
         &self,
@@ -232,7 +268,8 @@ impl Files {
         Ok(self.single(name, digest, size, (mode, modified)))
     }
 
-    fn single(
+    /// A context of one file whose bytes are here.
+    pub(crate) fn single(
         &self,
         name: &str,
         digest: Digest,

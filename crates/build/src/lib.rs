@@ -24,6 +24,7 @@ mod mounts;
 mod options;
 mod plan;
 pub mod ports;
+mod remote;
 mod stage;
 mod steps;
 mod upkeep;

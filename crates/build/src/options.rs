@@ -30,6 +30,8 @@ impl Default for DockerfileSource {
 pub struct BuildOptions {
     /// Where the Dockerfile is.
     pub dockerfile: DockerfileSource,
+    /// Where the context is fetched from, when none is given: a Dockerfile or an archive at an address.
+    pub remote: Option<String>,
     /// What the context leaves out, when that is not to be looked for in the context.
     pub ignore_file: Option<Bytes>,
     /// Names of the result; none leaves it without.

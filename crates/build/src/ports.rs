@@ -3,13 +3,15 @@
 use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;
 use naru_errdefs::Fault;
+use naru_git::{Address, Oid, PackWriter};
 use naru_oci::{ChainId, Platform};
 use naru_store::ImageRecord;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use tokio::sync::mpsc;
 
@@ -106,15 +108,67 @@ pub struct Base {
     pub record: ImageRecord,
 }
 
-/// A file of the network.
+/// A file of the network that is wanted.
 #[derive(Debug)]
-pub struct Fetched {
-    /// Where it lies; the caller removes it.
+pub struct FileRequest<'a> {
+    /// Its address.
+    pub address: &'a str,
+    /// Where it is written to; there is nothing yet.
     pub path: PathBuf,
-    /// The name in its address, or in what the server says of it.
-    pub name: String,
-    /// When it was changed, in seconds since 1970, where the server says so.
-    pub modified: Option<i64>,
+    /// What the server said of it the last time.
+    pub known: &'a Validators,
+}
+
+/// What a server says of a file, to be asked with whether it is still the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validators {
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
+}
+
+/// A file of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// It is still what it was; nothing was written.
+    Unchanged,
+    /// It was written to its path; the caller removes it.
+    File {
+        /// The name in its address, or in what the server says of it; may be empty.
+        name: String,
+        /// When it was changed, in seconds since 1970, where the server says so.
+        modified: Option<i64>,
+        /// To be asked with the next time.
+        validators: Validators,
+    },
+}
+
+/// A git repository that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct GitRequest<'a> {
+    /// Where it is.
+    pub address: &'a Address,
+    /// Who we are there, over HTTP.
+    pub auth: Option<GitAuth<'a>>,
+    /// The socket of an agent for `ssh`.
+    pub agent: Option<&'a Path>,
+}
+
+/// Who we are to a repository.
+#[derive(Clone, Copy)]
+pub enum GitAuth<'a> {
+    /// A token.
+    Token(&'a str),
+    /// What the header `Authorization` says.
+    Header(&'a str),
+}
+
+impl Debug for GitAuth<'_> {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("GitAuth(…)")
+    }
 }
 
 /// Brings what a build starts from.
@@ -126,6 +180,17 @@ pub trait Sources: Debug + Send + Sync {
         progress: mpsc::Sender<(String, u64, u64)>,
     ) -> Promise<'a, Result<Base, Fault>>;
 
-    /// A file at an address, written to a path.
-    fn file<'a>(&'a self, address: &'a str, path: PathBuf) -> Promise<'a, Result<Fetched, Fault>>;
+    /// A file at an address, unless it is still what it was.
+    fn file<'a>(&'a self, request: FileRequest<'a>) -> Promise<'a, Result<Fetched, Fault>>;
+
+    /// The commit that the reference of a git repository means.
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>>;
+
+    /// Writes a pack in which a commit is with all its files.
+    fn pack<'a>(
+        &'a self,
+        request: GitRequest<'a>,
+        commit: Oid,
+        pack: PackWriter,
+    ) -> Promise<'a, Result<PackWriter, Fault>>;
 }

@@ -3,6 +3,7 @@
 //! Acts: over a builder of images, with the supervisor for processes and the service of images for what is fetched.
 
 mod executor;
+mod git;
 mod sources;
 
 pub use naru_kernel::times::FileTime;

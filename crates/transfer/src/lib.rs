@@ -55,7 +55,8 @@ pub use push::push;
 pub use remote::{
     AskedPause, BlobStream, Credentials, DistributionInfo, Download, LoginAnswer, MANIFEST_LIMIT,
     PullRequest, PulledImage, PushRequest, RawManifest, Registries, RegistriesConfig,
-    RegistryConfig, RegistryHost, Repository, Teller, fetch_file, inspect_distribution, login,
+    RegistryConfig, RegistryHost, Repository, Teller, Validators, WebAnswer, WebRequest, ask_web,
+    fetch_file, inspect_distribution, login, shown_address,
 };
 pub use save::{SaveFormat, save};
 pub use unpack::{Layer, unpack};

@@ -65,6 +65,7 @@ pub(crate) fn options(
     });
     Ok(BuildOptions {
         dockerfile,
+        remote: query.text("remote").map(str::to_owned),
         tags: tags(query)?,
         target: query.text("target").map(str::to_owned),
         source_date_epoch: source_date_epoch.transpose()?,

@@ -1,5 +1,7 @@
 //! Acts: COPY, ADD and WORKDIR.
 
+mod remote;
+
 use super::vertex::{self, Hand, make};
 use super::{Words, located};
 use crate::copy::{self, Copying, ModeChange, Piece, Target, View};
@@ -10,17 +12,27 @@ use crate::{config, users, wording};
 use naru_dockerfile::{Add, Copy, Files, InlineFile, Origin};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::times::FileTime;
+use remote::Later;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// COPY or ADD.
+#[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     keyword: &'static str,
     files: &'a Files,
     from: Option<&'a str>,
     parents: bool,
     checksum: Option<&'a str>,
+    keep_git_dir: Option<bool>,
     unpack: Option<bool>,
+}
+
+/// What is copied: here, or found out about and fetched when nothing that was made of it is in the cache.
+#[derive(Debug, Clone)]
+enum Item {
+    Here(Piece),
+    Later(Later),
 }
 
 impl<'a> Asked<'a> {
@@ -31,6 +43,7 @@ impl<'a> Asked<'a> {
             from: copy.from.as_deref(),
             parents: copy.parents,
             checksum: None,
+            keep_git_dir: None,
             unpack: Some(false),
         }
     }
@@ -42,6 +55,7 @@ impl<'a> Asked<'a> {
             from: None,
             parents: false,
             checksum: add.checksum.as_deref(),
+            keep_git_dir: add.keep_git_dir,
             unpack: add.unpack,
         }
     }
@@ -56,7 +70,7 @@ pub(super) async fn copy(
     stage: &mut Stage,
     asked: &Asked<'_>,
 ) -> Result<(), BuildFailure> {
-    let (sources, destination, chown, mode, excludes, inline) = {
+    let (sources, destination, chown, mode, excludes, inline, checksum) = {
         let words = Words::new(step, &stage.scope);
         let sources: Result<Vec<_>, _> =
             asked.files.sources.iter().map(|source| words.word(source)).collect();
@@ -69,8 +83,10 @@ pub(super) async fn copy(
             asked.files.exclude.iter().map(|pattern| words.word(pattern)).collect();
         let excludes = crate::ignore::excludes(&list?).map_err(|text| located(step, &text))?;
         let inline = inline(&words, &asked.files.inline)?;
-        (sources?, destination, chown, mode, excludes, inline)
+        let checksum = asked.checksum.map(|text| words.word(text)).transpose()?;
+        (sources?, destination, chown, mode, excludes, inline, checksum)
     };
+    let asked = &Asked { checksum: checksum.as_deref().filter(|text| !text.is_empty()), ..*asked };
     let sources: Vec<String> = sources.into_iter().filter(|source| !source.is_empty()).collect();
     if sources.is_empty() && inline.is_empty() {
         return Err(located(
@@ -83,8 +99,8 @@ pub(super) async fn copy(
     let link = asked.files.link;
     let parent = if link { None } else { stage.chain };
 
-    let pieces = pieces(step, asked, &sources, &inline, &to).await?;
-    if pieces.len() > 1 && !to.ends_with('/') && !to.ends_with("/.") {
+    let items = items(step, asked, &sources, &inline, &to).await?;
+    if items.len() > 1 && !to.ends_with('/') && !to.ends_with("/.") {
         return Err(located(
             step,
             &format!(
@@ -95,7 +111,13 @@ pub(super) async fn copy(
         .into());
     }
     let excluding = excludes.clone();
-    let listed = pieces.clone();
+    let listed: Vec<Piece> = items
+        .iter()
+        .filter_map(|item| match item {
+            Item::Here(piece) => Some(piece.clone()),
+            Item::Later(_) => None,
+        })
+        .collect();
     let parents = asked.parents;
     let content = step
         .session
@@ -110,6 +132,11 @@ pub(super) async fn copy(
     let mut key = KeyMaker::new(asked.keyword, parent);
     key.text(&to).text(&content).list(&chown);
     key.text(&format!("{mode:?} {parents} {link}"));
+    for (number, item) in (0u64..).zip(&items) {
+        if let Item::Later(later) = item {
+            key.number(number).text(&later.key());
+        }
+    }
     key.text(&compression(step));
     let keys = vec![key.finish()];
     let found = if step.no_cache { None } else { vertex::cached(&step.session.shared, &keys)? };
@@ -117,6 +144,13 @@ pub(super) async fn copy(
     let made = match found {
         Some(found) => found,
         None => {
+            let mut pieces = Vec::with_capacity(items.len());
+            for item in items {
+                match item {
+                    Item::Here(piece) => pieces.push(piece),
+                    Item::Later(later) => pieces.extend(later.fetch(step).await?),
+                }
+            }
             let order = Order { pieces, to, chown, mode, parents, excludes, chain: stage.chain };
             make(step, parent, keys, |hand| async move {
                 hand.blocking(move |hand| fill(hand, &order)).await.map_err(BuildFailure::from)
@@ -233,40 +267,36 @@ fn inline(words: &Words<'_>, files: &[InlineFile]) -> Result<Vec<(String, Vec<u8
 }
 
 /// Everything that is to be copied, in order.
-async fn pieces(
+async fn items(
     step: &Step<'_>,
     asked: &Asked<'_>,
     sources: &[String],
     inline: &[(String, Vec<u8>)],
     to: &str,
-) -> Result<Vec<Piece>, BuildFailure> {
+) -> Result<Vec<Item>, BuildFailure> {
     let shared = &step.session.shared;
     let view = source_view(step, asked.from).await?;
-    let mut pieces = Vec::new();
+    let mut items = Vec::new();
+    if asked.checksum.is_some() && sources.len() + inline.len() > 1 {
+        return Err(located(step, "checksum can't be specified for multiple sources").into());
+    }
     for source in sources {
-        if asked.keyword == "ADD" && is_address(source) {
-            pieces.extend(fetched(step, asked, source, to).await?);
+        if asked.keyword == "ADD"
+            && let Some(found) = remote::items(step, asked, source, to).await?
+        {
+            items.extend(found);
             continue;
         }
-        if asked.keyword == "ADD" && is_git(source) {
-            return Err(Fault::unsupported(format!(
-                "{}: ADD of a git repository (`{source}`) is not supported",
-                step.session.shared.file_name
-            ))
-            .with_hint(
-                "fetch it in a stage of its own with `RUN git clone`, and `COPY --from` that stage",
-            )
-            .into());
-        }
         if asked.checksum.is_some() {
-            return Err(located(step, "checksum can't be specified for non-HTTP(S) sources").into());
+            return Err(located(step, "checksum requires HTTP(S) or Git sources").into());
         }
         let Some(view) = view.clone() else {
             return Err(Fault::not_found(format!("\"/{source}\": not found")).into());
         };
         let (name, unpack) = (source.clone(), asked.unpack != Some(false));
         let found = shared.blocking(move |_| copy::find(&view, &name, unpack)).await;
-        pieces.extend(found.map_err(|fault| explain(step, asked, source, fault))?);
+        let found = found.map_err(|fault| explain(step, asked, source, fault))?;
+        items.extend(found.into_iter().map(Item::Here));
     }
     for (name, content) in inline {
         let files = shared.inner.files.clone();
@@ -275,9 +305,9 @@ async fn pieces(
             let context = files.one(&name, &content, 0o644, time)?;
             copy::find(&View::Context(context), &escape(&name), false)
         });
-        pieces.extend(found.await?);
+        items.extend(found.await?.into_iter().map(Item::Here));
     }
-    Ok(pieces)
+    Ok(items)
 }
 
 /// A name as a pattern that means only itself.
@@ -342,52 +372,6 @@ fn explain(step: &Step<'_>, asked: &Asked<'_>, source: &str, fault: Fault) -> Fa
         )),
         None => fault.with_hint("paths are looked up in the build context; check the path and where the build was started"),
     }
-}
-
-fn is_address(source: &str) -> bool {
-    (source.starts_with("http://") || source.starts_with("https://")) && !is_git(source)
-}
-
-/// As docker tells repositories from files.
-fn is_git(source: &str) -> bool {
-    let path = source.split('#').next().unwrap_or(source);
-    ["git://", "git@", "ssh://"].iter().any(|start| source.starts_with(start))
-        || (source.starts_with("http") && path.ends_with(".git"))
-}
-
-/// A file of the network as something to be copied.
-async fn fetched(
-    step: &Step<'_>,
-    asked: &Asked<'_>,
-    address: &str,
-    to: &str,
-) -> Result<Vec<Piece>, BuildFailure> {
-    let shared = &step.session.shared;
-    let path = shared.inner.files.staging();
-    let fetched = shared.inner.sources.file(address, path).await?;
-    let checksum = asked.checksum.map(str::to_owned);
-    let (files, to, address) = (shared.inner.files.clone(), to.to_owned(), address.to_owned());
-    let unpack = asked.unpack == Some(true);
-    let found = shared.blocking(move |_| {
-        if fetched.name.is_empty() && to.ends_with('/') {
-            return Err(Fault::invalid(format!("cannot determine filename for source {address}")));
-        }
-        let name = if fetched.name.is_empty() { "download" } else { &fetched.name };
-        let time = FileTime { seconds: fetched.modified.unwrap_or(0), nanoseconds: 0 };
-        let context = files.take(name, &fetched.path, 0o600, time)?;
-        let view = View::Context(context.clone());
-        if let Some(wanted) = checksum {
-            let found = context.digest_of(name).map(|digest| digest.to_string());
-            if found.as_deref() != Some(wanted.as_str()) {
-                return Err(Fault::invalid(format!(
-                    "digest mismatch {}: {wanted}",
-                    found.unwrap_or_default()
-                )));
-            }
-        }
-        copy::find(&view, &escape(name), unpack)
-    });
-    Ok(found.await?)
 }
 
 /// WORKDIR.

@@ -3,11 +3,14 @@
 use crate::Images;
 use crate::images::{Credentials, PullRequest};
 use naru_build::RegistryAuth;
-use naru_build::ports::{Base, Fetched, ImageRequest, Promise, Sources};
+use naru_build::ports::{
+    Base, Fetched, FileRequest, GitRequest, ImageRequest, Promise, Sources, Validators,
+};
 use naru_errdefs::{Fault, Kind};
+use naru_git::{Oid, PackWriter};
 use naru_oci::{Platform, Reference};
 use naru_store::{ImageRecord, Store};
-use std::path::PathBuf;
+use naru_transfer::Download;
 use tokio::sync::mpsc;
 
 /// Brings images and files.
@@ -105,11 +108,37 @@ impl Sources for Fetcher {
         })
     }
 
-    fn file<'a>(&'a self, address: &'a str, path: PathBuf) -> Promise<'a, Result<Fetched, Fault>> {
+    fn file<'a>(&'a self, request: FileRequest<'a>) -> Promise<'a, Result<Fetched, Fault>> {
         Box::pin(async move {
+            let registries = self.images.known_registries();
+            let known = naru_transfer::Validators {
+                etag: request.known.etag.clone(),
+                last_modified: request.known.last_modified.clone(),
+            };
+            let path = &request.path;
             let fetched =
-                naru_transfer::fetch_file(self.images.known_registries(), address, &path).await?;
-            Ok(Fetched { path, name: fetched.name, modified: fetched.modified })
+                naru_transfer::fetch_file(registries, request.address, path, &known).await?;
+            Ok(match fetched {
+                Download::Unchanged => Fetched::Unchanged,
+                Download::File { name, modified, validators } => {
+                    let naru_transfer::Validators { etag, last_modified } = validators;
+                    let validators = Validators { etag, last_modified };
+                    Fetched::File { name, modified, validators }
+                }
+            })
         })
+    }
+
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>> {
+        Box::pin(super::git::commit(self.images.known_registries(), request))
+    }
+
+    fn pack<'a>(
+        &'a self,
+        request: GitRequest<'a>,
+        commit: Oid,
+        pack: PackWriter,
+    ) -> Promise<'a, Result<PackWriter, Fault>> {
+        Box::pin(super::git::pack(self.images.known_registries(), request, commit, pack))
     }
 }

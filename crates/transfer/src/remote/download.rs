@@ -1,36 +1,54 @@
-//! Acts: one file of the network, as `ADD` of a build wants it: no registry, nobody's credentials, within bounds.
+//! Acts: one file of the network, as `ADD` of a build wants it, within bounds, and only if it is another one than last time.
 
 use super::Registries;
-use super::transport::transport_fault;
-use naru_errdefs::{Fault, Kind, ResultExt};
+use super::web::{WebRequest, ask_web, shown_address};
+use naru_errdefs::{Fault, ResultExt};
 use reqwest::Url;
-use reqwest::header::{CONTENT_DISPOSITION, HeaderMap, LAST_MODIFIED, LOCATION};
 use std::io::Write;
 use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-/// How often a request may be sent elsewhere.
-const MOST_REDIRECTS: usize = 10;
 /// The longest file.
 const LONGEST: u64 = 64 << 30;
+/// The longest validator that is kept.
+const LONGEST_VALIDATOR: usize = 1024;
+/// The longest name of a file.
+const LONGEST_NAME: usize = 255;
 
-/// What is known of a file that was fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Download {
-    /// Its name, by its address or by what the server says; empty when neither has one.
-    pub name: String,
-    /// When it was changed, in seconds since 1970.
-    pub modified: Option<i64>,
+/// What a server said of a file, to ask whether it is still the same (RFC 9110 section 13.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// `ETag`.
+    pub etag: Option<String>,
+    /// `Last-Modified`.
+    pub last_modified: Option<String>,
 }
 
-/// Writes a file of the network to a path, which must not exist.
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Download {
+    /// It is what it was when the validators were told; nothing was written.
+    Unchanged,
+    /// It was written.
+    File {
+        /// Its name, by its address or by what the server says; empty when neither has one.
+        name: String,
+        /// When it was changed, in seconds since 1970.
+        modified: Option<i64>,
+        /// To be asked with the next time.
+        validators: Validators,
+    },
+}
+
+/// Writes a file of the network to a path, which must not exist, unless the validators still hold.
 pub async fn fetch_file(
     registries: &Registries,
     address: &str,
     path: &Path,
+    known: &Validators,
 ) -> Result<Download, Fault> {
-    let fetched = fetch(registries, address, path).await;
+    let fetched = fetch(registries, address, path, known).await;
     if fetched.is_err() {
         // What cannot be removed now is swept with the rest of its directory.
         drop(std::fs::remove_file(path));
@@ -38,85 +56,108 @@ pub async fn fetch_file(
     fetched
 }
 
-async fn fetch(registries: &Registries, address: &str, path: &Path) -> Result<Download, Fault> {
-    let shared = &registries.shared;
-    let bad = |error| Fault::invalid(format!("`{address}` is no address")).with_source(error);
-    let mut url = Url::parse(address).map_err(bad)?;
-    let first = url.clone();
-    for _ in 0..=MOST_REDIRECTS {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(Fault::invalid(format!(
-                "`{address}` leads to an address that is not fetched"
-            )));
+async fn fetch(
+    registries: &Registries,
+    address: &str,
+    path: &Path,
+    known: &Validators,
+) -> Result<Download, Fault> {
+    let mut headers = Vec::new();
+    // With both, the tag decides.
+    if let Some(etag) = &known.etag {
+        headers.push(("If-None-Match", etag.clone()));
+    } else if let Some(date) = &known.last_modified {
+        headers.push(("If-Modified-Since", date.clone()));
+    }
+    let is_asked = !headers.is_empty();
+    let mut answer =
+        ask_web(registries, &WebRequest { address, headers, basic: None, body: None }).await?;
+    if is_asked && answer.status() == 304 {
+        return Ok(Download::Unchanged);
+    }
+    answer.refuse()?;
+    let text = |name: &str| {
+        let value = answer.header(name).filter(|value| value.len() <= LONGEST_VALIDATOR);
+        value.map(str::to_owned)
+    };
+    let validators = Validators { etag: text("etag"), last_modified: text("last-modified") };
+    let download = Download::File {
+        name: name_of(address, answer.header("content-disposition")),
+        modified: validators.last_modified.as_deref().and_then(seconds),
+        validators,
+    };
+    let failed = || format!("cannot write what comes from `{}`", shown_address(address));
+    let too_long =
+        || Fault::invalid(format!("`{}` has more than {LONGEST} bytes", shown_address(address)));
+    let announced = answer.header("content-length").and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|size| size > LONGEST) {
+        return Err(too_long());
+    }
+    let mut file = naru_kernel::fs::create_new(path, 0o600).during(failed)?;
+    let mut size = 0;
+    while let Some(piece) = answer.piece().await? {
+        size += piece.len() as u64;
+        if size > LONGEST {
+            return Err(too_long());
         }
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let client = shared.clients.get(&shared.config, &host, false)?;
-        let asking = client.get(url.clone()).send();
-        let silent = |_| Fault::new(Kind::Unavailable, format!("`{host}` does not answer"));
-        let mut response = tokio::time::timeout(shared.patience.headers, asking)
-            .await
-            .map_err(silent)?
-            .map_err(|error| transport_fault("fetch a file", &host, error))?;
-        if response.status().is_redirection() {
-            let target = response.headers().get(LOCATION).and_then(|text| text.to_str().ok());
-            let target = target.ok_or_else(|| {
-                Fault::new(Kind::Unavailable, format!("`{host}` redirects to nowhere"))
-            })?;
-            url = url.join(target).map_err(bad)?;
-            continue;
-        }
-        if !response.status().is_success() {
-            let kind = match response.status().as_u16() {
-                404 | 410 => Kind::NotFound,
-                401 | 403 => Kind::Forbidden,
-                _ => Kind::Unavailable,
-            };
-            return Err(Fault::new(
-                kind,
-                format!("cannot fetch `{address}`: the server answers {}", response.status()),
-            ));
-        }
-        let download = Download {
-            name: name_of(&first, response.headers()),
-            modified: modified(response.headers()),
-        };
-        let failed = || format!("cannot write what comes from `{address}`");
-        let mut file = naru_kernel::fs::create_new(path, 0o600).during(failed)?;
-        let mut size = 0;
-        loop {
-            let piece = tokio::time::timeout(shared.patience.stall, response.chunk())
-                .await
-                .map_err(|_late| {
-                    Fault::new(
-                        Kind::Unavailable,
-                        format!("`{host}` stopped in the middle of `{address}`"),
-                    )
-                })?
-                .map_err(|error| transport_fault("fetch a file", &host, error))?;
-            let Some(piece) = piece else { return Ok(download) };
-            size += piece.len() as u64;
-            if size > LONGEST {
-                return Err(Fault::invalid(format!("`{address}` has more than {LONGEST} bytes")));
+        file.write_all(&piece).during(failed)?;
+    }
+    Ok(download)
+}
+
+/// Pure: the last name of the address; when it ends with a slash, what the server calls it, or the name before the slash.
+/// Empty when nothing of it is a name for a file.
+fn name_of(address: &str, disposition: Option<&str>) -> String {
+    let fits = |name: &str| {
+        !matches!(name, "" | "." | "..")
+            && !name.contains(['/', '\0'])
+            && name.len() <= LONGEST_NAME
+    };
+    let url = Url::parse(address).ok();
+    let names = url.as_ref().and_then(Url::path_segments);
+    let names: Vec<String> = names.into_iter().flatten().map(decoded).collect();
+    if let Some(last) = names.last().filter(|last| fits(last)) {
+        return last.clone();
+    }
+    let parts = disposition.unwrap_or_default().split(';').filter_map(|part| part.split_once('='));
+    let mut said = parts.filter(|(key, _)| key.trim().eq_ignore_ascii_case("filename"));
+    let name = said.next().unwrap_or_default().1.trim().trim_matches('"');
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    if fits(name) {
+        return name.to_owned();
+    }
+    names
+        .into_iter()
+        .rev()
+        .find(|name| !name.is_empty())
+        .filter(|name| fits(name))
+        .unwrap_or_default()
+}
+
+/// Pure: a part of an address without `%20` and its like; as it is when that leaves no text.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
             }
-            file.write_all(&piece).during(failed)?;
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
         }
     }
-    Err(Fault::new(Kind::Unavailable, format!("`{address}` is redirected without end")))
+    String::from_utf8(bytes).unwrap_or_else(|_bad| text.to_owned())
 }
 
-/// The last name of the address, else what the server calls it.
-fn name_of(url: &Url, headers: &HeaderMap) -> String {
-    let last = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
-    if !last.is_empty() {
-        return last.to_owned();
-    }
-    let said = headers.get(CONTENT_DISPOSITION).and_then(|text| text.to_str().ok());
-    let name = said.and_then(|text| text.split("filename=").nth(1)).unwrap_or_default();
-    let name = name.split(';').next().unwrap_or_default().trim().trim_matches('"');
-    name.rsplit('/').next().unwrap_or_default().to_owned()
-}
-
-fn modified(headers: &HeaderMap) -> Option<i64> {
-    let text = headers.get(LAST_MODIFIED)?.to_str().ok()?;
+/// Pure: seconds since 1970 of a date of HTTP.
+fn seconds(text: &str) -> Option<i64> {
     OffsetDateTime::parse(text, &Rfc2822).ok().map(OffsetDateTime::unix_timestamp)
 }
+
+#[cfg(test)]
+mod tests;

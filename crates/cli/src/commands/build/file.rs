@@ -61,7 +61,11 @@ pub(super) fn find(flags: &Flags) -> Result<Given, Fault> {
         return from_input(named);
     }
     if is_address(place) && !Path::new(place).exists() {
-        return Ok(Given { context: Place::Address(place.to_owned()), dockerfile: None, named });
+        let dockerfile = match named.as_deref() {
+            Some("-") => Some(input_as_dockerfile()?),
+            Some(_) | None => None,
+        };
+        return Ok(Given { context: Place::Address(place.to_owned()), dockerfile, named });
     }
     let directory = directory(place)?;
     let dockerfile = match named.as_deref() {

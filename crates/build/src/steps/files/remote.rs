@@ -1,0 +1,187 @@
+//! Acts: ADD of what lies elsewhere: files of the network, git repositories.
+
+use super::{Asked, Item, escape, located};
+use crate::copy::{self, Piece, View};
+use crate::event::BuildFailure;
+use crate::remote::{self, git};
+use crate::stage::Step;
+use naru_errdefs::{Fault, ResultExt};
+use naru_git::{Address, Oid};
+use naru_oci::{Algorithm, Digest, Digester};
+use std::io::Read;
+
+/// Something whose content is known before it is here.
+#[derive(Debug, Clone)]
+pub(super) enum Later {
+    /// A file of the network with this digest.
+    File {
+        address: String,
+        /// Its name, by the address.
+        name: String,
+        digest: Digest,
+        unpack: bool,
+    },
+    /// The files of a commit.
+    Git { address: Address, commit: Oid },
+}
+
+impl Later {
+    /// What of it counts for the key of a vertex.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Later::File { name, digest, unpack, .. } => format!("file {digest} {unpack} {name}"),
+            Later::Git { address, commit } => format!("git {commit} {}", address.directory),
+        }
+    }
+
+    /// Brings it.
+    pub(super) async fn fetch(self, step: &Step<'_>) -> Result<Vec<Piece>, BuildFailure> {
+        match self {
+            Later::File { address, digest, unpack, .. } => {
+                let found = remote::file(&step.session.shared.inner, &address).await?;
+                verify(found.digest, digest)?;
+                Ok(pieces(step, found, unpack).await?)
+            }
+            Later::Git { address, commit } => {
+                let shared = &step.session.shared;
+                let what = (&address, commit);
+                let cancelled = &shared.cancelled;
+                let context = git::context(&shared.inner, &shared.options, what, cancelled).await?;
+                let find = move |_: &_| copy::find(&View::Context(context), ".", false);
+                Ok(shared.blocking(find).await?)
+            }
+        }
+    }
+}
+
+/// What a source of ADD means that lies elsewhere; nothing when it does not.
+pub(super) async fn items(
+    step: &Step<'_>,
+    asked: &Asked<'_>,
+    source: &str,
+    to: &str,
+) -> Result<Option<Vec<Item>>, BuildFailure> {
+    if let Some(address) = Address::parse(source) {
+        let address = address.map_err(|error| located_as(step, error.into()))?;
+        return Ok(Some(vec![Item::Later(repository(step, asked, address).await?)]));
+    }
+    if asked.keep_git_dir == Some(true) {
+        return Err(located(step, "keep-git-dir can only be used with git sources").into());
+    }
+    if !is_address(source) {
+        return Ok(None);
+    }
+    let unpack = asked.unpack == Some(true);
+    let checksum = asked.checksum.map(|text| checksum(step, text)).transpose()?;
+    if let (Some(digest), Some(name)) = (checksum, name_of(source))
+        && digest.algorithm() == Algorithm::Sha256
+    {
+        // Nobody has to be asked what it is.
+        let address = source.to_owned();
+        return Ok(Some(vec![Item::Later(Later::File { address, name, digest, unpack })]));
+    }
+    let found = remote::file(&step.session.shared.inner, source).await?;
+    if !found.is_named && to.ends_with('/') {
+        return Err(located(step, &format!("cannot determine filename for source {source}"))
+            .with_hint("name the file: let the destination end with a name instead of a slash")
+            .into());
+    }
+    if let Some(digest) = checksum {
+        let digests = match digest.algorithm() {
+            Algorithm::Sha256 => found.digest,
+            Algorithm::Sha512 => sha512(step, &found).await?,
+        };
+        verify(digests, digest)?;
+    }
+    Ok(Some(pieces(step, found, unpack).await?.into_iter().map(Item::Here).collect()))
+}
+
+/// A failure at the place of an instruction.
+fn located_as(step: &Step<'_>, fault: Fault) -> Fault {
+    let located = located(step, fault.message());
+    match fault.hint() {
+        Some(hint) => located.with_hint(hint),
+        None => located,
+    }
+}
+
+/// A git repository, of which the commit is found out.
+async fn repository(
+    step: &Step<'_>,
+    asked: &Asked<'_>,
+    address: Address,
+) -> Result<Later, BuildFailure> {
+    if asked.keep_git_dir == Some(true) {
+        let text = "ADD --keep-git-dir is not supported";
+        let hint = "leave it out, or fetch the repository in a stage of its own with `RUN git clone`, and `COPY --from` that stage";
+        return Err(Fault::unsupported(located(step, text).message()).with_hint(hint).into());
+    }
+    let shared = &step.session.shared;
+    let commit = git::commit(&shared.inner, &shared.options, &address).await?;
+    if let Some(wanted) = asked.checksum
+        && !commit.to_string().starts_with(&wanted.to_ascii_lowercase())
+    {
+        let text = format!("expected checksum to match {wanted}, got {commit}");
+        return Err(located(step, &text).into());
+    }
+    Ok(Later::Git { address, commit })
+}
+
+fn checksum(step: &Step<'_>, text: &str) -> Result<Digest, Fault> {
+    text.parse::<Digest>().map_err(|error| {
+        located(step, &format!("invalid checksum {text:?}: {error}"))
+            .with_hint("write `--checksum=sha256:` and the 64 digits that `sha256sum` prints")
+    })
+}
+
+fn verify(found: Digest, wanted: Digest) -> Result<(), Fault> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!("digest mismatch {found}: {wanted}")).with_hint(
+        "what lies at the address is not what was meant, or the checksum is another one's",
+    ))
+}
+
+async fn sha512(step: &Step<'_>, found: &remote::Remote) -> Result<Digest, Fault> {
+    let sha256 = found.digest;
+    step.session
+        .shared
+        .blocking(move |shared| {
+            let failed = || "cannot read what was fetched".to_owned();
+            let path = shared.inner.files.path(&sha256, remote::MODE);
+            let mut file = std::fs::File::open(path).during(failed)?;
+            let mut digester = Digester::new(Algorithm::Sha512);
+            let mut buffer = vec![0; 128 << 10];
+            loop {
+                let count = file.read(&mut buffer).during(failed)?;
+                if count == 0 {
+                    return Ok(digester.finish());
+                }
+                digester.update(buffer.get(..count).unwrap_or_default());
+            }
+        })
+        .await
+}
+
+/// A file of the network as something to be copied.
+async fn pieces(step: &Step<'_>, found: remote::Remote, unpack: bool) -> Result<Vec<Piece>, Fault> {
+    let work = move |_: &crate::build::Shared| {
+        copy::find(&View::Context(found.context), &escape(&found.name), unpack)
+    };
+    step.session.shared.blocking(work).await
+}
+
+/// Pure: the name that a file gets from its address alone.
+fn name_of(address: &str) -> Option<String> {
+    let path = address.split(['?', '#']).next()?.split_once("://")?.1;
+    let (_, last) = path.rsplit_once('/')?;
+    // What is encoded is decoded by whoever fetches it.
+    let plain = |name: &&str| !matches!(*name, "" | "." | "..") && !name.contains('%');
+    Some(last).filter(plain).map(str::to_owned)
+}
+
+/// Pure: whether a source is a file of the network.
+fn is_address(source: &str) -> bool {
+    source.starts_with("http://") || source.starts_with("https://")
+}

@@ -1,0 +1,352 @@
+//! Pure: the address of a repository as BuildKit takes it: a URL or `user@host:path`, with `#reference:directory` behind it.
+
+use naru_errdefs::{Failure, Kind};
+
+/// How a repository is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// Over HTTP(S), at this URL.
+    Http(String),
+    /// By the system's `ssh`.
+    Ssh {
+        /// Who we are there, if the address says so.
+        user: Option<String>,
+        /// The host.
+        host: String,
+        /// The port, if the address says so.
+        port: Option<u16>,
+        /// The path there.
+        path: String,
+    },
+    /// Over git's own service, unencrypted.
+    Git {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The path there.
+        path: String,
+    },
+}
+
+/// A repository and what is meant in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// How it is reached.
+    pub transport: Transport,
+    /// A branch, a tag, another reference or the full hash of a commit; the default branch when absent.
+    pub reference: Option<String>,
+    /// The directory in it, without slashes at its ends; empty for all of it.
+    pub directory: String,
+}
+
+/// Why an address is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressError {
+    what: &'static str,
+    hint: &'static str,
+}
+
+impl std::fmt::Display for AddressError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "invalid git address: {}", self.what)
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+impl Failure for AddressError {
+    fn kind(&self) -> Kind {
+        Kind::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.to_owned())
+    }
+}
+
+fn error<T>(what: &'static str, hint: &'static str) -> Result<T, AddressError> {
+    Err(AddressError { what, hint })
+}
+
+/// The port of git's own service.
+const GIT_PORT: u16 = 9418;
+const USUAL: &str = "write `https://HOST/PATH.git#BRANCH:DIRECTORY` or `git@HOST:PATH.git#BRANCH`";
+
+impl Address {
+    /// Reads an address; nothing when the text means no repository (a URL of a file, a path).
+    pub fn parse(text: &str) -> Option<Result<Address, AddressError>> {
+        let (place, fragment) = text.split_once('#').map_or((text, None), |(a, b)| (a, Some(b)));
+        let transport = match place.split_once("://") {
+            Some(("http" | "https", rest)) => {
+                let path = rest.split('?').next().unwrap_or_default();
+                if !path.ends_with(".git") {
+                    return None;
+                }
+                http(place)
+            }
+            Some(("ssh", rest)) => ssh(rest),
+            Some(("git", rest)) => git(rest),
+            Some(_) => return None,
+            None => match place.strip_prefix("github.com/") {
+                Some(_) => http(&format!("https://{place}")),
+                None => scp(place)?,
+            },
+        };
+        Some(transport.and_then(|transport| with_fragment(transport, fragment)))
+    }
+
+    /// The same address of another repository, which is named by it (a submodule's).
+    pub fn at(url: &str) -> Result<Address, AddressError> {
+        let transport = match url.split_once("://") {
+            Some(("http" | "https", _)) => http(url),
+            Some(("ssh", rest)) => ssh(rest),
+            Some(("git", rest)) => git(rest),
+            Some(_) => error("its scheme is not supported", USUAL),
+            None => scp(url).unwrap_or_else(|| error("it is no URL", USUAL)),
+        };
+        with_fragment(transport?, None)
+    }
+}
+
+impl Transport {
+    /// The address as a URL, or as `user@host:path` where the path begins at the user's home.
+    pub fn url(&self) -> String {
+        match self {
+            Transport::Http(url) => url.clone(),
+            Transport::Git { host, port, path } => format!("git://{host}:{port}{path}"),
+            Transport::Ssh { user, host, port, path } => {
+                let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+                match port {
+                    None if !path.starts_with('/') => format!("{user}{host}:{path}"),
+                    None => format!("ssh://{user}{host}{path}"),
+                    Some(port) if path.starts_with('/') => {
+                        format!("ssh://{user}{host}:{port}{path}")
+                    }
+                    Some(port) => format!("ssh://{user}{host}:{port}/{path}"),
+                }
+            }
+        }
+    }
+
+    /// The host, with the port where the address has one.
+    pub fn host(&self) -> String {
+        match self {
+            Transport::Http(url) => {
+                let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+                let place = rest.split('/').next().unwrap_or_default();
+                place.rsplit('@').next().unwrap_or_default().to_owned()
+            }
+            Transport::Ssh { host, .. } | Transport::Git { host, .. } => host.clone(),
+        }
+    }
+}
+
+fn with_fragment(transport: Transport, fragment: Option<&str>) -> Result<Address, AddressError> {
+    let (reference, directory) =
+        fragment.unwrap_or_default().split_once(':').unwrap_or((fragment.unwrap_or_default(), ""));
+    if !is_reference(reference) {
+        return error("its reference is none", "name a branch, a tag or the full hash of a commit");
+    }
+    let parts: Vec<&str> =
+        directory.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    if parts.contains(&"..") || directory.contains('\0') {
+        return error("its directory leads out of the repository", "name a directory in it");
+    }
+    let reference = Some(reference).filter(|text| !text.is_empty()).map(str::to_owned);
+    Ok(Address { transport, reference, directory: parts.join("/") })
+}
+
+/// What git takes for the name of a reference (`git check-ref-format`), as far as it could be mistaken for something else.
+fn is_reference(text: &str) -> bool {
+    let bad = |letter: char| {
+        letter.is_control() || matches!(letter, ' ' | '~' | '^' | ':' | '?' | '*' | '[' | '\\')
+    };
+    !text.contains(bad) && !text.contains("..") && !text.starts_with('-') && text.len() < 1024
+}
+
+fn http(url: &str) -> Result<Transport, AddressError> {
+    if url.contains('?') {
+        return error(
+            "it has a query",
+            "say what is meant behind a `#`: `https://HOST/PATH.git#BRANCH:DIRECTORY`",
+        );
+    }
+    if url.contains(char::is_whitespace) || url.contains(char::is_control) {
+        return error("it has white space", USUAL);
+    }
+    Ok(Transport::Http(url.trim_end_matches('/').to_owned()))
+}
+
+/// `[user@]host[:port]`.
+fn authority(text: &str) -> Result<(Option<String>, String, Option<u16>), AddressError> {
+    let (user, place) = match text.rsplit_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, text),
+    };
+    let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':')),
+        None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+    };
+    let port = match port {
+        None | Some("") => None,
+        Some(text) => match text.parse() {
+            Ok(port) => Some(port),
+            Err(_) => return error("its port is no number", USUAL),
+        },
+    };
+    // Nothing of it may be an option of `ssh`, or words for a shell.
+    let plain = |text: &str, also: &str| {
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|letter| letter.is_ascii_alphanumeric() || also.contains(letter))
+    };
+    if !plain(host, ".-_:%") {
+        return error("its host is no name", USUAL);
+    }
+    if user.is_some_and(|user| !plain(user, ".-_+")) {
+        return error(
+            "its user is no name",
+            "write `ssh://USER@HOST/PATH`; a password is asked for by no one",
+        );
+    }
+    Ok((user.map(str::to_owned), host.to_owned(), port))
+}
+
+fn path_of(path: &str) -> Result<String, AddressError> {
+    if path.is_empty() || path.starts_with('-') || path.contains(char::is_control) {
+        return error("its path is none", USUAL);
+    }
+    Ok(path.to_owned())
+}
+
+fn ssh(rest: &str) -> Result<Transport, AddressError> {
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, host, port) = authority(place)?;
+    let path = match path {
+        "" => return error("its path is none", USUAL),
+        home if home.starts_with('~') => home.to_owned(),
+        path => format!("/{path}"),
+    };
+    Ok(Transport::Ssh { user, host, port, path: path_of(&path)? })
+}
+
+fn git(rest: &str) -> Result<Transport, AddressError> {
+    let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, host, port) = authority(place)?;
+    if user.is_some() || path.is_empty() {
+        return error("it is no `git://HOST/PATH`", USUAL);
+    }
+    let path = path_of(&format!("/{path}"))?;
+    Ok(Transport::Git { host, port: port.unwrap_or(GIT_PORT), path })
+}
+
+/// `user@host:path`; nothing when it is none.
+fn scp(text: &str) -> Option<Result<Transport, AddressError>> {
+    let (place, path) = text.split_once(':')?;
+    if !place.contains('@') || place.contains(['/', ' ']) || text.starts_with('.') {
+        return None;
+    }
+    Some(authority(place).and_then(|(user, host, _)| {
+        Ok(Transport::Ssh { user, host, port: None, path: path_of(path)? })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ssh_to(user: Option<&str>, host: &str, port: Option<u16>, path: &str) -> Transport {
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Transport::Ssh { user: user.map(str::to_owned), host, port, path }
+    }
+
+    #[test]
+    fn addresses_of_repositories() {
+        let web = |url: &str| Transport::Http(url.to_owned());
+        for (text, transport, reference, directory) in [
+            ("https://h/o/r.git", web("https://h/o/r.git"), None, ""),
+            ("http://h:80/r.git#main", web("http://h:80/r.git"), Some("main"), ""),
+            ("https://h/r.git#v1:a/./b/", web("https://h/r.git"), Some("v1"), "a/b"),
+            ("https://h/r.git#:/sub", web("https://h/r.git"), None, "sub"),
+            (
+                "https://u:p@h/r.git#refs/pull/1/head",
+                web("https://u:p@h/r.git"),
+                Some("refs/pull/1/head"),
+                "",
+            ),
+            ("github.com/o/r#main", web("https://github.com/o/r"), Some("main"), ""),
+            ("git@h:o/r.git", ssh_to(Some("git"), "h", None, "o/r.git"), None, ""),
+            ("git@h:o/r.git#b:d", ssh_to(Some("git"), "h", None, "o/r.git"), Some("b"), "d"),
+            ("ssh://h/o/r", ssh_to(None, "h", None, "/o/r"), None, ""),
+            (
+                "ssh://me@h:2222/~me/r.git",
+                ssh_to(Some("me"), "h", Some(2222), "~me/r.git"),
+                None,
+                "",
+            ),
+            ("ssh://[::1]:22/r", ssh_to(None, "::1", Some(22), "/r"), None, ""),
+            (
+                "git://h/r.git#x",
+                Transport::Git { host: "h".to_owned(), port: 9418, path: "/r.git".to_owned() },
+                Some("x"),
+                "",
+            ),
+        ] {
+            let found = Address::parse(text).unwrap_or_else(|| panic!("{text}")).unwrap();
+            let reference = reference.map(str::to_owned);
+            assert_eq!(
+                found,
+                Address { transport, reference, directory: directory.to_owned() },
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_none_is_none_and_what_is_wrong_is_said() {
+        for text in [
+            "https://h/file",
+            "https://h/r.git.txt",
+            "a/b",
+            "C:/x",
+            "host:path",
+            "./git@h:x",
+            "ftp://h/r.git",
+            "",
+        ] {
+            assert_eq!(Address::parse(text), None, "{text}");
+        }
+        for text in [
+            "https://h/r.git#a:../b",
+            "https://h/r.git#a b",
+            "https://h/r.git#-upload",
+            "https://h/r.git?ref=x.git",
+            "ssh://-oProxyCommand=x/r",
+            "ssh://h;id/r",
+            "ssh://u:p@h/r",
+            "ssh://h",
+            "ssh://h:port/r",
+            "git@-h:r",
+            "git@h:-r",
+            "git@h:",
+            "git://u@h/r",
+            "git://h",
+        ] {
+            assert!(Address::parse(text).is_none_or(|found| found.is_err()), "{text}");
+        }
+        for text in [
+            "https://u:p@h:1/r.git",
+            "git@h:o/r.git",
+            "ssh://me@h:22/r",
+            "ssh://h/r",
+            "git://h:9418/r",
+        ] {
+            let transport = Address::at(text).unwrap().transport;
+            assert_eq!(transport.url(), text);
+            assert!(matches!(transport.host().as_str(), "h" | "h:1"), "{text}");
+        }
+        assert!(Address::at("file:///etc").is_err() && Address::at("/etc").is_err());
+        assert!(Address::at("https://h/without-suffix").is_ok());
+    }
+}

@@ -1,0 +1,285 @@
+//! ADD of git repositories, and contexts that are some. The real `git` serves them.
+
+use super::server::{Server, git_backend, said};
+use super::{build, cat, context, daemon};
+use integration_tests::{Daemon, run, run_with_input};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn git(dir: &Path, args: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command
+        .current_dir(dir)
+        .args([
+            "-c",
+            "init.defaultBranch=main",
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=n@example.org",
+        ])
+        .args(["-c", "protocol.file.allow=always"])
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .env("GIT_COMMITTER_DATE", "1700000000 +0000");
+    run(&mut command).ok().text().to_owned()
+}
+
+fn put(dir: &Path, name: &str, text: &str) {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
+    std::fs::write(path, text).expect("a file");
+}
+
+/// A repository `app.git` with branches, a tag, a submodule `lib.git` and a Dockerfile.
+fn repositories(daemon: &Daemon) -> PathBuf {
+    let root = daemon.dir().join("repositories");
+    let lib = root.join("lib.git");
+    std::fs::create_dir_all(&lib).expect("a directory");
+    git(&lib, &["init", "-q"]);
+    put(&lib, "lib.txt", "of the library\n");
+    git(&lib, &["add", "-A"]);
+    git(&lib, &["commit", "-qm", "lib"]);
+    let app = root.join("app.git");
+    std::fs::create_dir_all(&app).expect("a directory");
+    git(&app, &["init", "-q"]);
+    put(&app, "Dockerfile", "FROM box\nCOPY . /all/\n");
+    put(&app, "dir/Dockerfile", "FROM box\nCOPY text /from-dir\n");
+    put(&app, "dir/text", "one\n");
+    put(&app, "run", "#!/bin/sh\n");
+    std::fs::set_permissions(app.join("run"), std::fs::Permissions::from_mode(0o755))
+        .expect("a mode");
+    std::os::unix::fs::symlink("dir/text", app.join("link")).expect("a link");
+    git(&app, &["add", "-A"]);
+    git(&app, &["commit", "-qm", "one"]);
+    git(&app, &["tag", "-a", "-m", "a tag", "v1"]);
+    git(&app, &["branch", "side"]);
+    put(&app, "dir/text", "two\n");
+    let url = lib.to_str().expect("UTF-8");
+    git(&app, &["submodule", "add", "-q", url, "dir/lib"]);
+    git(&app, &["config", "-f", ".gitmodules", "submodule.dir/lib.url", "../lib.git"]);
+    git(&app, &["add", "-A"]);
+    git(&app, &["commit", "-qm", "two"]);
+    root
+}
+
+fn add(daemon: &Daemon, name: &str, image: &str, instruction: &str) {
+    let file = format!("FROM box\n{instruction}\n");
+    let dir = context(daemon, name, &[("Dockerfile", &file)]);
+    build(daemon, &["-t", image], &dir).ok();
+}
+
+#[test]
+fn a_repository_is_added_as_git_checks_it_out() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let app = server.at("/app.git");
+    add(&daemon, "head", "head", &format!("ADD {app} /src"));
+    // The same files as git's own, with their modes and links.
+    let judge = daemon.dir().join("judge");
+    let judged = judge.to_str().expect("UTF-8");
+    git(daemon.dir(), &["clone", "-q", "--recurse-submodules", &app, judged]);
+    let list = "cd $0 && find . -name .git -prune -o -type f -print -o -type l -print | sort | xargs stat -c '%n %a %F'; cat dir/lib/lib.txt dir/text";
+    let theirs = run(Command::new("sh").args(["-c", list, judged])).ok();
+    let ours = ["run", "--rm", "--network", "none", "head", "sh", "-c", list, "/src"];
+    assert_eq!(daemon.naru(&ours).ok().stdout, theirs.stdout);
+    assert!(
+        theirs.stdout.contains("./run 755 regular file")
+            && theirs.stdout.contains("of the library")
+    );
+    let time = ["run", "--rm", "--network", "none", "head", "stat", "-c", "%Y %u", "/src/run"];
+    assert_eq!(daemon.naru(&time).ok().text(), "1700000000 0");
+    // A tag, a branch with a directory, a commit that only all branches together have.
+    add(&daemon, "tag", "tag", &format!("ADD {app}#v1:dir /src/"));
+    assert_eq!(cat(&daemon, "tag", "/src/text"), "one");
+    add(&daemon, "side", "side", &format!("ADD --chown=5:6 --chmod=604 {app}#side:dir /src"));
+    let stat = ["run", "--rm", "--network", "none", "side", "stat", "-c", "%a %u:%g", "/src/text"];
+    assert_eq!(daemon.naru(&stat).ok().text(), "604 5:6");
+    let first = git(&root.join("app.git"), &["rev-parse", "HEAD~1"]);
+    git(&root.join("app.git"), &["tag", "-d", "v1"]);
+    git(&root.join("app.git"), &["branch", "-D", "side"]);
+    add(&daemon, "hash", "hash", &format!("ADD {app}#{first} /src"));
+    assert_eq!(cat(&daemon, "hash", "/src/dir/text"), "one");
+    let before = server.heard().len();
+    let dir = daemon.dir().join("hash");
+    let again = build(&daemon, &[], &dir).ok();
+    assert_eq!(again.stderr.matches("CACHED").count(), 2, "{}", again.stderr);
+    assert_eq!(server.heard().len(), before, "a commit named by its hash is asked about");
+}
+
+#[test]
+fn a_branch_is_made_anew_when_it_moved_and_only_then() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let app = server.at("/app.git");
+    let file = format!("FROM box\nADD {app}#main:dir /src\n");
+    let dir = context(&daemon, "c", &[("Dockerfile", &file)]);
+    build(&daemon, &["-t", "a"], &dir).ok();
+    let posts = || server.heard().iter().filter(|heard| heard.method == "POST").count();
+    let before = posts();
+    let same = build(&daemon, &["-t", "a"], &dir).ok();
+    assert!(same.stderr.matches("CACHED").count() == 2 && posts() == before + 1, "{same:?}");
+    put(&root.join("app.git"), "dir/text", "three\n");
+    git(&root.join("app.git"), &["commit", "-qam", "three"]);
+    build(&daemon, &["-t", "a"], &dir).ok();
+    assert_eq!(cat(&daemon, "a", "/src/text"), "three");
+    // A checksum is the commit.
+    let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
+    add(&daemon, "d", "d", &format!("ADD --checksum={commit} {app}#main:dir /src"));
+    let file =
+        format!("FROM box\nADD --checksum={} {app} /src\n", commit.replace(&commit[..2], "zz"));
+    let dir = context(&daemon, "e", &[("Dockerfile", &file)]);
+    build(&daemon, &[], &dir).fails(1, "expected checksum to match");
+}
+
+#[test]
+fn a_repository_is_a_context() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    put(&root.join("app.git"), ".dockerignore", "run\n");
+    git(&root.join("app.git"), &["add", "-A"]);
+    git(&root.join("app.git"), &["commit", "-qm", "ignore"]);
+    let server = Server::start(move |heard| git_backend(&root, heard));
+    let app = server.at("/app.git");
+    let ours = ["build", "--network", "none", "--progress", "plain", "-t", "a", &app];
+    daemon.naru(&ours).ok();
+    assert_eq!(cat(&daemon, "a", "/all/dir/lib/lib.txt"), "of the library");
+    let list = ["run", "--rm", "--network", "none", "a", "ls", "/all"];
+    assert_eq!(daemon.naru(&list).ok().stdout, "Dockerfile\ndir\nlink\n");
+    let at = format!("{app}#v1:dir");
+    let mut docker = daemon.docker_command(&["build", "--network", "none", "-t", "b"]);
+    // docker's own client fetches repositories itself; its daemon is asked with `remote`.
+    let _ = run(docker.arg(&at).env("DOCKER_BUILDKIT", "0"));
+    let path = format!("/v1.41/build?t=c&networkmode=none&remote={}", at.replace('#', "%23"));
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-X", "POST", "--unix-socket"]).arg(daemon.socket());
+    let told = run(curl.arg(format!("http://d{path}"))).ok();
+    assert!(told.stdout.contains("Successfully tagged c:latest"), "{}", told.stdout);
+    assert_eq!(cat(&daemon, "c", "/from-dir"), "one");
+}
+
+#[test]
+fn what_is_wrong_with_a_repository_is_said() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| {
+        let is_known =
+            heard.header("authorization").is_some_and(|value| value.starts_with("Basic "));
+        match heard.target.as_str() {
+            target if target.starts_with("/private/") && !is_known => {
+                said("401 Unauthorized", "", b"")
+            }
+            target if target.starts_with("/plain.git") => {
+                said("200 OK", "Content-Type: text/html\r\n", b"<html>")
+            }
+            target if target.starts_with("/broken.git") => said(
+                "200 OK",
+                "Content-Type: application/x-git-upload-pack-advertisement\r\n",
+                b"0010ERR go away\n",
+            ),
+            target => {
+                let mut heard = heard.clone();
+                heard.target = target.replace("/private/", "/");
+                git_backend(&backend, &heard)
+            }
+        }
+    });
+    let app = server.at("/app.git");
+    for (number, (source, words)) in [
+        (format!("{app}#nothing"), "repository does not contain ref nothing"),
+        (format!("{app}#main:nothing"), "no directory `nothing`"),
+        (format!("{app}#main:run"), "is no directory"),
+        (format!("{app}#main:../x"), "leads out of the repository"),
+        (format!("{app}#{}", "1".repeat(40)), "lacks the object"),
+        (server.at("/none.git"), "404"),
+        (server.at("/plain.git"), "smart protocol"),
+        (server.at("/broken.git"), "refuses: go away"),
+        (server.at("/private/app.git"), "GIT_AUTH_TOKEN"),
+        ("git://127.0.0.1:1/x.git".to_owned(), "cannot connect to the git server"),
+        (format!("--keep-git-dir {app}"), "ADD --keep-git-dir is not supported"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("FROM box\nADD {source} /src\n");
+        let dir = context(&daemon, &format!("c{number}"), &[("Dockerfile", &file)]);
+        build(&daemon, &[], &dir).fails(1, words);
+    }
+    // Who has a token gets in, and the token stays out of everything.
+    let token = daemon.dir().join("token");
+    std::fs::write(&token, "t0ken-of-mine\n").expect("a file");
+    let secret = format!("id=GIT_AUTH_TOKEN,src={}", token.display());
+    let file = format!("FROM box\nADD {} /src\n", server.at("/private/app.git"));
+    let dir = context(&daemon, "p", &[("Dockerfile", &file)]);
+    build(&daemon, &["-t", "p", "--secret", &secret], &dir).ok();
+    assert_eq!(cat(&daemon, "p", "/src/dir/text"), "two");
+    assert!(!daemon.log().contains("t0ken"));
+}
+
+#[test]
+fn repositories_come_by_git_s_own_service_and_by_ssh() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // An `ssh` that only knows this machine, and notes what it was asked.
+    let log = dir.path().join("log");
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$GIT_PROTOCOL\" \"$SSH_AUTH_SOCK\" \"$@\" >> {}\nfor last; do :; done\n\
+         case \"$*\" in *nobody@*) echo 'Permission denied (publickey).' >&2; exit 255;; esac\nexec sh -c \"$last\"\n",
+        log.display()
+    );
+    let ssh = dir.path().join("ssh");
+    std::fs::write(&ssh, script).expect("a file");
+    std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let path = std::env::var("PATH").expect("a path");
+    let before = [
+        "env".to_owned(),
+        format!("PATH={}:{path}", dir.path().display()),
+        "SSH_AUTH_SOCK=/nobody".to_owned(),
+    ];
+    let daemon = Daemon::start_under(&before, &[]).with_busybox("box");
+    let root = repositories(&daemon);
+    let at = root.join("app.git").display().to_string();
+    add(&daemon, "s", "s", &format!("ADD ssh://git@localhost:2222{at}#v1 /src"));
+    assert_eq!(cat(&daemon, "s", "/src/dir/text"), "one");
+    add(&daemon, "t", "t", &format!("ADD git@localhost:{at}#side:dir /src"));
+    assert_eq!(cat(&daemon, "t", "/src/text"), "one");
+    let noted = std::fs::read_to_string(&log).expect("a file");
+    assert!(noted.contains("version=2\n\n-o\nBatchMode=yes\n"), "{noted}");
+    assert!(noted.contains("-p\n2222\n-T\n--\ngit@localhost\ngit-upload-pack '"), "{noted}");
+    let denied = context(
+        &daemon,
+        "n",
+        &[("Dockerfile", &format!("FROM box\nADD nobody@localhost:{at} /src\n"))],
+    );
+    build(&daemon, &[], &denied).fails(1, "Permission denied (publickey).");
+    // git's own service.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let place = listener.local_addr().expect("a port of loopback");
+    let base = format!("--base-path={}", root.display());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let output = stream.try_clone().expect("a descriptor");
+            let mut command = Command::new("git");
+            command.args(["daemon", "--inetd", "--export-all", &base]);
+            command.stdin(OwnedFd::from(stream)).stdout(OwnedFd::from(output));
+            drop(command.status());
+        }
+    });
+    add(&daemon, "g", "g", &format!("ADD git://{place}/app.git#v1 /src"));
+    assert_eq!(cat(&daemon, "g", "/src/dir/text"), "one");
+    // As nobody is asked, the standard input of whoever is there is not needed.
+    let context = format!("git://{place}/app.git#main:dir");
+    run_with_input(
+        &mut daemon.command(&["build", "-q", "--network", "none", "-t", "x", &context]),
+        b"",
+    )
+    .ok();
+    assert_eq!(cat(&daemon, "x", "/from-dir"), "two");
+}

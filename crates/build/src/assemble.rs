@@ -6,7 +6,7 @@ use crate::key::KeyMaker;
 use crate::stage::Stage;
 use naru_errdefs::Fault;
 use naru_oci::{Config, Descriptor, Digest, ImageId, Index, Manifest, Platform, media_type};
-use naru_store::{Batch, CachedStep, ImageRecord};
+use naru_store::{Batch, CachedStep, ImageRecord, Store};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -47,8 +47,8 @@ struct Image {
 fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, Fault> {
     let mut batch = Batch::new();
     let mut images = Vec::new();
-    for (platform, stage) in results {
-        images.push((platform, image(shared, stage, &mut batch)?));
+    for (index, (platform, stage)) in results.iter().enumerate() {
+        images.push((platform, image(shared, index, stage, &mut batch)?));
     }
     let host = Platform::host();
     let chosen = images
@@ -80,14 +80,19 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         size: record.size,
         warnings: Vec::new(),
         all_cached: results.iter().all(|(_, stage)| stage.cached),
+        cache: None,
     })
 }
 
-fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
+fn image(shared: &Shared, index: usize, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
     let store = &shared.inner.store;
     let mut config = stage.config.clone();
     config.config.labels.extend(shared.options.labels.clone());
-    let made = times(shared, stage, &mut config, batch)?;
+    let made = times(shared, index, stage, &mut config, batch)?;
+    if shared.options.inline_cache {
+        let list = crate::cache::inline(shared, index, stage)?;
+        config.other.insert(crate::cache::INLINE.to_owned(), list);
+    }
     let bytes = encode(&config)?;
     let blob = store.content.put(shared.lease.id(), &bytes)?;
     let described = Descriptor::new(media_type::OCI_CONFIG, blob.digest, blob.size);
@@ -103,7 +108,7 @@ fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fau
             image_id: ImageId(blob.digest),
             config: blob.digest,
             chain: stage.chain,
-            size: stage.size,
+            size: size(store, stage)?,
             created: Some(made),
             platform: Some(config.platform()),
             parent: None,
@@ -113,10 +118,22 @@ fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fau
     })
 }
 
+/// Unpacked bytes of all layers, as they are here: what caches say of theirs is not believed.
+fn size(store: &Store, stage: &Stage) -> Result<u64, Fault> {
+    let (mut size, mut next) = (0, stage.chain);
+    while let Some(chain) = next {
+        let found = store.snapshots.get(&chain)?;
+        size += found.size;
+        next = found.parent;
+    }
+    Ok(size)
+}
+
 /// Fills in times. What a cached layer says stays, so that the same input makes the same image; an image without new layers
 /// has the time at which it was made first. Answers when the image was made.
 fn times(
     shared: &Shared,
+    index: usize,
     stage: &Stage,
     config: &mut Config,
     batch: &mut Batch,
@@ -126,7 +143,7 @@ fn times(
     let first = match &epoch {
         Some(epoch) => epoch.clone(),
         None if has_layer => String::new(),
-        None => rfc3339(first_time(shared, stage, config, batch)?),
+        None => rfc3339(first_time(shared, index, stage, config, batch)?),
     };
     let mut last = if has_layer { config.created.clone() } else { Some(first.clone()) };
     for line in config.history.iter_mut().skip(stage.inherited) {
@@ -157,6 +174,7 @@ fn times(
 /// When an image that only differs from its base in its configuration was made first.
 fn first_time(
     shared: &Shared,
+    index: usize,
     stage: &Stage,
     config: &Config,
     batch: &mut Batch,
@@ -164,24 +182,31 @@ fn first_time(
     let mut key = KeyMaker::new("configuration", stage.chain);
     let bytes = encode(&Config { created: None, ..config.clone() })?;
     key.text(&Digest::of(&bytes).hex());
-    let key = key.finish();
+    let key = vec![key.finish()];
     let store = &shared.inner.store;
-    if !shared.options.no_cache
-        && let Some(known) = store.build_cache.get(&key)?
-    {
-        return Ok(known.created);
-    }
+    let known = match store.build_cache.get(key.first().map_or("", String::as_str))? {
+        _ if shared.options.no_cache => None,
+        Some(known) => Some(known),
+        None => shared.imported.find(shared, stage.chain, &key)?,
+    };
+    // It holds nothing: only its time is of use.
     let step = CachedStep {
-        chain: stage.chain,
-        parent: stage.chain,
+        chain: None,
+        parent: None,
         layer: None,
         description: "configuration".to_owned(),
-        created: shared.now,
+        created: known.as_ref().map_or(shared.now, |known| known.created),
         last_used: shared.now,
         uses: 0,
+        content_key: None,
     };
-    batch.put_cached_step(&key, &step);
-    Ok(shared.now)
+    shared.noted.note(index, &key, &step);
+    if known.is_none() {
+        for key in &key {
+            batch.put_cached_step(key, &step);
+        }
+    }
+    Ok(step.created)
 }
 
 fn encode<T: serde::Serialize>(document: &T) -> Result<Vec<u8>, Fault> {

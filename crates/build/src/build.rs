@@ -1,11 +1,12 @@
 //! Acts: one build from its options to an image in the store: stages side by side, what came of the target put together.
 
 use crate::assemble;
+use crate::cache::{self, Imported, Noted};
 use crate::context::{BuildContext, Files};
 use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
 use crate::flight::Flights;
 use crate::options::{BuildOptions, DockerfileSource};
-use crate::ports::{Executor, Sources};
+use crate::ports::{Caches, Executor, Sources};
 use crate::stage::{self, Stage};
 use crate::{scope, stages};
 use naru_dockerfile::{Dockerfile, Expander, check};
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) place: PathBuf,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) caches: Arc<dyn Caches>,
     pub(crate) flights: Flights,
     /// Vertices that may be made at once.
     pub(crate) turns: Arc<Semaphore>,
@@ -53,6 +55,7 @@ impl Builder {
         place: &Path,
         executor: Arc<dyn Executor>,
         sources: Arc<dyn Sources>,
+        caches: Arc<dyn Caches>,
     ) -> Result<Builder, Fault> {
         let files = Files::open(&place.join("files"))?;
         crate::mounts::clear(place)?;
@@ -63,6 +66,7 @@ impl Builder {
             place: place.to_owned(),
             executor,
             sources,
+            caches,
             flights: Flights::default(),
             turns: Arc::new(Semaphore::new(processors.max(2) * 4)),
             mounts: crate::mounts::InUse::default(),
@@ -118,22 +122,41 @@ impl Builder {
             warnings: Mutex::default(),
             cancelled: Arc::clone(&cancelled.0),
             used: Mutex::default(),
+            imported: Imported::default(),
+            noted: Noted::default(),
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
         shared.check().await?;
         shared.say_first().await;
-        let mut results = Vec::new();
-        for platform in platforms {
-            let result = run(&shared, platform.clone()).await?;
-            results.push((platform, result));
-        }
-        let built = assemble::assemble(&shared, results).await;
+        Imported::open(&shared).await;
+        let built = loop {
+            let built = once(&shared, &platforms).await;
+            // What a cache promised and does not have is made anew, and all that stands on it.
+            if built.is_err() && shared.imported.takes_again() {
+                shared.noted.clear();
+                continue;
+            }
+            break built;
+        };
         shared.inner.touch(&shared);
         drop(shared);
         self.inner.bound_contents();
         built
     }
+}
+
+/// Builds the target for all platforms and records it.
+async fn once(shared: &Arc<Shared>, platforms: &[Platform]) -> Result<Built, BuildFailure> {
+    let mut results = Vec::new();
+    for (index, platform) in platforms.iter().enumerate() {
+        let result = run(shared, platform.clone(), index).await?;
+        cache::bring_whole(shared, result.chain).await?;
+        results.push((platform.clone(), result));
+    }
+    let mut built = assemble::assemble(shared, results.clone()).await?;
+    built.cache = cache::export(shared, &results).await?;
+    Ok(built)
 }
 
 /// What is asked for and not done is refused by name.
@@ -151,12 +174,6 @@ fn refuse(options: &BuildOptions) -> Result<(), Fault> {
         return refused(
             "a document of provenance (`--provenance`)",
             "leave `--provenance` out, or say `--provenance=false`",
-        );
-    }
-    if options.cache_to.is_some() || options.inline_cache {
-        return refused(
-            "exporting the build cache (`--cache-to`)",
-            "leave it out: the daemon's own cache is kept from build to build",
         );
     }
     Ok(())
@@ -188,6 +205,10 @@ pub(crate) struct Shared {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// Rows of the cache that were used, to be written with the time of their use at the end.
     pub(crate) used: Mutex<BTreeSet<String>>,
+    /// Caches from elsewhere.
+    pub(crate) imported: Imported,
+    /// Keys that were used or made, for caches elsewhere.
+    pub(crate) noted: Noted,
     /// The context as a directory, for binds.
     pub(crate) materialized: tokio::sync::OnceCell<crate::mounts::Scratch>,
     /// Seconds since 1970, when the build began.
@@ -259,12 +280,6 @@ impl Shared {
         for problem in &self.file.warnings {
             self.warn("", problem.sentence(), problem.span.start).await;
         }
-        for name in &self.options.cache_from {
-            let text = format!(
-                "nothing is taken from the cache of `{name}`: only the daemon's own cache is used"
-            );
-            self.warn("", text, 0).await;
-        }
         let arguments = self.file.arguments.iter().flat_map(|statement| &statement.what);
         let mut declared: BTreeSet<String> =
             arguments.map(|argument| argument.name.clone()).collect();
@@ -311,6 +326,8 @@ impl Shared {
 pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) platform: Platform,
+    /// Its number among the platforms of the build.
+    pub(crate) index: usize,
     /// `ARG`s before the first `FROM`, and what is known of the platforms.
     pub(crate) global: BTreeMap<String, String>,
     /// The bases of the stages, expanded.
@@ -333,7 +350,11 @@ impl Session {
 }
 
 /// Builds the target of a file for a platform.
-async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, BuildFailure> {
+async fn run(
+    shared: &Arc<Shared>,
+    platform: Platform,
+    index: usize,
+) -> Result<Arc<Stage>, BuildFailure> {
     let file = &shared.file;
     let options = &shared.options;
     let target = stages::target(file, options.target.as_deref()).map_err(Fault::invalid)?;
@@ -350,6 +371,7 @@ async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, Bui
     let session = Arc::new(Session {
         shared: Arc::clone(shared),
         platform,
+        index,
         global,
         bases,
         stages: file.stages.iter().map(|_| watch::Sender::new(None)).collect(),

@@ -12,6 +12,7 @@
 
 mod assemble;
 mod build;
+mod cache;
 mod config;
 mod context;
 mod copy;
@@ -37,6 +38,6 @@ pub use event::{
     BuildEvent, BuildFailure, BuildWarning, Built, CacheRecord, PruneBuild, PrunedBuild,
 };
 pub use options::{
-    Attestations, BuildOptions, CacheExport, DockerfileSource, LayerCompression, NetworkChoice,
-    RegistryAuth, RunLimits, Secret, Ulimit,
+    Attestations, BuildOptions, CacheExport, CacheSource, CacheTarget, DockerfileSource,
+    LayerCompression, NetworkChoice, RegistryAuth, RunLimits, Secret, Ulimit,
 };

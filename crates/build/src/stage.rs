@@ -266,7 +266,7 @@ fn read_image(store: &Store, record: &naru_store::ImageRecord) -> Result<Stage, 
 }
 
 /// The OCI name of what docker calls otherwise.
-fn oci_type(name: &str) -> &str {
+pub(crate) fn oci_type(name: &str) -> &str {
     match name {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type::OCI_LAYER_GZIP,
         "application/vnd.docker.image.rootfs.diff.tar" => media_type::OCI_LAYER,

@@ -57,7 +57,7 @@ impl Fetcher {
     }
 }
 
-fn credentials(auth: &RegistryAuth) -> Credentials {
+pub(super) fn credentials(auth: &RegistryAuth) -> Credentials {
     if !auth.registry_token.is_empty() {
         return Credentials::RegistryToken(auth.registry_token.clone());
     }

@@ -1,5 +1,6 @@
 //! Acts: configuration, manifest and names of what was built, recorded in one step.
 
+use crate::attest::{self, About};
 use crate::build::Shared;
 use crate::event::{BuildEvent, BuildFailure, Built};
 use crate::key::KeyMaker;
@@ -25,14 +26,11 @@ pub(crate) async fn assemble(
     shared: &Arc<Shared>,
     results: Vec<(Platform, Arc<Stage>)>,
 ) -> Result<Built, BuildFailure> {
-    let warnings = shared.warnings();
-    let built = shared
-        .blocking(move |shared| {
-            let mut built = record(shared, &results)?;
-            built.warnings = warnings;
-            Ok(built)
-        })
-        .await?;
+    let (mut built, notes) = shared.blocking(move |shared| record(shared, &results)).await?;
+    for note in notes {
+        shared.warn("", note, 0).await;
+    }
+    built.warnings = shared.warnings();
     for tag in &shared.options.tags {
         shared.tell(BuildEvent::Tagged(tag.clone())).await;
     }
@@ -44,7 +42,10 @@ struct Image {
     manifest: Descriptor,
 }
 
-fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, Fault> {
+fn record(
+    shared: &Shared,
+    results: &[(Platform, Arc<Stage>)],
+) -> Result<(Built, Vec<String>), Fault> {
     let mut batch = Batch::new();
     let mut images = Vec::new();
     for (index, (platform, stage)) in results.iter().enumerate() {
@@ -57,12 +58,19 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         .or(images.first())
         .ok_or_else(|| Fault::internal("a build made nothing"))?;
     let mut target = chosen.1.manifest.clone();
-    if images.len() > 1 {
+    let mut notes = Vec::new();
+    let mut documents = Vec::new();
+    for ((_, stage), (platform, image)) in results.iter().zip(&images) {
+        let created = image.record.created.as_deref().unwrap_or_default();
+        let about = About { platform, stage, manifest: &image.manifest, created };
+        documents.extend(attest::attach(shared, &about, &mut notes)?);
+    }
+    if images.len() > 1 || !documents.is_empty() {
         let manifests = images.iter().map(|(platform, image)| Descriptor {
             platform: Some((*platform).clone()),
             ..image.manifest.clone()
         });
-        let index = Index::oci(manifests.collect());
+        let index = Index::oci(manifests.chain(documents).collect());
         let bytes = encode(&index)?;
         let blob = shared.inner.store.content.put(shared.lease.id(), &bytes)?;
         target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
@@ -73,7 +81,7 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         batch.put_name(tag, &record);
     }
     shared.inner.store.commit(batch)?;
-    Ok(Built {
+    let built = Built {
         image: record.image_id,
         target,
         manifest: record.manifest,
@@ -81,7 +89,8 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         warnings: Vec::new(),
         all_cached: results.iter().all(|(_, stage)| stage.cached),
         cache: None,
-    })
+    };
+    Ok((built, notes))
 }
 
 fn image(shared: &Shared, index: usize, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {

@@ -1,6 +1,7 @@
 //! Acts: one build from its options to an image in the store: stages side by side, what came of the target put together.
 
 use crate::assemble;
+use crate::attest::Materials;
 use crate::cache::{self, Imported, Noted};
 use crate::context::{BuildContext, Files};
 use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
@@ -107,7 +108,6 @@ impl Builder {
         } else {
             options.platforms.clone()
         };
-        refuse(&options)?;
         let shared = Arc::new(Shared {
             inner: Arc::clone(&self.inner),
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
@@ -115,6 +115,7 @@ impl Builder {
             context,
             ignored,
             file,
+            text,
             file_name: name,
             options,
             events,
@@ -124,6 +125,7 @@ impl Builder {
             used: Mutex::default(),
             imported: Imported::default(),
             noted: Noted::default(),
+            materials: Materials::default(),
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
@@ -159,26 +161,6 @@ async fn once(shared: &Arc<Shared>, platforms: &[Platform]) -> Result<Built, Bui
     Ok(built)
 }
 
-/// What is asked for and not done is refused by name.
-fn refuse(options: &BuildOptions) -> Result<(), Fault> {
-    let refused = |what: &str, instead: &str| {
-        Err(Fault::unsupported(format!("{what} is not supported")).with_hint(instead))
-    };
-    if options.attestations.sbom {
-        return refused(
-            "a list of contents (`--sbom`)",
-            "leave `--sbom` out, and scan the image when it is built",
-        );
-    }
-    if options.attestations.provenance.is_some() {
-        return refused(
-            "a document of provenance (`--provenance`)",
-            "leave `--provenance` out, or say `--provenance=false`",
-        );
-    }
-    Ok(())
-}
-
 #[derive(Debug)]
 struct CancelOnDrop(Arc<AtomicBool>);
 
@@ -197,6 +179,8 @@ pub(crate) struct Shared {
     pub(crate) context: BuildContext,
     pub(crate) ignored: crate::ignore::Ignored,
     pub(crate) file: Dockerfile,
+    /// Its text.
+    pub(crate) text: Vec<u8>,
     pub(crate) file_name: String,
     pub(crate) options: BuildOptions,
     pub(crate) events: mpsc::Sender<BuildEvent>,
@@ -209,6 +193,8 @@ pub(crate) struct Shared {
     pub(crate) imported: Imported,
     /// Keys that were used or made, for caches elsewhere.
     pub(crate) noted: Noted,
+    /// What it was made from, for its provenance.
+    pub(crate) materials: Materials,
     /// The context as a directory, for binds.
     pub(crate) materialized: tokio::sync::OnceCell<crate::mounts::Scratch>,
     /// Seconds since 1970, when the build began.

@@ -11,6 +11,7 @@
 //! ```
 
 mod assemble;
+mod attest;
 mod build;
 mod cache;
 mod config;
@@ -18,6 +19,7 @@ mod context;
 mod copy;
 mod event;
 mod flight;
+mod foreign;
 mod ignore;
 mod key;
 mod layer;

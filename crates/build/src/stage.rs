@@ -219,6 +219,7 @@ pub(crate) async fn image(
     };
     let (found, ()) = tokio::join!(asking, telling);
     let Base { record } = found?;
+    shared.materials.image(&name, platform, record.target.digest);
     let lease = Arc::clone(&shared.lease);
     let stage = shared
         .blocking(move |shared| {

@@ -4,7 +4,7 @@ mod files;
 mod process;
 mod vertex;
 
-pub(crate) use vertex::hold;
+pub(crate) use vertex::{hold, view};
 
 use crate::build::Session;
 use crate::event::BuildFailure;

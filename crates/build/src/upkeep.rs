@@ -168,6 +168,18 @@ impl Builder {
             }
             pruned.deleted.push(record.id.clone());
         }
+        // Times of configurations take no room that counts, but go with the rest.
+        if what.all && what.ids.is_empty() && what.types.is_empty() && what.filters.is_empty() {
+            for (key, step) in self.inner.store.build_cache.list()? {
+                let idle = now.saturating_sub(step.last_used.max(step.created));
+                if step.layer.is_none()
+                    && what.keep_bytes.max(what.max_bytes) == 0
+                    && idle >= what.unused_for.unwrap_or_default().as_secs()
+                {
+                    batch.remove_cached_step(&key);
+                }
+            }
+        }
         if !batch.is_empty() {
             self.inner.store.commit(batch)?;
             self.inner.store.collect()?;

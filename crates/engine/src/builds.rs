@@ -4,6 +4,7 @@
 
 mod caches;
 mod executor;
+mod foreign;
 mod sources;
 
 pub use naru_kernel::times::FileTime;

@@ -2,6 +2,8 @@
 //! Acts: as root, with the built binary; Debian's docker-registry keeps what is sent, and skopeo judges it.
 
 mod caches;
+mod documents;
+mod platforms;
 
 use integration_tests::peer_registry::{Options, PeerRegistry};
 use integration_tests::{Daemon, Done, run};
@@ -62,9 +64,12 @@ fn context(daemon: &Daemon, name: &str, files: &[(&str, &str)]) -> PathBuf {
     dir
 }
 
-/// Builds the image `img`.
+/// Builds the image `img`, or what is pushed under other names.
 fn build(daemon: &Daemon, context: &std::path::Path, words: &[&str]) -> Done {
-    let mut all = vec!["build", "--progress", "plain", "--network", "none", "-t", "img"];
+    let mut all = vec!["build", "--progress", "plain", "--network", "none"];
+    if !words.contains(&"--push") {
+        all.extend(["-t", "img"]);
+    }
     all.extend(words);
     all.push(context.to_str().expect("a path"));
     daemon.naru(&all)

@@ -89,6 +89,11 @@ pub(super) async fn run(
     let made = match found {
         Some(found) => found,
         None => {
+            let platform = stage.config.platform();
+            let place = format!("{}:{}", shared.file_name, step.statement.span.start);
+            if let Some(fault) = crate::foreign::refusal(&platform, &step.statement.text, &place) {
+                return Err(fault.into());
+            }
             let order = Order {
                 session: Arc::clone(step.session),
                 line,

@@ -76,11 +76,15 @@ fn record(
         target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
     }
     let record = ImageRecord { target: target.clone(), ..chosen.1.record.clone() };
-    batch.put_image(&record);
-    for tag in &shared.options.tags {
-        batch.put_name(tag, &record);
+    if !is_recorded(shared, &record)? {
+        batch.put_image(&record);
+        for tag in &shared.options.tags {
+            batch.put_name(tag, &record);
+        }
     }
-    shared.inner.store.commit(batch)?;
+    if !batch.is_empty() {
+        shared.inner.store.commit(batch)?;
+    }
     let built = Built {
         image: record.image_id,
         target,
@@ -91,6 +95,22 @@ fn record(
         cache: None,
     };
     Ok((built, notes))
+}
+
+/// Whether all names mean this very image already: then there is nothing to write, and no disk to wait for.
+fn is_recorded(shared: &Shared, record: &ImageRecord) -> Result<bool, Fault> {
+    for tag in &shared.options.tags {
+        let same = shared
+            .inner
+            .store
+            .images
+            .get(tag)?
+            .is_some_and(|there| ImageRecord { added: record.added, ..there } == *record);
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(!shared.options.tags.is_empty())
 }
 
 fn image(shared: &Shared, index: usize, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
@@ -209,7 +229,7 @@ fn first_time(
         uses: 0,
         content_key: None,
     };
-    shared.noted.note(index, &key, &step);
+    shared.exports.note(index, &key, &step);
     if known.is_none() {
         for key in &key {
             batch.put_cached_step(key, &step);

@@ -168,17 +168,8 @@ impl Builder {
             }
             pruned.deleted.push(record.id.clone());
         }
-        // Times of configurations take no room that counts, but go with the rest.
-        if what.all && what.ids.is_empty() && what.types.is_empty() && what.filters.is_empty() {
-            for (key, step) in self.inner.store.build_cache.list()? {
-                let idle = now.saturating_sub(step.last_used.max(step.created));
-                if step.layer.is_none()
-                    && what.keep_bytes.max(what.max_bytes) == 0
-                    && idle >= what.unused_for.unwrap_or_default().as_secs()
-                {
-                    batch.remove_cached_step(&key);
-                }
-            }
+        if is_broad(what) {
+            self.forget_configurations(what, now, &mut batch)?;
         }
         if !batch.is_empty() {
             self.inner.store.commit(batch)?;
@@ -186,6 +177,32 @@ impl Builder {
         }
         Ok(pruned)
     }
+}
+
+impl Builder {
+    /// Rows of steps that made no layer take no room worth showing; they go when nothing was chosen by name.
+    fn forget_configurations(
+        &self,
+        what: &PruneBuild,
+        now: u64,
+        batch: &mut Batch,
+    ) -> Result<(), Fault> {
+        let idle = what.unused_for.unwrap_or_default().as_secs();
+        for (key, step) in self.inner.store.build_cache.list()? {
+            if step.layer.is_none() && now.saturating_sub(step.last_used) >= idle {
+                batch.remove_cached_step(&key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether no records are chosen by what they are, nor spared by a bound.
+fn is_broad(what: &PruneBuild) -> bool {
+    what.ids.is_empty()
+        && what.types.is_empty()
+        && what.filters.is_empty()
+        && (what.max_bytes, what.keep_bytes) == (0, 0)
 }
 
 fn now() -> u64 {

@@ -61,7 +61,7 @@ pub(crate) fn inline(
         let at = stage.layers.iter().position(|layer| layer.digest == blob.digest)?;
         u32::try_from(at).ok()
     };
-    let steps = shared.noted.list(Some(platform));
+    let steps = shared.exports.list(Some(platform));
     serde_json::to_value(List::of(&steps, place)).map_err(encoding)
 }
 
@@ -102,7 +102,7 @@ async fn one(
     export: &CacheExport,
     id: u32,
 ) -> Result<Descriptor, Fault> {
-    let steps = shared.noted.list(None);
+    let steps = shared.exports.list(None);
     let in_result: BTreeSet<Digest> =
         results.iter().flat_map(|(_, stage)| &stage.layers).map(|layer| layer.digest).collect();
     let goes = |step: &CachedStep| {

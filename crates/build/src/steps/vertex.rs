@@ -1,6 +1,6 @@
 //! Acts: one vertex: found in the cache, or made once for everybody who wants it now.
 
-use crate::build::{Inner, Shared};
+use crate::build::{Inner, Session, Shared};
 use crate::event::{BuildEvent, BuildFailure};
 use crate::flight::{Landed, Log};
 use crate::layer::{self, About, Changes};
@@ -77,14 +77,13 @@ pub(crate) fn cached(
         None => shared.imported.find(shared, parent, keys)?,
     };
     if let Some(found) = &found {
-        shared.noted.note(step.session.index, keys, found);
+        shared.exports.note(step.session.index, keys, found);
     }
     Ok(found)
 }
 
 /// Notes for other caches that a vertex changed nothing.
-pub(crate) fn note_nothing(step: &Step<'_>, parent: Option<ChainId>, keys: &[String]) {
-    let shared = &step.session.shared;
+pub(crate) fn note_nothing(session: &Session, parent: Option<ChainId>, keys: &[String]) {
     let nothing = CachedStep {
         chain: parent,
         parent,
@@ -95,7 +94,7 @@ pub(crate) fn note_nothing(step: &Step<'_>, parent: Option<ChainId>, keys: &[Str
         uses: 0,
         content_key: None,
     };
-    shared.noted.note(step.session.index, keys, &nothing);
+    session.shared.exports.note(session.index, keys, &nothing);
 }
 
 fn here(shared: &Shared, keys: &[String]) -> Result<Option<CachedStep>, Fault> {
@@ -188,6 +187,6 @@ where
     if !held || shared.cancelled.load(Ordering::Relaxed) {
         return Err(Fault::internal("what a step made went away at once").into());
     }
-    shared.noted.note(step.session.index, &noted, &landed.step);
+    shared.exports.note(step.session.index, &noted, &landed.step);
     Ok(landed.step)
 }

@@ -55,6 +55,7 @@ fn request(call: &Call) -> Result<CopyRequest, Fault> {
         }),
         Place::Store(name) => CopyFrom::Store(name),
         Place::DockerArchive(name) | Place::OciArchive(name) => CopyFrom::Archive(name),
+        Place::Content(digest) => CopyFrom::Content(digest.unwrap_or_default().parse()?),
     };
     let to = match place("destination")? {
         Place::Registry(name) => CopyTo::Registry(RegistryPlace {
@@ -78,6 +79,7 @@ fn request(call: &Call) -> Result<CopyRequest, Fault> {
             CopyTo::Archive(SaveFormat::Docker, name)
         }
         Place::OciArchive(name) => CopyTo::Archive(SaveFormat::Oci, name),
+        Place::Content(_) => CopyTo::Content,
     };
     Ok(CopyRequest {
         from,

@@ -281,6 +281,9 @@ pub struct BuiltImage {
     /// Whether every step came from the cache.
     #[serde(default)]
     pub all_cached: bool,
+    /// The digest of the cache that the client was to get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
 }
 
 fn is_false(on: &bool) -> bool {

@@ -26,6 +26,8 @@ pub enum Place {
     DockerArchive(Option<String>),
     /// `oci-archive:[NAME]`
     OciArchive(Option<String>),
+    /// `content:[DIGEST]`: a manifest that is no image, as a build cache; as a destination it has no digest yet.
+    Content(Option<String>),
 }
 
 /// Why a text is no place.
@@ -65,6 +67,7 @@ impl FromStr for Place {
             Some(("store", rest)) => named(rest).map(Place::Store),
             Some(("docker-archive", rest)) => Ok(Place::DockerArchive(perhaps(rest))),
             Some(("oci-archive", rest)) => Ok(Place::OciArchive(perhaps(rest))),
+            Some(("content", rest)) => Ok(Place::Content(perhaps(rest))),
             _ => Err(bad()),
         }
     }
@@ -78,6 +81,7 @@ impl fmt::Display for Place {
             Place::Store(reference) => write!(f, "store:{reference}"),
             Place::DockerArchive(text) => write!(f, "docker-archive:{}", name(text)),
             Place::OciArchive(text) => write!(f, "oci-archive:{}", name(text)),
+            Place::Content(digest) => write!(f, "content:{}", name(digest)),
         }
     }
 }
@@ -95,6 +99,8 @@ mod tests {
             "docker-archive:",
             "docker-archive:x:1",
             "oci-archive:v1",
+            "content:",
+            "content:sha256:00",
         ] {
             assert_eq!(text.parse::<Place>().unwrap().to_string(), text);
         }

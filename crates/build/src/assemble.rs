@@ -1,12 +1,13 @@
 //! Acts: configuration, manifest and names of what was built, recorded in one step.
 
+use crate::attest::{self, About};
 use crate::build::Shared;
 use crate::event::{BuildEvent, BuildFailure, Built};
 use crate::key::KeyMaker;
 use crate::stage::Stage;
 use naru_errdefs::Fault;
 use naru_oci::{Config, Descriptor, Digest, ImageId, Index, Manifest, Platform, media_type};
-use naru_store::{Batch, CachedStep, ImageRecord};
+use naru_store::{Batch, CachedStep, ImageRecord, Store};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -25,14 +26,11 @@ pub(crate) async fn assemble(
     shared: &Arc<Shared>,
     results: Vec<(Platform, Arc<Stage>)>,
 ) -> Result<Built, BuildFailure> {
-    let warnings = shared.warnings();
-    let built = shared
-        .blocking(move |shared| {
-            let mut built = record(shared, &results)?;
-            built.warnings = warnings;
-            Ok(built)
-        })
-        .await?;
+    let (mut built, notes) = shared.blocking(move |shared| record(shared, &results)).await?;
+    for note in notes {
+        shared.warn("", note, 0).await;
+    }
+    built.warnings = shared.warnings();
     for tag in &shared.options.tags {
         shared.tell(BuildEvent::Tagged(tag.clone())).await;
     }
@@ -44,11 +42,14 @@ struct Image {
     manifest: Descriptor,
 }
 
-fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, Fault> {
+fn record(
+    shared: &Shared,
+    results: &[(Platform, Arc<Stage>)],
+) -> Result<(Built, Vec<String>), Fault> {
     let mut batch = Batch::new();
     let mut images = Vec::new();
-    for (platform, stage) in results {
-        images.push((platform, image(shared, stage, &mut batch)?));
+    for (index, (platform, stage)) in results.iter().enumerate() {
+        images.push((platform, image(shared, index, stage, &mut batch)?));
     }
     let host = Platform::host();
     let chosen = images
@@ -57,12 +58,19 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         .or(images.first())
         .ok_or_else(|| Fault::internal("a build made nothing"))?;
     let mut target = chosen.1.manifest.clone();
-    if images.len() > 1 {
+    let mut notes = Vec::new();
+    let mut documents = Vec::new();
+    for ((_, stage), (platform, image)) in results.iter().zip(&images) {
+        let created = image.record.created.as_deref().unwrap_or_default();
+        let about = About { platform, stage, manifest: &image.manifest, created };
+        documents.extend(attest::attach(shared, &about, &mut notes)?);
+    }
+    if images.len() > 1 || !documents.is_empty() {
         let manifests = images.iter().map(|(platform, image)| Descriptor {
             platform: Some((*platform).clone()),
             ..image.manifest.clone()
         });
-        let index = Index::oci(manifests.collect());
+        let index = Index::oci(manifests.chain(documents).collect());
         let bytes = encode(&index)?;
         let blob = shared.inner.store.content.put(shared.lease.id(), &bytes)?;
         target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
@@ -77,14 +85,16 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
     if !batch.is_empty() {
         shared.inner.store.commit(batch)?;
     }
-    Ok(Built {
+    let built = Built {
         image: record.image_id,
         target,
         manifest: record.manifest,
         size: record.size,
         warnings: Vec::new(),
         all_cached: results.iter().all(|(_, stage)| stage.cached),
-    })
+        cache: None,
+    };
+    Ok((built, notes))
 }
 
 /// Whether all names mean this very image already: then there is nothing to write, and no disk to wait for.
@@ -103,11 +113,15 @@ fn is_recorded(shared: &Shared, record: &ImageRecord) -> Result<bool, Fault> {
     Ok(!shared.options.tags.is_empty())
 }
 
-fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
+fn image(shared: &Shared, index: usize, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
     let store = &shared.inner.store;
     let mut config = stage.config.clone();
     config.config.labels.extend(shared.options.labels.clone());
-    let made = times(shared, stage, &mut config, batch)?;
+    let made = times(shared, index, stage, &mut config, batch)?;
+    if shared.options.inline_cache {
+        let list = crate::cache::inline(shared, index, stage)?;
+        config.other.insert(crate::cache::INLINE.to_owned(), list);
+    }
     let bytes = encode(&config)?;
     let blob = store.content.put(shared.lease.id(), &bytes)?;
     let described = Descriptor::new(media_type::OCI_CONFIG, blob.digest, blob.size);
@@ -123,7 +137,7 @@ fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fau
             image_id: ImageId(blob.digest),
             config: blob.digest,
             chain: stage.chain,
-            size: stage.size,
+            size: size(store, stage)?,
             created: Some(made),
             platform: Some(config.platform()),
             parent: None,
@@ -133,10 +147,22 @@ fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fau
     })
 }
 
+/// Unpacked bytes of all layers, as they are here: what caches say of theirs is not believed.
+fn size(store: &Store, stage: &Stage) -> Result<u64, Fault> {
+    let (mut size, mut next) = (0, stage.chain);
+    while let Some(chain) = next {
+        let found = store.snapshots.get(&chain)?;
+        size += found.size;
+        next = found.parent;
+    }
+    Ok(size)
+}
+
 /// Fills in times. What a cached layer says stays, so that the same input makes the same image; an image without new layers
 /// has the time at which it was made first. Answers when the image was made.
 fn times(
     shared: &Shared,
+    index: usize,
     stage: &Stage,
     config: &mut Config,
     batch: &mut Batch,
@@ -146,7 +172,7 @@ fn times(
     let first = match &epoch {
         Some(epoch) => epoch.clone(),
         None if has_layer => String::new(),
-        None => rfc3339(first_time(shared, stage, config, batch)?),
+        None => rfc3339(first_time(shared, index, stage, config, batch)?),
     };
     let mut last = if has_layer { config.created.clone() } else { Some(first.clone()) };
     for line in config.history.iter_mut().skip(stage.inherited) {
@@ -177,6 +203,7 @@ fn times(
 /// When an image that only differs from its base in its configuration was made first.
 fn first_time(
     shared: &Shared,
+    index: usize,
     stage: &Stage,
     config: &Config,
     batch: &mut Batch,
@@ -184,25 +211,31 @@ fn first_time(
     let mut key = KeyMaker::new("configuration", stage.chain);
     let bytes = encode(&Config { created: None, ..config.clone() })?;
     key.text(&Digest::of(&bytes).hex());
-    let key = key.finish();
+    let key = vec![key.finish()];
     let store = &shared.inner.store;
-    if !shared.options.no_cache
-        && let Some(known) = store.build_cache.get(&key)?
-    {
-        return Ok(known.created);
-    }
+    let known = match store.build_cache.get(key.first().map_or("", String::as_str))? {
+        _ if shared.options.no_cache => None,
+        Some(known) => Some(known),
+        None => shared.imported.find(shared, stage.chain, &key)?,
+    };
+    // It holds nothing: only its time is of use.
     let step = CachedStep {
-        // It holds nothing: without the files, only the time is left.
         chain: None,
         parent: None,
         layer: None,
         description: "configuration".to_owned(),
-        created: shared.now,
+        created: known.as_ref().map_or(shared.now, |known| known.created),
         last_used: shared.now,
         uses: 0,
+        content_key: None,
     };
-    batch.put_cached_step(&key, &step);
-    Ok(shared.now)
+    shared.exports.note(index, &key, &step);
+    if known.is_none() {
+        for key in &key {
+            batch.put_cached_step(key, &step);
+        }
+    }
+    Ok(step.created)
 }
 
 fn encode<T: serde::Serialize>(document: &T) -> Result<Vec<u8>, Fault> {

@@ -1,12 +1,14 @@
 //! Acts: one build from its options to an image in the store: stages side by side, what came of the target put together.
 
 use crate::assemble;
+use crate::attest::Materials;
+use crate::cache::{self, Imported, Noted};
 use crate::context::{BuildContext, Files};
 use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
 use crate::flight::Flights;
 use crate::options::{BuildOptions, DockerfileSource};
 use crate::plan::{self, Plan};
-use crate::ports::{Executor, Sources};
+use crate::ports::{Caches, Executor, Sources};
 use crate::stage::{self, Stage};
 use naru_dockerfile::{Dockerfile, Given, check};
 use naru_errdefs::{Fault, Kind};
@@ -38,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) place: PathBuf,
     pub(crate) executor: Arc<dyn Executor>,
     pub(crate) sources: Arc<dyn Sources>,
+    pub(crate) caches: Arc<dyn Caches>,
     pub(crate) flights: Flights,
     /// Vertices that may be made at once.
     pub(crate) turns: Arc<Semaphore>,
@@ -55,6 +58,7 @@ impl Builder {
         place: &Path,
         executor: Arc<dyn Executor>,
         sources: Arc<dyn Sources>,
+        caches: Arc<dyn Caches>,
     ) -> Result<Builder, Fault> {
         let files = Files::open(&place.join("files"))?;
         crate::mounts::clear(place)?;
@@ -65,6 +69,7 @@ impl Builder {
             place: place.to_owned(),
             executor,
             sources,
+            caches,
             flights: Flights::default(),
             turns: Arc::new(Semaphore::new(processors.max(2) * 4)),
             fetching: crate::remote::Turns::default(),
@@ -113,7 +118,6 @@ impl Builder {
         } else {
             options.platforms.clone()
         };
-        refuse(&options)?;
         let shared = Arc::new(Shared {
             inner: Arc::clone(&self.inner),
             number: self.inner.numbers.fetch_add(1, Ordering::Relaxed),
@@ -121,6 +125,7 @@ impl Builder {
             context,
             ignored,
             file,
+            text,
             file_name: name,
             options,
             events,
@@ -128,13 +133,25 @@ impl Builder {
             warnings: Mutex::default(),
             cancelled: Arc::clone(&cancelled.0),
             used: Mutex::default(),
+            imported: Imported::default(),
+            exports: Noted::default(),
+            materials: Materials::default(),
             noted: Mutex::default(),
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
         shared.check().await?;
         shared.say_first().await;
-        let built = run_all(&shared, platforms).await;
+        Imported::open(&shared).await;
+        let built = loop {
+            let built = run_all(&shared, &platforms).await;
+            // What a cache promised and does not have is made anew, and all that stands on it.
+            if built.is_err() && shared.imported.takes_again() {
+                shared.exports.clear();
+                continue;
+            }
+            break built;
+        };
         shared.inner.touch(&shared);
         drop(shared);
         self.inner.bound_contents();
@@ -142,30 +159,17 @@ impl Builder {
     }
 }
 
-/// What is asked for and not done is refused by name.
-fn refuse(options: &BuildOptions) -> Result<(), Fault> {
-    let refused = |what: &str, instead: &str| {
-        Err(Fault::unsupported(format!("{what} is not supported")).with_hint(instead))
-    };
-    if options.attestations.sbom {
-        return refused(
-            "a list of contents (`--sbom`)",
-            "leave `--sbom` out, and scan the image when it is built",
-        );
+/// Builds the target for all platforms and records it.
+async fn run_all(shared: &Arc<Shared>, platforms: &[Platform]) -> Result<Built, BuildFailure> {
+    let mut results = Vec::new();
+    for (index, platform) in platforms.iter().enumerate() {
+        let result = run(shared, platform.clone(), index).await?;
+        cache::bring_whole(shared, result.chain).await?;
+        results.push((platform.clone(), result));
     }
-    if options.attestations.provenance.is_some() {
-        return refused(
-            "a document of provenance (`--provenance`)",
-            "leave `--provenance` out, or say `--provenance=false`",
-        );
-    }
-    if options.cache_to.is_some() || options.inline_cache {
-        return refused(
-            "exporting the build cache (`--cache-to`)",
-            "leave it out: the daemon's own cache is kept from build to build",
-        );
-    }
-    Ok(())
+    let mut built = assemble::assemble(shared, results.clone()).await?;
+    built.cache = cache::export(shared, &results).await?;
+    Ok(built)
 }
 
 #[derive(Debug)]
@@ -186,6 +190,8 @@ pub(crate) struct Shared {
     pub(crate) context: BuildContext,
     pub(crate) ignored: crate::ignore::Ignored,
     pub(crate) file: Dockerfile,
+    /// Its text.
+    pub(crate) text: Vec<u8>,
     pub(crate) file_name: String,
     pub(crate) options: BuildOptions,
     pub(crate) events: mpsc::Sender<BuildEvent>,
@@ -194,6 +200,12 @@ pub(crate) struct Shared {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// Rows of the cache that were used, to be written with the time of their use at the end.
     pub(crate) used: Mutex<BTreeSet<String>>,
+    /// Caches from elsewhere.
+    pub(crate) imported: Imported,
+    /// Keys that were used or made, for caches elsewhere.
+    pub(crate) exports: Noted,
+    /// What it was made from, for its provenance.
+    pub(crate) materials: Materials,
     /// Steps that made no layer and were not known, by key, to be noted at the end.
     pub(crate) noted: Mutex<BTreeMap<String, String>>,
     /// The context as a directory, for binds.
@@ -272,12 +284,6 @@ impl Shared {
         for problem in &self.file.warnings {
             self.warn("", problem.sentence(), problem.span.start).await;
         }
-        for name in &self.options.cache_from {
-            let text = format!(
-                "nothing is taken from the cache of `{name}`: only the daemon's own cache is used"
-            );
-            self.warn("", text, 0).await;
-        }
         let host = Platform::host();
         let unused = plan::not_consumed(&self.file, self.given(&host, &host));
         if !unused.is_empty() {
@@ -315,6 +321,8 @@ pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
     host: Platform,
     pub(crate) platform: Platform,
+    /// Its number among the platforms of the build.
+    pub(crate) index: usize,
     /// What is going to be done.
     pub(crate) plan: Plan,
     /// What came of each stage.
@@ -341,18 +349,12 @@ impl Session {
     }
 }
 
-/// Builds for all platforms, one after the other, and puts together what came of it.
-async fn run_all(shared: &Arc<Shared>, platforms: Vec<Platform>) -> Result<Built, BuildFailure> {
-    let mut results = Vec::new();
-    for platform in platforms {
-        let result = run(shared, platform.clone()).await?;
-        results.push((platform, result));
-    }
-    assemble::assemble(shared, results).await
-}
-
 /// Builds the target of a file for a platform.
-async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, BuildFailure> {
+async fn run(
+    shared: &Arc<Shared>,
+    platform: Platform,
+    index: usize,
+) -> Result<Arc<Stage>, BuildFailure> {
     let file = &shared.file;
     let host = Platform::host();
     let plan = plan::plan(file, &shared.file_name, shared.given(&host, &platform))?;
@@ -362,6 +364,7 @@ async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, Bui
         shared: Arc::clone(shared),
         host,
         platform,
+        index,
         plan,
         stages: file.stages.iter().map(|_| watch::Sender::new(None)).collect(),
         wanted,
@@ -472,6 +475,7 @@ impl Inner {
                 created: shared.now,
                 last_used: shared.now,
                 uses: 0,
+                content_key: None,
             };
             batch.put_cached_step(&key, &step);
         }

@@ -97,6 +97,8 @@ pub struct Built {
     pub warnings: Vec<BuildWarning>,
     /// Whether every vertex came from the cache.
     pub all_cached: bool,
+    /// The manifest of the cache that the client takes from here.
+    pub cache: Option<Descriptor>,
 }
 
 /// What is to be taken from the build cache.

@@ -112,10 +112,13 @@ pub(crate) fn commit(
         created: about.now,
         last_used: about.now,
         uses: 0,
+        content_key: None,
     };
     let record = |blob: &Blob, batch: &mut Batch| {
+        let made = made(blob);
         for key in keys {
-            batch.put_cached_step(key, &made(blob));
+            let content_key = keys.first().filter(|first| *first != key).cloned();
+            batch.put_cached_step(key, &CachedStep { content_key, ..made.clone() });
         }
     };
     let blob = match store.snapshots.begin(chain, parent, lease.id())? {

@@ -11,12 +11,15 @@
 //! ```
 
 mod assemble;
+mod attest;
 mod build;
+mod cache;
 mod config;
 mod context;
 mod copy;
 mod event;
 mod flight;
+mod foreign;
 mod ignore;
 mod key;
 mod layer;
@@ -37,6 +40,6 @@ pub use event::{
     BuildEvent, BuildFailure, BuildWarning, Built, CacheRecord, PruneBuild, PrunedBuild,
 };
 pub use options::{
-    Attestations, BuildOptions, CacheExport, DockerfileSource, LayerCompression, NetworkChoice,
-    RegistryAuth, RunLimits, Secret, Ulimit,
+    Attestations, BuildOptions, CacheExport, CacheSource, CacheTarget, DockerfileSource,
+    LayerCompression, NetworkChoice, RegistryAuth, RunLimits, Secret, Ulimit,
 };

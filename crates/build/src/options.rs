@@ -1,7 +1,7 @@
 //! Pure: what a build is asked for.
 
 use bytes::Bytes;
-use naru_oci::{Platform, Reference};
+use naru_oci::{Digest, Platform, Reference};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -52,10 +52,10 @@ pub struct BuildOptions {
     pub pull: bool,
     /// Who the build is to registries, by their hosts (`docker.io`).
     pub registry_auth: BTreeMap<String, RegistryAuth>,
-    /// Images whose cache rows are taken in (inline caches).
-    pub cache_from: Vec<String>,
+    /// Where cache comes from, besides the store.
+    pub cache_from: Vec<CacheSource>,
     /// Where the cache goes, besides the store.
-    pub cache_to: Option<CacheExport>,
+    pub cache_to: Vec<CacheExport>,
     /// The network of `RUN`.
     pub network: NetworkChoice,
     /// What the image is for; this host when empty. Several make an index.
@@ -109,18 +109,35 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the cache goes.
+/// Where cache comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheExport {
-    /// Into the image itself.
-    Inline,
-    /// Into an image of its own at a registry.
-    Registry {
-        /// Its name.
-        reference: Reference,
-        /// Whether layers of stages that are not in the result go along.
-        max: bool,
-    },
+pub enum CacheSource {
+    /// An image that is here, or else what its registry has under the name.
+    Name(String),
+    /// What a registry has under a name.
+    Registry(Reference),
+    /// A manifest that the client has brought into the store.
+    Content(Digest),
+}
+
+/// Where the cache goes, besides into the image itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheExport {
+    /// The place.
+    pub target: CacheTarget,
+    /// Whether layers of stages that are not in the result go along.
+    pub max: bool,
+    /// Whether a failure to write it is only told.
+    pub ignore_error: bool,
+}
+
+/// A place that a cache goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheTarget {
+    /// A name at a registry.
+    Registry(Reference),
+    /// The store, from where the client takes it.
+    Content,
 }
 
 /// The network of `RUN`.

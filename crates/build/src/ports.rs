@@ -4,8 +4,8 @@ use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;
 use naru_errdefs::Fault;
 use naru_git::{Address, Oid, PackWriter};
-use naru_oci::{ChainId, Platform};
-use naru_store::ImageRecord;
+use naru_oci::{ChainId, Descriptor, DiffId, Digest, Platform, Reference};
+use naru_store::{ImageRecord, LeaseId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -193,4 +193,66 @@ pub trait Sources: Debug + Send + Sync {
         commit: Oid,
         pack: PackWriter,
     ) -> Promise<'a, Result<PackWriter, Fault>>;
+}
+
+/// A cache at a registry, and who we are there.
+#[derive(Debug, Clone, Copy)]
+pub struct CachePlace<'a> {
+    /// Its name.
+    pub reference: &'a Reference,
+    /// Who we are, by registry.
+    pub auth: &'a BTreeMap<String, RegistryAuth>,
+}
+
+/// A layer of a cache.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheLayer<'a> {
+    /// Where it is; in the store when absent.
+    pub place: Option<CachePlace<'a>>,
+    /// The blob.
+    pub blob: &'a Descriptor,
+    /// What it has to unpack to.
+    pub diff_id: DiffId,
+}
+
+/// Reads and writes caches at registries.
+pub trait Caches: Debug + Send + Sync {
+    /// What a name means there, or one of the manifests that it leads to. The bytes have the digest of the descriptor.
+    fn manifest<'a>(
+        &'a self,
+        place: CachePlace<'a>,
+        digest: Option<Digest>,
+    ) -> Promise<'a, Result<(Descriptor, Vec<u8>), Fault>>;
+
+    /// A small blob, verified.
+    fn document<'a>(
+        &'a self,
+        place: CachePlace<'a>,
+        blob: &'a Descriptor,
+    ) -> Promise<'a, Result<Vec<u8>, Fault>>;
+
+    /// Fetches the blobs that are not in the store, verified; the lease holds them.
+    fn fetch<'a>(
+        &'a self,
+        layers: &'a [CacheLayer<'a>],
+        lease: LeaseId,
+        progress: mpsc::Sender<(String, u64, u64)>,
+    ) -> Promise<'a, Result<(), Fault>>;
+
+    /// Unpacks layers that were fetched on a file system, bottom first. Every one of them is what it was promised to be, also
+    /// where its snapshot is there already.
+    fn unpack<'a>(
+        &'a self,
+        base: Option<ChainId>,
+        layers: &'a [CacheLayer<'a>],
+        lease: LeaseId,
+    ) -> Promise<'a, Result<(), Fault>>;
+
+    /// Sends a manifest that is in the store, with its blobs.
+    fn push<'a>(
+        &'a self,
+        place: CachePlace<'a>,
+        root: &'a Descriptor,
+        progress: mpsc::Sender<(String, u64, u64)>,
+    ) -> Promise<'a, Result<(), Fault>>;
 }

@@ -167,13 +167,17 @@ fn known(
     let mut key = KeyMaker::new("step", None);
     key.text(&before.hex()).text(&statement.text);
     let key = key.finish();
+    let keys = [key];
+    steps::note_nothing(session, None, &keys);
+    let told = !no_cache && shared.imported.find(shared, None, &keys)?.is_some();
+    let [key] = keys;
     if !no_cache && shared.inner.store.build_cache.get(&key)?.is_some() {
         shared.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         return Ok(true);
     }
     let description = statement.text.chars().take(100).collect();
     shared.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, description);
-    Ok(false)
+    Ok(told)
 }
 
 /// Tells how a vertex ended.
@@ -259,6 +263,7 @@ pub(crate) async fn image(
     };
     let (found, ()) = tokio::join!(asking, telling);
     let Base { record } = found?;
+    shared.materials.image(&name, platform, record.target.digest);
     let lease = Arc::clone(&shared.lease);
     let stage = shared
         .blocking(move |shared| {
@@ -308,7 +313,7 @@ fn read_image(store: &Store, record: &naru_store::ImageRecord) -> Result<Stage, 
 }
 
 /// The OCI name of what docker calls otherwise.
-fn oci_type(name: &str) -> &str {
+pub(crate) fn oci_type(name: &str) -> &str {
     match name {
         "application/vnd.docker.image.rootfs.diff.tar.gzip" => media_type::OCI_LAYER_GZIP,
         "application/vnd.docker.image.rootfs.diff.tar" => media_type::OCI_LAYER,

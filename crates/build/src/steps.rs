@@ -4,6 +4,8 @@ mod files;
 mod process;
 mod vertex;
 
+pub(crate) use vertex::{hold, note_nothing, view};
+
 use crate::build::Session;
 use crate::event::BuildFailure;
 use crate::stage::{Stage, Step};

@@ -2,7 +2,9 @@
 //!
 //! Acts: over a builder of images, with the supervisor for processes and the service of images for what is fetched.
 
+mod caches;
 mod executor;
+mod foreign;
 mod git;
 mod sources;
 
@@ -10,8 +12,9 @@ pub use naru_kernel::times::FileTime;
 
 pub use naru_build::{
     Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
-    CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression, NetworkChoice, Node,
-    PruneBuild, PrunedBuild, RegistryAuth, RunLimits, Secret, Tree, Ulimit,
+    CacheExport, CacheRecord, CacheSource, CacheTarget, Content, DockerfileSource,
+    LayerCompression, NetworkChoice, Node, PruneBuild, PrunedBuild, RegistryAuth, RunLimits,
+    Secret, Tree, Ulimit,
 };
 
 use crate::supervisor::Supervisor;
@@ -53,8 +56,9 @@ impl Builds {
         events: Events,
     ) -> Result<Builds, Fault> {
         let executor = Arc::new(executor::Runner { inner: supervisor });
+        let caches = Arc::new(caches::Carrier { images: images.clone(), store: store.clone() });
         let sources = Arc::new(sources::Fetcher { images, store: store.clone() });
-        let builder = Builder::open(store, &root.join("build"), executor, sources)?;
+        let builder = Builder::open(store, &root.join("build"), executor, sources, caches)?;
         Ok(Builds { builder, events })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::compression::{Compression, CompressionError};
 use crate::limits::Limits;
-use naru_oci::{Algorithm, Digest, Digester};
+use naru_oci::{Algorithm, DiffId, Digest, Digester};
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
@@ -47,6 +47,12 @@ pub fn inflate<T, E: From<CompressionError> + Send>(
         drained.map_err(CompressionError::Read)?;
         Ok((done, hashed))
     })
+}
+
+/// The digest of what a layer is without its compression.
+pub fn diff_id_of(layer: impl Read + Send, limits: &Limits) -> Result<DiffId, CompressionError> {
+    let ((), hashed) = inflate(layer, limits, |_| Ok::<_, CompressionError>(()))?;
+    Ok(DiffId(hashed.digest))
 }
 
 fn produce(

@@ -28,6 +28,7 @@ pub use apply::{Applied, ApplyError, Changes, DeferredLink, apply, apply_plain, 
 pub use archive::{ArchiveError, ArchiveMode, Archived, Subject, archive_live, archive_tree};
 pub use compression::{Compression, CompressionError};
 pub use diff::diff_trees;
+pub use digesting::diff_id_of;
 pub use extract::{Destination, ExtractError, Extracted, Owners, Rename, extract};
 pub use limits::Limits;
 pub use parallel::{Level, ParallelEncoder};

@@ -36,6 +36,9 @@ pub struct CachedStep {
     /// How often it was used.
     #[serde(default)]
     pub uses: u64,
+    /// The key by what was copied, when the row's own key is by where that comes from.
+    #[serde(default)]
+    pub content_key: Option<String>,
 }
 
 /// A layer of the build cache.

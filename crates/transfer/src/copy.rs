@@ -20,9 +20,10 @@ use crate::save::{Parts, SaveFormat};
 use fetch::Blobs;
 use gather::Gathered;
 use naru_errdefs::Fault;
-use naru_oci::{Descriptor, ImageId, Platform, Reference, media_type};
+use naru_oci::{Descriptor, Digest, ImageId, Platform, Reference, media_type};
 use naru_store::Store;
 use std::io::{Read, Write};
+use std::time::Duration;
 
 /// An image at a registry, and who we are there.
 #[derive(Debug, Clone)]
@@ -63,6 +64,8 @@ pub enum CopySource {
     },
     /// An image that is here, by name or ID.
     Store(String),
+    /// A manifest or index that is here, by its digest; who asks holds it.
+    Content(Digest),
 }
 
 impl std::fmt::Debug for CopySource {
@@ -71,6 +74,7 @@ impl std::fmt::Debug for CopySource {
             CopySource::Registry(there) => f.debug_tuple("Registry").field(there).finish(),
             CopySource::Archive { name, .. } => f.debug_tuple("Archive").field(name).finish(),
             CopySource::Store(name) => f.debug_tuple("Store").field(name).finish(),
+            CopySource::Content(digest) => f.debug_tuple("Content").field(digest).finish(),
         }
     }
 }
@@ -160,6 +164,25 @@ impl Copying {
             let id = keep::keep(&store, &gathered, &name)?;
             tell(&teller, name.tag().unwrap_or("latest"), &gathered.root);
             Ok(id)
+        });
+        match kept.await {
+            Ok(kept) => kept,
+            Err(error) => Err(Fault::internal("the copy ended early").with_source(error)),
+        }
+    }
+
+    /// Takes it into the store, where a lease of this name keeps it for a while: it is no image, and has no name.
+    pub async fn to_content(self, lease: String, keeps: Duration) -> Result<Digest, Fault> {
+        self.fetch_all().await?;
+        let Copying { store, gathered, .. } = self;
+        let root = gathered.root.digest;
+        let kept = tokio::task::spawn_blocking(move || {
+            for bytes in gathered.documents.values() {
+                store.content.put(gathered.lease.id(), bytes)?;
+            }
+            let lease = store.leases.keep(&lease, keeps)?;
+            store.leases.hold_blob(&lease, &root)?;
+            Ok::<_, Fault>(root)
         });
         match kept.await {
             Ok(kept) => kept,

@@ -17,6 +17,7 @@
 mod changes;
 mod collect;
 mod copy;
+mod documents;
 mod early;
 mod error;
 mod fetch;
@@ -43,6 +44,7 @@ mod tests;
 pub use changes::{ChangeError, apply_changes};
 pub use collect::Source;
 pub use copy::{AtRegistry, CopySource, Copying, Platforms, ReadyArchive, begin_copy};
+pub use documents::{fetch_blobs, fetch_document, fetch_manifest_by};
 pub use error::LoadError;
 pub use hello::{HELLO_NAME, hello_image, is_hello, pull_hello};
 pub use import::{Import, import};
@@ -59,4 +61,4 @@ pub use remote::{
     fetch_file, inspect_distribution, login, shown_address,
 };
 pub use save::{SaveFormat, save};
-pub use unpack::{Layer, unpack};
+pub use unpack::{Layer, unpack, unpack_on};

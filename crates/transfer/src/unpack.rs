@@ -3,8 +3,8 @@
 use crate::early::Unpacked;
 use crate::error::LoadError;
 use naru_errdefs::Fault;
-use naru_layer::{Applied, Limits, apply, settle};
-use naru_oci::{ChainId, Descriptor, DiffId, chain_ids};
+use naru_layer::{Applied, Limits, apply, diff_id_of, settle};
+use naru_oci::{ChainId, Descriptor, DiffId};
 use naru_store::{Begin, LeaseId, Pending, Store};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,6 +32,34 @@ pub fn unpack(
     unpack_rest(store, lease, layers, &mut Unpacked::new())
 }
 
+/// Unpacks layers on top of a file system that is there. What is there already is compared with its blob, so that afterwards
+/// every blob is known to be what was promised.
+pub fn unpack_on(
+    store: &Store,
+    lease: &LeaseId,
+    base: Option<ChainId>,
+    layers: &[Layer],
+) -> Result<(), Fault> {
+    let mut parent = base;
+    for layer in layers {
+        let chain = on(parent, layer.diff_id);
+        if store.snapshots.has(&chain) {
+            let file = store.content.open(&layer.blob.digest)?;
+            let found = diff_id_of(file, &Limits::standard()).map_err(|error| {
+                Fault::from(error).context(format!("cannot read layer `{}`", layer.blob.digest))
+            })?;
+            compare(layer, found)?;
+        }
+        parent = Some(chain);
+    }
+    unpack_above(store, lease, base, layers, &mut Unpacked::new()).map(drop)
+}
+
+/// The name of a layer on what is below it.
+fn on(parent: Option<ChainId>, diff_id: DiffId) -> ChainId {
+    parent.map_or_else(|| ChainId::first(diff_id), |parent| parent.then(diff_id))
+}
+
 /// The same when some of the layers have been unpacked already.
 pub(crate) fn unpack_rest(
     store: &Store,
@@ -39,17 +67,26 @@ pub(crate) fn unpack_rest(
     layers: &[Layer],
     early: &mut Unpacked,
 ) -> Result<(Option<ChainId>, u64), Fault> {
-    let diff_ids: Vec<DiffId> = layers.iter().map(|layer| layer.diff_id).collect();
-    let chains = chain_ids(&diff_ids);
+    unpack_above(store, lease, None, layers, early)
+}
+
+fn unpack_above(
+    store: &Store,
+    lease: &LeaseId,
+    base: Option<ChainId>,
+    layers: &[Layer],
+    early: &mut Unpacked,
+) -> Result<(Option<ChainId>, u64), Fault> {
     let mut size = 0;
     let mut wanted = Vec::new();
-    let mut parent = None;
-    for (layer, chain) in layers.iter().zip(&chains) {
-        match store.snapshots.begin(*chain, parent, lease)? {
-            Begin::AlreadyThere => size += store.snapshots.get(chain)?.size,
+    let mut parent = base;
+    for layer in layers {
+        let chain = on(parent, layer.diff_id);
+        match store.snapshots.begin(chain, parent, lease)? {
+            Begin::AlreadyThere => size += store.snapshots.get(&chain)?.size,
             Begin::Pending(pending) => wanted.push((layer, parent, pending)),
         }
-        parent = Some(*chain);
+        parent = Some(chain);
     }
     let ready =
         wanted.iter().map(|(layer, _, pending)| take_early(early, layer, pending)).collect();
@@ -149,9 +186,14 @@ fn apply_one(store: &Store, layer: &Layer, pending: &Pending) -> Result<Applied,
     let applied = apply(file, &pending.dir(), &Limits::standard()).map_err(|error| {
         Fault::from(error).context(format!("cannot unpack layer `{}`", layer.blob.digest))
     })?;
-    if applied.diff_id != layer.diff_id {
-        let (expected, found) = (layer.diff_id.0, applied.diff_id.0);
-        return Err(LoadError::WrongLayer { layer: layer.blob.digest, expected, found }.into());
-    }
+    compare(layer, applied.diff_id)?;
     Ok(applied)
+}
+
+fn compare(layer: &Layer, found: DiffId) -> Result<(), Fault> {
+    if found == layer.diff_id {
+        return Ok(());
+    }
+    let (expected, found) = (layer.diff_id.0, found.0);
+    Err(LoadError::WrongLayer { layer: layer.blob.digest, expected, found }.into())
 }

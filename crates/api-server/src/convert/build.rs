@@ -1,5 +1,6 @@
 //! Pure: what a build is asked for, from docker's parameters and from ours; the build cache in docker's words.
 
+mod cache;
 pub(crate) mod classic;
 pub(crate) mod steps;
 mod text;
@@ -11,7 +12,7 @@ use naru_api_types::registry::AuthConfig;
 use naru_api_types::{Map, Query};
 use naru_engine::Timestamp;
 use naru_engine::builds::{
-    Attestations, BuildOptions, CacheExport, CacheRecord, Content, DockerfileSource,
+    Attestations, BuildOptions, CacheRecord, CacheSource, Content, DockerfileSource,
     LayerCompression, NetworkChoice, Node, PruneBuild, RegistryAuth, RunLimits, Secret, Ulimit,
 };
 use naru_errdefs::Fault;
@@ -33,7 +34,9 @@ pub(crate) fn options(
     extras: BuildExtras,
 ) -> Result<BuildOptions, Fault> {
     refuse(query)?;
-    let compression = compression(extras.compression.as_deref(), extras.compression_level)?;
+    let cache = cache::exports(&extras.cache_to)?;
+    let (asked, level) = cache.compression(extras.compression, extras.compression_level)?;
+    let compression = compression(asked.as_deref(), level)?;
     let dockerfile = match extras.dockerfile {
         Some(file) => DockerfileSource::Text {
             text: reveal("dockerfile", file.text.reveal())?,
@@ -49,11 +52,11 @@ pub(crate) fn options(
         let bytes = reveal(&format!("secret `{id}`"), secret.reveal())?;
         secrets.insert(id, Secret(bytes));
     }
-    let mut cache_from: Vec<String> = json(query, "cachefrom", "cache-from")?.unwrap_or_default();
-    for spec in &extras.cache_from {
-        cache_from.extend(cache_source(spec)?);
+    let names: Vec<String> = json(query, "cachefrom", "cache-from")?.unwrap_or_default();
+    let mut cache_from: Vec<CacheSource> = Vec::new();
+    for spec in names.iter().chain(&extras.cache_from).filter(|spec| !spec.is_empty()) {
+        cache_from.push(cache::source(spec)?);
     }
-    let (cache_to, inline_cache) = cache_target(&extras.cache_to)?;
     let build_args: BTreeMap<String, Option<String>> =
         json(query, "buildargs", "build args")?.unwrap_or_default();
     let epoch = build_args.get("SOURCE_DATE_EPOCH").and_then(Option::as_deref);
@@ -63,6 +66,9 @@ pub(crate) fn options(
                 .with_hint("give seconds since 1970, as `date +%s` prints them")
         })
     });
+    // As BuildKit's clients ask for it.
+    let asked = build_args.get("BUILDKIT_INLINE_CACHE").and_then(Option::as_deref);
+    let inline_cache = cache.inline || matches!(asked, Some("1" | "true"));
     Ok(BuildOptions {
         dockerfile,
         remote: query.text("remote").map(str::to_owned),
@@ -81,7 +87,7 @@ pub(crate) fn options(
             None => None,
         },
         cache_from,
-        cache_to,
+        cache_to: cache.targets,
         network: network(query.text("networkmode"))?,
         platforms: query
             .all("platform")
@@ -237,65 +243,6 @@ fn limits(query: &Query) -> Result<RunLimits, Fault> {
         }
     }
     Ok(limits)
-}
-
-/// `key=value,key=value`, or one word that stands for the last key.
-fn spec<'a>(text: &'a str, alone: &'a str) -> BTreeMap<&'a str, &'a str> {
-    let pair = |part: &'a str| part.split_once('=').unwrap_or((alone, part));
-    text.split(',').filter(|part| !part.is_empty()).map(pair).collect()
-}
-
-fn cache_source(text: &str) -> Result<Option<String>, Fault> {
-    let fields = spec(text, "ref");
-    match fields.get("type").copied().unwrap_or("registry") {
-        "registry" => match fields.get("ref") {
-            Some(name) => Ok(Some((*name).to_owned())),
-            None => Err(Fault::invalid(format!("`--cache-from {text}` names no image"))
-                .with_hint("write `type=registry,ref=NAME`")),
-        },
-        kind => Err(Fault::unsupported(format!("cache from `type={kind}` is not supported"))
-            .with_hint("cache comes from images: `type=registry,ref=NAME`; the daemon's own is always used")),
-    }
-}
-
-fn cache_target(specs: &[String]) -> Result<(Option<CacheExport>, bool), Fault> {
-    let mut target = None;
-    let mut inline = false;
-    for text in specs {
-        let fields = spec(text, "ref");
-        match fields.get("type").copied().unwrap_or("registry") {
-            "inline" => inline = true,
-            "registry" => {
-                let name = fields.get("ref").ok_or_else(|| {
-                    Fault::invalid(format!("`--cache-to {text}` names no image"))
-                        .with_hint("write `type=registry,ref=NAME`")
-                })?;
-                let max = match fields.get("mode").copied().unwrap_or("min") {
-                    "min" => false,
-                    "max" => true,
-                    other => {
-                        return Err(Fault::invalid(format!(
-                            "unknown mode `{other}` of `--cache-to`"
-                        ))
-                        .with_hint("the modes are `min` and `max`"));
-                    }
-                };
-                if target.is_some() {
-                    return Err(Fault::unsupported(
-                        "more than one registry for `--cache-to` is not supported",
-                    )
-                    .with_hint("copy the cache with `naru copy` afterwards"));
-                }
-                target = Some(CacheExport::Registry { reference: name.parse()?, max });
-            }
-            kind => {
-                return Err(Fault::unsupported(format!("cache to `type={kind}` is not supported"))
-                    .with_hint("use `type=inline` or `type=registry,ref=NAME`"));
-            }
-        }
-    }
-    let target = target.or(inline.then_some(CacheExport::Inline));
-    Ok((target, inline))
 }
 
 fn compression(name: Option<&str>, level: Option<i64>) -> Result<LayerCompression, Fault> {

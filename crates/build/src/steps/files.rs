@@ -99,6 +99,18 @@ pub(super) async fn copy(
     let link = asked.files.link;
     let parent = if link { None } else { stage.chain };
 
+    let mut key = KeyMaker::new("COPY by origin", parent);
+    key.text(&to).list(&sources).list(&chown).list(&asked.files.exclude);
+    key.text(&format!("{mode:?} {} {link} {}", asked.parents, compression(step)));
+    let origin = origin_key(step, asked, key).await?;
+    if let Some(key) = origin.as_ref().filter(|_| !step.no_cache)
+        && let Some(found) = vertex::cached(step, parent, std::slice::from_ref(key))?
+    {
+        let found = if link { rebase(step, stage, found).await? } else { found };
+        let created_by = wording::files(asked.keyword, asked.files, &sources, &destination);
+        stage.push(&found, created_by);
+        return Ok(());
+    }
     let items = items(step, asked, &sources, &inline, &to).await?;
     if items.len() > 1 && !to.ends_with('/') && !to.ends_with("/.") {
         return Err(located(
@@ -138,8 +150,8 @@ pub(super) async fn copy(
         }
     }
     key.text(&compression(step));
-    let keys = vec![key.finish()];
-    let found = if step.no_cache { None } else { vertex::cached(&step.session.shared, &keys)? };
+    let keys: Vec<String> = std::iter::once(key.finish()).chain(origin).collect();
+    let found = if step.no_cache { None } else { vertex::cached(step, parent, &keys)? };
     let created_by = wording::files(asked.keyword, asked.files, &sources, &destination);
     let made = match found {
         Some(found) => found,
@@ -150,6 +162,9 @@ pub(super) async fn copy(
                     Item::Here(piece) => pieces.push(piece),
                     Item::Later(later) => pieces.extend(later.fetch(step).await?),
                 }
+            }
+            if chown.is_some() {
+                crate::cache::bring(&step.session.shared, stage.chain, step.id).await?;
             }
             let order = Order { pieces, to, chown, mode, parents, excludes, chain: stage.chain };
             make(step, parent, keys, |hand| async move {
@@ -163,6 +178,19 @@ pub(super) async fn copy(
     Ok(())
 }
 
+/// The key by where the files of a `COPY --from` come from: that file system is known by its content, so it need not be
+/// looked at. None for files that come from elsewhere.
+async fn origin_key(
+    step: &Step<'_>,
+    asked: &Asked<'_>,
+    mut key: KeyMaker,
+) -> Result<Option<String>, BuildFailure> {
+    let Some(from) = asked.from.filter(|_| asked.files.inline.is_empty()) else { return Ok(None) };
+    let chain = chain_of(step, from).await?;
+    key.text(&chain.map(|chain| chain.to_string()).unwrap_or_default());
+    Ok(Some(key.finish()))
+}
+
 /// A layer that was made on nothing, on top of a stage: another snapshot of the same files.
 async fn rebase(
     step: &Step<'_>,
@@ -170,6 +198,11 @@ async fn rebase(
     made: naru_store::CachedStep,
 ) -> Result<naru_store::CachedStep, Fault> {
     let (Some(parent), Some(layer)) = (stage.chain, made.layer.clone()) else { return Ok(made) };
+    if let Some(chain) = step.session.shared.imported.rebase(&made, parent) {
+        let (chain, parent) = (Some(chain), Some(parent));
+        return Ok(naru_store::CachedStep { chain, parent, layer: Some(layer), ..made });
+    }
+    crate::cache::bring(&step.session.shared, Some(parent), step.id).await?;
     let lease = Arc::clone(&step.session.shared.lease);
     step.session
         .shared
@@ -329,6 +362,7 @@ async fn source_view(step: &Step<'_>, from: Option<&str>) -> Result<Option<View>
         return Ok(Some(View::Context(session.shared.context.clone())));
     };
     let chain = chain_of(step, from).await?;
+    crate::cache::bring(&session.shared, chain, step.id).await?;
     let view = session.shared.blocking(move |shared| vertex::view(&shared.inner.store, chain));
     Ok(view.await?.map(|root| View::Root(Arc::new(root))))
 }
@@ -387,11 +421,15 @@ pub(super) async fn working_dir(
     let mut key = KeyMaker::new("WORKDIR", stage.chain);
     key.text(&path).text(&compression(step));
     let keys = vec![key.finish()];
-    let found = if step.no_cache { None } else { vertex::cached(shared, &keys)? };
+    let found = if step.no_cache { None } else { vertex::cached(step, stage.chain, &keys)? };
     if let Some(found) = found {
-        stage.push(&found, created_by);
+        match found.layer {
+            Some(_) => stage.push(&found, created_by),
+            None => config::note(&mut stage.config, created_by, None, true),
+        }
         return Ok(());
     }
+    crate::cache::bring(shared, stage.chain, step.id).await?;
     let (chain, place) = (stage.chain, path.clone());
     let there = shared
         .blocking(move |shared| {
@@ -403,6 +441,7 @@ pub(super) async fn working_dir(
         })
         .await?;
     if there {
+        vertex::note_nothing(step.session, stage.chain, &keys);
         config::note(&mut stage.config, created_by, None, true);
         return Ok(());
     }

@@ -86,10 +86,15 @@ pub(super) async fn run(
     }
     key.text(&format!("{:?} {:?}", shared.options.compression, shared.options.source_date_epoch));
     let keys = vec![key.finish()];
-    let found = if step.no_cache { None } else { vertex::cached(shared, &keys)? };
+    let found = if step.no_cache { None } else { vertex::cached(step, stage.chain, &keys)? };
     let made = match found {
         Some(found) => found,
         None => {
+            let platform = stage.config.platform();
+            let place = format!("{}:{}", shared.file_name, step.statement.span.start);
+            if let Some(fault) = crate::foreign::refusal(&platform, &step.statement.text, &place) {
+                return Err(fault.into());
+            }
             let order = Order {
                 session: Arc::clone(step.session),
                 line,
@@ -158,6 +163,7 @@ async fn resolve(
             Some(from) => chain_of(step, from).await?,
             None => None,
         };
+        crate::cache::bring(&step.session.shared, chain, step.id).await?;
         list.push((mount, chain));
     }
     Ok(list)

@@ -1,6 +1,6 @@
 //! Acts: one vertex: found in the cache, or made once for everybody who wants it now.
 
-use crate::build::{Inner, Shared};
+use crate::build::{Inner, Session, Shared};
 use crate::event::{BuildEvent, BuildFailure};
 use crate::flight::{Landed, Log};
 use crate::layer::{self, About, Changes};
@@ -64,8 +64,40 @@ pub(crate) fn view(store: &Store, chain: Option<ChainId>) -> Result<Option<Owned
         .map_err(|error| Fault::io("cannot look into a stage", error))
 }
 
-/// What was made under one of these keys, when all of it is there; held by the build's lease.
-pub(crate) fn cached(shared: &Shared, keys: &[String]) -> Result<Option<CachedStep>, Fault> {
+/// What was made under one of these keys on a file system, here or, as other caches say, elsewhere. The first key is by
+/// content; further ones are by where that content comes from. What is here is held by the build's lease.
+pub(crate) fn cached(
+    step: &Step<'_>,
+    parent: Option<ChainId>,
+    keys: &[String],
+) -> Result<Option<CachedStep>, Fault> {
+    let shared = &step.session.shared;
+    let found = match here(shared, keys)? {
+        Some(found) => Some(found),
+        None => shared.imported.find(shared, parent, keys)?,
+    };
+    if let Some(found) = &found {
+        shared.exports.note(step.session.index, keys, found);
+    }
+    Ok(found)
+}
+
+/// Notes for other caches that a vertex changed nothing.
+pub(crate) fn note_nothing(session: &Session, parent: Option<ChainId>, keys: &[String]) {
+    let nothing = CachedStep {
+        chain: parent,
+        parent,
+        layer: None,
+        description: String::new(),
+        created: 0,
+        last_used: 0,
+        uses: 0,
+        content_key: None,
+    };
+    session.shared.exports.note(session.index, keys, &nothing);
+}
+
+fn here(shared: &Shared, keys: &[String]) -> Result<Option<CachedStep>, Fault> {
     let store = &shared.inner.store;
     for key in keys {
         let Some(step) = store.build_cache.get(key)? else { continue };
@@ -79,7 +111,7 @@ pub(crate) fn cached(shared: &Shared, keys: &[String]) -> Result<Option<CachedSt
 }
 
 /// Holds what a vertex made; says whether all of it is there.
-fn hold(store: &Store, lease: &Lease, step: &CachedStep) -> Result<bool, Fault> {
+pub(crate) fn hold(store: &Store, lease: &Lease, step: &CachedStep) -> Result<bool, Fault> {
     if let Some(chain) = &step.chain {
         lease.hold_snapshot(chain)?;
         if !store.snapshots.has(chain) {
@@ -108,7 +140,9 @@ where
 {
     step.cached = false;
     let shared = &step.session.shared;
-    let mut flight = keys.last().cloned().unwrap_or_default();
+    crate::cache::bring(shared, parent, step.id).await?;
+    let mut flight = keys.first().cloned().unwrap_or_default();
+    let noted = keys.clone();
     if step.no_cache {
         // Who wants it anew does not share it.
         flight.push_str(&format!(" {} {}", shared.number, step.id));
@@ -153,5 +187,6 @@ where
     if !held || shared.cancelled.load(Ordering::Relaxed) {
         return Err(Fault::internal("what a step made went away at once").into());
     }
+    shared.exports.note(step.session.index, &noted, &landed.step);
     Ok(landed.step)
 }

@@ -1,6 +1,6 @@
 //! Acts: `copy`: an image from one place to another. Files and directories are ours; everything else the daemon reaches.
 
-mod layout;
+pub(super) mod layout;
 
 use super::image::archive::{Source, Target};
 use super::image::transfer::{Show, show_to_the_end};

@@ -35,7 +35,12 @@ impl Fetcher {
         Ok(fits.then_some(found))
     }
 
-    async fn pull(
+    /// Who the build is to a registry.
+    pub(super) fn credentials(&self, name: &Reference, request: &ImageRequest<'_>) -> Credentials {
+        request.auth.get(name.registry()).map(credentials).unwrap_or_default()
+    }
+
+    pub(super) async fn pull(
         &self,
         reference: Reference,
         request: &ImageRequest<'_>,
@@ -60,7 +65,7 @@ impl Fetcher {
     }
 }
 
-fn credentials(auth: &RegistryAuth) -> Credentials {
+pub(super) fn credentials(auth: &RegistryAuth) -> Credentials {
     if !auth.registry_token.is_empty() {
         return Credentials::RegistryToken(auth.registry_token.clone());
     }
@@ -80,6 +85,10 @@ impl Sources for Fetcher {
         progress: mpsc::Sender<(String, u64, u64)>,
     ) -> Promise<'a, Result<Base, Fault>> {
         Box::pin(async move {
+            if super::foreign::is_foreign(request.platform) {
+                let record = super::foreign::image(self, &request, &progress).await?;
+                return Ok(Base { record });
+            }
             let found = self.here(request.name, request.platform).await?;
             if let Some(record) = found.clone()
                 && !request.pull

@@ -10,9 +10,13 @@ use naru_oci::{Descriptor, Digest, Platform, Reference};
 use naru_transfer::{AtRegistry, CopySource, Credentials, Platforms, RawManifest, begin_copy};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio_util::io::SyncIoBridge;
+
+/// How long what has no name waits for what it was brought for.
+const WAITS: Duration = Duration::from_secs(600);
 
 /// An image at a registry.
 #[derive(Debug, Clone)]
@@ -34,6 +38,8 @@ pub enum CopyFrom {
     Archive(Option<String>),
     /// An image that is here.
     Store(String),
+    /// A manifest that is here, and is no image.
+    Content(Digest),
 }
 
 /// Where it is copied to.
@@ -45,6 +51,8 @@ pub enum CopyTo {
     Archive(SaveFormat, Option<String>),
     /// A name here.
     Store(Reference),
+    /// This store, without a name and for a while only.
+    Content,
 }
 
 /// A copy.
@@ -99,6 +107,7 @@ impl Images {
                 self.refresh(&name).await?;
                 CopySource::Store(name)
             }
+            CopyFrom::Content(digest) => CopySource::Content(digest),
         };
         let (images, rate) = (self.clone(), request.limit_rate);
         let stream = match request.to {
@@ -113,6 +122,15 @@ impl Images {
                     copying.to_registry(&there, rate).await
                 })
             }
+            CopyTo::Content => told(async move |teller| {
+                let copying = begin_copy(&images.store, source, &platforms, rate, &teller).await?;
+                let root = copying.root().clone();
+                copying.to_content(format!("content {}", root.digest), WAITS).await?;
+                let tag = String::new();
+                let pushed = naru_transfer::Pushed { tag, digest: root.digest, size: root.size };
+                teller(naru_transfer::Progress { pushed: Some(pushed), ..Default::default() });
+                Ok(())
+            }),
             CopyTo::Store(name) => told(async move |teller| {
                 let copying = begin_copy(&images.store, source, &platforms, rate, &teller).await?;
                 let id = copying.to_store(&name).await?;

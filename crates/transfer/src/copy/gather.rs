@@ -76,6 +76,13 @@ pub(crate) async fn gather(
             let documents = found.all(&root).await?;
             Ok(Gathered { root, documents, from: None, lease, is_local: false })
         }
+        CopySource::Content(digest) => {
+            lease.hold_blob(&digest)?;
+            let mut found = Found::new(Reader::Here, store);
+            let root = found.describe(digest).await?;
+            let documents = found.all(&root).await?;
+            Ok(Gathered { root, documents, from: None, lease, is_local: true })
+        }
         CopySource::Store(name) => {
             let image = store.images.resolve(&name)?;
             lease.hold_blob(&image.record.target.digest)?;

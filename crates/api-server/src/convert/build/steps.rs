@@ -53,6 +53,7 @@ impl Steps {
                 media_type: built.target.media_type.to_string(),
                 unpacked: built.size,
                 all_cached: built.all_cached,
+                cache: built.cache.as_ref().map(|root| root.digest.to_string()),
             }),
             Err(failure) => match BuildLine::failed(&failure.fault) {
                 BuildLine::Failed(mut detail) => {

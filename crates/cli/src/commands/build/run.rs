@@ -5,7 +5,7 @@ use super::output::Output;
 use super::request::{Asked, Surroundings};
 use super::send::{self, Body};
 use super::view::{TICK, View};
-use super::{after, check, export};
+use super::{after, cache, check, export};
 use crate::commands::image::transfer::{Show, show_to_the_end};
 use crate::commands::registry::Registries;
 use crate::context::{self, App};
@@ -53,9 +53,14 @@ pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     let mut view = View::of(flags, stdout_is_free)?;
     let made = app.talk(async |client| {
         if client.tells_steps().await? {
-            let built = ours(client, &asked, given, &registries, &mut view).await;
+            let mut extras = asked.extras.clone();
+            let directory = cache::prepare(client, &mut extras).await?;
+            let built = ours(client, (&asked, extras), given, &registries, &mut view).await;
             view.end();
             let built = built?;
+            if let Some(directory) = directory {
+                directory.take(client, &built).await?;
+            }
             after::identify(flags, &asked, &built)?;
             export::export(client, &asked, &built).await?;
             if asked.push {
@@ -87,7 +92,7 @@ fn read(path: &str) -> std::io::Result<Vec<u8>> {
 /// A build by our own daemon.
 async fn ours(
     client: &Client,
-    asked: &Asked,
+    (asked, extras): (&Asked, BuildExtras),
     given: Given,
     registries: &Registries,
     view: &mut View,
@@ -99,8 +104,7 @@ async fn ours(
     if given.dockerfile.is_none() {
         query = query.with_some("dockerfile", given.named.clone());
     }
-    let Body { content, failure: unsent } =
-        send::ours(client, given, asked.extras.clone(), view).await?;
+    let Body { content, failure: unsent } = send::ours(client, given, extras, view).await?;
     let headers =
         vec![("Accept", BUILD_STREAM.to_owned()), (REGISTRY_CONFIG, registries.all_headers())];
     let answer = ticking(view, client.build(&query, headers, content)).await;

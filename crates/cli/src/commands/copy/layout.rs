@@ -19,7 +19,7 @@ const PIECE: usize = 256 << 10;
 
 /// A layout that is to be written.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(in crate::commands) struct Layout {
     root: PathBuf,
     /// What its index was.
     before: Option<Value>,
@@ -27,7 +27,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// A layout that is there, or a directory that is empty or not there yet.
-    pub(super) fn open(root: &Path) -> Result<Layout, Fault> {
+    pub(in crate::commands) fn open(root: &Path) -> Result<Layout, Fault> {
         let reading = || format!("cannot read `{}`", root.display());
         let before = match std::fs::read_dir(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -48,7 +48,7 @@ impl Layout {
     }
 
     /// Takes an archive in.
-    pub(super) async fn fill(self, mut answer: Answer) -> Result<(), Failed> {
+    pub(in crate::commands) async fn fill(self, mut answer: Answer) -> Result<(), Failed> {
         let failed = |error| Fault::io("cannot make a pipe", error);
         let (reader, mut writer) = io::pipe().map_err(failed)?;
         let unpacking = std::thread::Builder::new()

@@ -5,8 +5,9 @@ use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
 use crate::render::units;
-use naru_api_types::Filters;
+use naru_api_types::build::BuildPruneResponse;
 use naru_api_types::volume::VolumePruneResponse;
+use naru_api_types::{Filters, Query};
 use naru_errdefs::{Fault, Kind};
 use std::io::BufRead;
 
@@ -66,7 +67,7 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
     confirm(
         flags,
         &format!(
-            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{}  - all {}\n",
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{}  - all {}\n  - {}\n",
             if with_volumes {
                 "  - all anonymous volumes not used by at least one container\n"
             } else {
@@ -76,12 +77,16 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
                 "images without at least one container associated to them"
             } else {
                 "dangling images"
-            }
+            },
+            if all { "all build cache" } else { "unused build cache" }
         ),
     )?;
     let mut image_filters = filters.clone();
     image_filters.add("dangling", if all { "false" } else { "true" });
-    let (containers, networks, volumes, images) = app.talk(async |client| {
+    // What a build left has no labels to go by.
+    let with_builds = !filters.has("label") && !filters.has("label!");
+    let builds_query = Query::new().with_flag("all", all).with_filters(&filters);
+    let (containers, networks, volumes, images, builds) = app.talk(async |client| {
         let containers = client.prune_containers(&filters).await?;
         let networks = client.prune_networks(&filters).await?;
         let volumes = match with_volumes {
@@ -89,7 +94,11 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
             false => VolumePruneResponse::default(),
         };
         let images = client.prune_images(&image_filters).await?;
-        Ok((containers, networks, volumes, images))
+        let builds = match with_builds {
+            true => client.prune_builds(&builds_query).await?,
+            false => BuildPruneResponse::default(),
+        };
+        Ok((containers, networks, volumes, images, builds))
     })?;
     let mut text = deleted("Containers", &containers.containers_deleted.unwrap_or_default());
     text.push_str(&deleted("Networks", &networks.networks_deleted.unwrap_or_default()));
@@ -103,8 +112,10 @@ pub(super) fn prune(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         }
         text.push('\n');
     }
+    text.push_str(&deleted("build cache objects", &builds.caches_deleted.unwrap_or_default()));
     let space = containers
         .space_reclaimed
+        .saturating_add(builds.space_reclaimed)
         .saturating_add(images.space_reclaimed)
         .saturating_add(volumes.space_reclaimed);
     text.push_str(&reclaimed(space));

@@ -81,6 +81,11 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
         _ => format!("[{label} {at}/{total}]"),
     };
 
+    // A vertex begins when what it is made from is there, so that its time is its own.
+    let text = session.bases.get(number).map_or("", String::as_str);
+    if let Origin::Stage(other) = stages::base(file, number, text) {
+        session.stage(other).await?;
+    }
     let id = shared.next_id();
     let started = Instant::now();
     shared
@@ -102,6 +107,9 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let mut at = 1;
     for statement in triggers.iter().chain(&described.steps) {
         step += 1;
+        for other in stages::of_step(file, &statement.what) {
+            session.stage(other).await?;
+        }
         let id = shared.next_id();
         let started = Instant::now();
         let shown = steps::shown(session, &stage, &scope, statement);

@@ -49,7 +49,7 @@ pub(crate) fn target(file: &Dockerfile, asked: Option<&str>) -> Result<usize, St
 }
 
 /// The stages that a step of a stage needs.
-fn of_step(file: &Dockerfile, instruction: &Instruction) -> Vec<usize> {
+pub(crate) fn of_step(file: &Dockerfile, instruction: &Instruction) -> Vec<usize> {
     let mut names = Vec::new();
     match instruction {
         Instruction::Copy(copy) => names.extend(copy.from.as_deref()),

@@ -2,6 +2,7 @@
 
 mod build;
 mod containers;
+mod disk;
 pub mod floor;
 mod measure;
 mod memory;
@@ -13,6 +14,7 @@ pub use registry::Server;
 mod report;
 
 use crate::{shell, test};
+use integration_tests::debian;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,15 +34,29 @@ pub fn run(args: &[String]) -> Result<(), String> {
             report::publish("net", &rows, !quick)
         }
         Some("registry") => {
-            let rows = registry::run(&binary()?, quick)?;
+            let binary = binary()?;
+            if disk::enter(&binary, &[])? {
+                return Ok(());
+            }
+            let rows = registry::run(&binary, quick)?;
             report::publish("registry", &rows, !quick)
         }
         Some("build") => {
-            let rows = build::run(&binary()?, if quick { 2 } else { 10 })?;
+            let binary = binary()?;
+            if disk::enter(&binary, &[])? {
+                return Ok(());
+            }
+            let rows = build::run(&binary, if quick { 2 } else { 10 })?;
             report::publish("build", &rows, !quick)
         }
         Some("pull") => {
-            let rows = pull::run(&binary()?, if quick { 1 } else { 5 })?;
+            let binary = binary()?;
+            shell::say("making the image (some minutes, once)");
+            let layout = debian::layered_layout();
+            if disk::enter(&binary, &[&layout])? {
+                return Ok(());
+            }
+            let rows = pull::run(&binary, &layout, if quick { 1 } else { 5 })?;
             report::publish("pull", &rows, !quick)
         }
         _ => Err("usage: cargo xtask bench run|net|registry|pull|build [--quick]".to_owned()),

@@ -4,6 +4,10 @@
 //! that says more than the rows proves that the database lost something. Records are copied without waiting for the
 //! disk, after the answer: they serve a rebuild, where the last change may be missing.
 
+mod changes;
+
+pub(crate) use changes::{Changes, settle};
+
 use crate::images::{ImageCopy, ImageRow, NameRow};
 use crate::journal::{Rows, decode, list_bytes};
 use crate::row::Row;

@@ -9,6 +9,7 @@ pub(crate) use sweep::entries;
 
 use crate::core::Core;
 use crate::journal::{Journal, Opened};
+use crate::mirror;
 use crate::schema::{Layout, STORE_NAME, STORE_VERSION};
 use crate::trash::Trash;
 use crate::{
@@ -159,6 +160,10 @@ pub(crate) fn open(root: &Path) -> Result<Store, OpenError> {
     damaged |= rebuild::compare_images(&layout, &journal, damaged, &mut notices).map_err(settle)?;
     if damaged {
         rebuild::from_disk(&layout, &journal, &mut notices).map_err(settle)?;
+    }
+    let restored = mirror::settle(&layout, &journal, damaged).map_err(settle)?;
+    if restored > 0 {
+        notices.push(format!("restored {restored} rows of what the registry's repositories hold"));
     }
     let highest = sweep::sweep(&layout, &journal, &trash).map_err(settle)?;
     if version != Some(STORE_VERSION) {

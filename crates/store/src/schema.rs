@@ -23,6 +23,7 @@
 //!     <n>/snapshot.json         a copy of the row, for the day the rows are lost
 //!   images/<hex>.json           a copy of an image's rows, likewise
 //!   records/<table>/<key>.json  a copy of a record, likewise
+//!   repositories.log            what repositories hold, as a list of changes, likewise
 //!   build/                      what builds keep beside the store; theirs alone (`build/src/context.rs`, `mounts.rs`)
 //!   spill/<n>                   values too large for a row
 //!   trash/<n>                   being removed; emptied at open
@@ -169,6 +170,10 @@ impl Layout {
     /// The one file of the database whose loss is the loss of all rows.
     pub(crate) fn database_log(&self) -> PathBuf {
         self.root.join("db/db")
+    }
+
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.root.join("repositories.log")
     }
 
     pub(crate) fn sequence(&self) -> PathBuf {

@@ -16,20 +16,15 @@ use std::process::Command;
 use std::time::Duration;
 use subjects::{Subject, Subjects};
 
-/// ext4 looks past every inode that was deleted in the last 35 s, one by one, when it makes a file (`recently_deleted` in the kernel's
-/// `ialloc.c`). What was forgotten is that old before anybody pulls: pulls are measured, not what deletions leave behind.
-const INODES_REST: Duration = Duration::from_secs(36);
 /// The image's name in the registries.
 const NAME: &str = "bench/services:1";
 
 /// Measures everything and returns the rows of the table.
-pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
+pub fn run(binary: &Path, layout: &Path, rounds: usize) -> Result<Vec<Row>, String> {
     let dir = tempfile::Builder::new()
         .prefix("naru-bench")
         .tempdir_in("/tmp")
         .map_err(|error| error.to_string())?;
-    shell::say("making the image (some minutes, once)");
-    let layout = debian::layered_layout();
     shell::say("starting the peers");
     let server = Server::docker(dir.path(), None)?;
     let image = format!("{}/{NAME}", server.address);
@@ -39,8 +34,8 @@ pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
     ]))?;
     let subjects = Subjects::start(binary, dir.path())?;
     let list = subjects.list();
-    let mut rows = vec![image_row(&layout)?];
-    rows.extend(pulls(&list, &image, &layout, dir.path(), rounds)?);
+    let mut rows = vec![image_row(layout)?];
+    rows.extend(pulls(&list, &image, layout, dir.path(), rounds)?);
     rows.extend(pushes(&list, &image, dir.path(), rounds)?);
     rows.push(to_itself(&subjects, &image, rounds)?);
     rows.push(again(&list, &image, rounds)?);
@@ -66,22 +61,23 @@ struct Measured {
     peak: u64,
 }
 
-/// One round of everybody.
-fn round(
-    list: &[Subject<'_>],
-    measured: &mut [Measured],
-    counts: bool,
-    make: &dyn Fn(&Subject<'_>) -> Command,
-) -> Result<(), String> {
-    for (subject, figures) in list.iter().zip(measured) {
-        let peak = Peak::watch(subject.servers(), &mut make(subject));
-        let (time, peak) = peak.map_err(|error| format!("{}: {error}", subject.name))?;
-        if counts {
-            figures.times.push(time);
-            figures.peak = figures.peak.max(peak);
+impl Measured {
+    /// Measures a command once more. The first round warms caches; in it memory is looked at, which takes time, and the time does not
+    /// count.
+    fn once(
+        &mut self,
+        subject: &Subject<'_>,
+        number: usize,
+        command: &mut Command,
+    ) -> Result<(), String> {
+        let named = |error| format!("{}: {error}", subject.name);
+        if number == 0 {
+            self.peak = Peak::watch(subject.servers(), command).map_err(named)?;
+        } else {
+            self.times.push(timed(command).map_err(named)?);
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn pulls(
@@ -94,13 +90,13 @@ fn pulls(
     shell::say("pull");
     let mut measured: Vec<Measured> = list.iter().map(|_| Measured::default()).collect();
     let (mut inflate, mut disk) = (Vec::new(), Vec::new());
-    // The first round warms caches and is not counted.
     for number in 0..=rounds {
-        for subject in list {
+        for (subject, figures) in list.iter().zip(&mut measured) {
             subject.forget(image).map_err(|error| format!("{}: {error}", subject.name))?;
+            // What others have still to write is not written at this one's cost.
+            timed(&mut Command::new("sync"))?;
+            figures.once(subject, number, &mut subject.pull(image))?;
         }
-        std::thread::park_timeout(INODES_REST);
-        round(list, &mut measured, number > 0, &|subject| subject.pull(image))?;
         let (inflated, written) = floor::measure(layout, dir)?;
         if number > 0 {
             inflate.push(inflated);
@@ -114,7 +110,9 @@ fn pulls(
     let ours = measured.first().map(|first| Times::new(first.times.clone()).median());
     let ours = ours.ok_or("nothing was measured")?;
     rows.push(Row {
-        what: "pull against decompressing on all cores and writing".to_owned(),
+        what:
+            "pull against decompressing on all cores, and writing what stays: packed and unpacked"
+                .to_owned(),
         ours: format!("{ours:.0} ms"),
         peers: format!(
             "decompress {inflate:.0} ms, disk {disk:.0} ms (×{:.2} of the slower)",
@@ -142,16 +140,11 @@ fn pushes(
             let server = Server::docker(&place, None)?;
             let target = format!("{}/{NAME}", server.address);
             subject.name_as(image, &target)?;
-            let mut push = subject.push(image, &target);
-            let peak = Peak::watch(subject.servers(), &mut push);
-            let (time, peak) = peak.map_err(|error| format!("{}: {error}", subject.name))?;
+            timed(&mut Command::new("sync"))?;
+            figures.once(subject, number, &mut subject.push(image, &target))?;
             subject.unname(&target)?;
             drop(server);
             std::fs::remove_dir_all(&place).map_err(|error| error.to_string())?;
-            if number > 0 {
-                figures.times.push(time);
-                figures.peak = figures.peak.max(peak);
-            }
         }
     }
     Ok(compare(
@@ -226,7 +219,9 @@ fn again(list: &[Subject<'_>], image: &str, rounds: usize) -> Result<Row, String
     shell::say("pull of what is there");
     let mut measured: Vec<Measured> = list.iter().map(|_| Measured::default()).collect();
     for number in 0..=rounds {
-        round(list, &mut measured, number > 0, &|subject| subject.pull(image))?;
+        for (subject, figures) in list.iter().zip(&mut measured) {
+            figures.once(subject, number, &mut subject.pull(image))?;
+        }
     }
     let rows = compare("pull, everything there", list, &measured, 1.0, "");
     rows.into_iter()

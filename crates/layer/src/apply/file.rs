@@ -11,6 +11,9 @@ use std::path::Path;
 /// Aligned runs of zeros this long become holes: most archives spell holes out.
 const HOLE: usize = 32 * 1024;
 
+/// Files with this many bytes begin to go to the disk at once.
+const EARLY: u64 = 256 << 10;
+
 /// Why a file's data did not arrive.
 #[derive(Debug)]
 pub(crate) enum FillError {
@@ -51,6 +54,10 @@ pub(crate) fn fill<R: BufRead>(
             at += count as u64;
             left -= count as u64;
         }
+    }
+    if end >= EARLY {
+        // The disk works while the next entries are unpacked; otherwise all of it waits for the sync at the end.
+        naru_kernel::fs::start_writeback(file, 0, end).ok();
     }
     if end < entry.size() {
         set_length(file, entry.size()).map_err(FillError::Write)?;

@@ -292,11 +292,19 @@ pub(super) struct Writer {
     database: Option<Database>,
     /// Keys that a failed group may have left in the database in another form than ours.
     doubtful: Vec<Key>,
+    /// The copy of what repositories hold.
+    changes: mirror::Changes,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, layout: Layout, database: Database) -> Writer {
-        Writer { shared, layout, database: Some(database), doubtful: Vec::new() }
+        Writer {
+            shared,
+            layout,
+            database: Some(database),
+            doubtful: Vec::new(),
+            changes: mirror::Changes::default(),
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -307,6 +315,7 @@ impl Writer {
                 self.write_group(group);
             }
             if closing && nothing {
+                self.changes.end();
                 return;
             }
         }
@@ -385,6 +394,7 @@ impl Writer {
         }
         if result.is_ok() {
             mirror::after_answer(&self.layout, &group.overlay);
+            self.changes.add(&self.layout, &group.overlay, &self.shared.rows());
         }
     }
 

@@ -79,6 +79,13 @@ pub struct Tagged {
     pub tagged: u64,
 }
 
+impl Tagged {
+    /// What the bytes of a row say; none when they are no such row.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Tagged> {
+        Tagged::from_bytes(bytes).ok()
+    }
+}
+
 impl Row for Tagged {
     const VERSION: u8 = 2;
 

@@ -161,3 +161,110 @@ fn uploads_that_race_for_one_blob_all_succeed() {
     assert_eq!(store.content.read(&Digest::of(b"the same"), 8).unwrap(), b"the same");
     assert_eq!(leftovers(dir.path()), [""; 0]);
 }
+
+/// A store with a manifest `{}` that two tags of `a` point to, about something else, and a second member that was taken away again.
+fn with_repository(root: &Path) -> (Store, Descriptor) {
+    let store = open(root);
+    let lease = store.leases.create(MINUTE);
+    let blob = store.content.put(lease.id(), b"{}").unwrap();
+    let gone = store.content.put(lease.id(), b"gone").unwrap();
+    let target = Descriptor::new(media_type::OCI_MANIFEST, blob.digest, blob.size);
+    let manifest = Member {
+        subject: Some(Digest::of(b"subject")),
+        ..Member::manifest(media_type::OCI_MANIFEST, blob.size)
+    };
+    let member = Member::blob(gone.size);
+    let mut batch = Batch::new();
+    batch.put_member("a", &blob.digest, &manifest);
+    batch.put_member("a", &gone.digest, &member);
+    for tag in ["1", "2", "3"] {
+        batch.put_tag("a", tag, &target);
+    }
+    store.commit(batch).unwrap();
+    let mut batch = Batch::new();
+    batch.remove_tag("a", "2");
+    batch.remove_member("a", &gone.digest, &member);
+    store.commit(batch).unwrap();
+    drop(lease);
+    (store, target)
+}
+
+fn assert_repository(store: &Store, target: &Descriptor) {
+    let repositories = &store.repositories;
+    assert_eq!(repositories.tags("a"), ["1", "3"]);
+    assert_eq!(repositories.tag("a", "1").unwrap().as_ref(), Some(target));
+    assert_eq!(repositories.members("a").unwrap().len(), 1);
+    assert_eq!(repositories.referrers("a", &Digest::of(b"subject")), [target.digest]);
+    store.collect().unwrap();
+    assert!(store.content.has(&target.digest), "members are held");
+    assert_whole(store);
+}
+
+#[test]
+fn what_repositories_hold_outlives_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, target) = with_repository(dir.path());
+    drop(store);
+    for _ in 0..2 {
+        std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+        let store = open(dir.path());
+        assert!(store.notices().iter().any(|notice| notice.contains("repositories")));
+        assert_repository(&store, &target);
+    }
+}
+
+#[test]
+fn a_copy_of_repositories_that_lacks_its_end_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, target) = with_repository(dir.path());
+    drop(store);
+    let path = dir.path().join("repositories.log");
+    let whole = std::fs::read(&path).unwrap();
+    assert!(whole.ends_with(b"\nend\n"));
+    // As after a power cut: nothing, half a line, a line but no end.
+    for length in [0, 1, whole.len() / 2, whole.len() - 4] {
+        naru_kernel::fs::write_atomic(&path, &whole[..length], 0o600).unwrap();
+        drop(open(dir.path()));
+        std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+        assert_repository(&open(dir.path()), &target);
+    }
+    std::fs::remove_file(&path).unwrap();
+    drop(open(dir.path()));
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    // Lines that are damaged say nothing, and spoil no others.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.splice(0..0, *b"[\"tag/a:1\",\"\xff\n[1]\n[\"member/a@x\",\"\"]\n[\"blob/x\",\"\"]\n");
+    naru_kernel::fs::write_atomic(&path, &bytes, 0o600).unwrap();
+    assert_repository(&open(dir.path()), &target);
+}
+
+#[test]
+fn a_tag_without_its_manifest_does_not_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, target) = with_repository(dir.path());
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    let blob = dir.path().join("content/blobs/sha256").join(target.digest.hex());
+    std::fs::remove_file(blob).unwrap();
+    let store = open(dir.path());
+    assert!(store.repositories.names().is_empty());
+    assert!(store.repositories.tags("a").is_empty());
+}
+
+#[test]
+fn the_copy_of_repositories_does_not_grow_without_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, target) = with_repository(dir.path());
+    for _ in 0..200 {
+        let mut batch = Batch::new();
+        for number in 0..100 {
+            batch.put_tag("a", &format!("n{number}"), &target);
+        }
+        store.commit(batch).unwrap();
+    }
+    let length = std::fs::metadata(dir.path().join("repositories.log")).unwrap().len();
+    assert!(length < 3 << 20, "{length}");
+    drop(store);
+    std::fs::remove_dir_all(dir.path().join("db")).unwrap();
+    assert_eq!(open(dir.path()).repositories.tags("a").len(), 102);
+}

@@ -25,10 +25,11 @@ pub fn layers(layout: &Path) -> Result<(Vec<PathBuf>, u64), String> {
     Ok((list.iter().filter_map(blob).collect(), size))
 }
 
-/// How long it takes to decompress all layers on all cores, and to write as many bytes as come out and make them durable.
+/// How long it takes to decompress all layers on all cores, and to write as many bytes as stay after a pull and make them durable: what
+/// came out, and the layers as they came, for whoever pulls them from here.
 pub fn measure(layout: &Path, dir: &Path) -> Result<(Duration, Duration), String> {
-    let (list, _) = layers(layout)?;
-    let bytes = AtomicU64::new(0);
+    let (list, packed) = layers(layout)?;
+    let bytes = AtomicU64::new(packed);
     let queue = Mutex::new(list);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let start = Instant::now();

@@ -2,7 +2,7 @@
 
 use crate::bench::memory;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often memory is looked at.
 const EVERY: Duration = Duration::from_millis(25);
@@ -12,11 +12,10 @@ const EVERY: Duration = Duration::from_millis(25);
 pub struct Peak;
 
 impl Peak {
-    /// Runs a command to its end: how long it took, and the most memory (PSS, KiB) that it, what it started and the `servers` with
+    /// Runs a command to its end: the most memory (PSS, KiB) that it, what it started and the `servers` with
     /// what they started had together.
-    pub fn watch(servers: Vec<u32>, command: &mut Command) -> Result<(Duration, u64), String> {
+    pub fn watch(servers: Vec<u32>, command: &mut Command) -> Result<u64, String> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let start = Instant::now();
         let child = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
         let pid = child.id();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
@@ -36,11 +35,10 @@ impl Peak {
             }
         });
         let output = child.wait_with_output().map_err(|error| error.to_string())?;
-        let time = start.elapsed();
         drop(stop);
         let peak = watcher.join().map_err(|_panic| "the watcher of memory ended by panic")?;
         if output.status.success() {
-            return Ok((time, peak));
+            return Ok(peak);
         }
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         Err(format!("{command:?} failed: {}\n{said}", output.status))

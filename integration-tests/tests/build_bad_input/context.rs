@@ -21,7 +21,7 @@ fn what_is_not_in_the_context_is_said_with_what_hid_it() {
     // By docker's client too, which leaves it out itself.
     let mut docker = daemon.docker_command(&["build"]);
     let done = run(docker.arg(&dir).env("DOCKER_BUILDKIT", "0"));
-    assert!(done.code == 1 && done.stderr.contains("*.key"), "{done:?}");
+    assert!(done.code == 1 && done.stderr.contains(".dockerignore"), "{done:?}");
     // A name that is nearly right.
     let dir = context(&daemon, "d", &[("Dockerfile", "FROM box\nCOPY mian.c /\n"), ("main.c", "")]);
     let done = build(&daemon, &[], &dir);
@@ -117,7 +117,7 @@ fn archives_that_are_no_context_are_refused() {
     assert!(done.code == 1 && done.stderr.contains("d/passwd"), "{done:?}");
     // Cut off, and damaged.
     let whole = made("x", tar::EntryType::Regular, &[7; 5000]);
-    for bytes in [&whole[..700], &whole[..3000], &b"\x1f\x8b\x08\x00nonsense"[..], &[0x42; 4096]] {
+    for bytes in [&whole[..530], &whole[..3000], &b"\x1f\x8b\x08\x00nonsense"[..], &[0x42; 4096]] {
         let done = run_with_input(&mut command(&daemon, &["-"]), bytes);
         assert_eq!(done.code, 1, "{done:?}");
         assert!(!done.stderr.is_empty() && done.stderr.len() < 5000, "{done:?}");

@@ -28,12 +28,12 @@ fn steps_that_fill_the_disk_fail_and_give_it_back() {
     let random = "FROM box\nRUN head -c 28000000 /dev/urandom > /x\n";
     for (dockerfile, says) in [
         // The process itself finds no room; what it says is what is said.
-        ("FROM box\nRUN head -c 100000000 /dev/zero > /x\n", &["No space left on device"][..]),
+        ("FROM box\nRUN dd if=/dev/zero of=/x bs=1M count=100\n", &["No space left on device"][..]),
         // The files find room, their layer does not.
         (random, &["no space", "No space"]),
         ("FROM box\nCOPY big /big\n", &["no space", "No space"]),
         (
-            "FROM box\nRUN --mount=type=cache,target=/c head -c 100000000 /dev/zero > /c/x\n",
+            "FROM box\nRUN --mount=type=cache,target=/c dd if=/dev/zero of=/c/x bs=1M count=100\n",
             &["No space left on device"],
         ),
     ] {

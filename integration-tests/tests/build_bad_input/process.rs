@@ -20,7 +20,10 @@ fn a_gigabyte_of_output_costs_no_memory() {
     let dir = context(
         &daemon,
         "c",
-        &[("Dockerfile", "FROM box\nRUN yes 0123456789 | head -c 1000000000; echo the end\n")],
+        &[(
+            "Dockerfile",
+            "FROM box\nRUN yes $(head -c 1000 /dev/zero | tr '\\000' x) | head -c 1000000000; echo; echo the end\n",
+        )],
     );
     let before = peak(&daemon);
     let since = Instant::now();

@@ -1,13 +1,12 @@
 //! Acts: `RUN --mount`.
 
+use super::super::located;
 use super::super::vertex::{self, Hand};
-use super::super::{Words, located};
 use crate::build::{Session, Shared};
 use crate::config::working_dir;
 use crate::copy::{Copying, Target, View, copy, find};
 use crate::mounts::{CacheMount, Scratch};
 use crate::ports::{MountSource, RunMount};
-use crate::scope::Scope;
 use crate::stage::{Stage, Step};
 use naru_dockerfile::{MountKind, Run};
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -61,16 +60,10 @@ impl Wanted {
 }
 
 /// The mounts of a RUN.
-pub(super) fn wanted(
-    step: &Step<'_>,
-    stage: &Stage,
-    scope: &Scope,
-    run: &Run,
-) -> Result<Vec<Wanted>, Fault> {
-    let words = Words::new(step, stage, scope);
+pub(super) fn wanted(step: &Step<'_>, stage: &Stage, run: &Run) -> Result<Vec<Wanted>, Fault> {
     let mut list = Vec::with_capacity(run.mounts.len());
     for flag in &run.mounts {
-        let lookup = |name: &str| words.scope.lookup(&words.env, name);
+        let lookup = |name: &str| stage.scope.get(name);
         let escape = step.session.shared.file.directives.escape;
         let mut expand = |text: &str| naru_dockerfile::Expander::new(escape, &lookup).word(text);
         let mount = flag.resolve(&mut expand).map_err(|error| located(step, &error.to_string()))?;

@@ -1,4 +1,5 @@
-//! A real Debian, made once by debootstrap and kept for the tests that need one: as a root, and as an image of many layers. Acts.
+//! A real Debian, made once by debootstrap and kept for the tests that need one: as a root, as an image of many layers, and as the
+//! packages that builds install. Acts.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,27 @@ const LAST: &str =
 pub const LAYER_COUNT: usize = LAYERS.len() + 2;
 /// The image's tag in its layout.
 pub const LAYERED_TAG: &str = "services";
+
+/// What builds install upon [`root_tar`].
+const BUILDING: &str = "gcc libc6-dev make libpcre2-dev zlib1g-dev cargo python3 python3-pip python3-setuptools python3-wheel \
+    nodejs node-mustache";
+/// In a root: fetches packages (`$1`, and what they need) and nginx's sources, and makes a repository of them in `/fetched`.
+const FETCH: &str = r#"set -e
+mkdir -p /fetched/packages /fetched/sources && cd /fetched/packages
+sed -n 's/^deb /deb-src /p' /etc/apt/sources.list > /etc/apt/sources.list.d/sources.list
+apt-get update -q
+apt-get install -yq --no-install-recommends --download-only $1
+mv /var/cache/apt/archives/*.deb .
+for file in *.deb; do
+    dpkg-deb -f "$file"
+    echo "Filename: ./$file"
+    echo "Size: $(stat -c %s "$file")"
+    echo "SHA256: $(sha256sum "$file" | cut -d ' ' -f 1)"
+    echo
+done > Packages
+cd ../sources && apt-get source -q --download-only nginx && rm -f *.dsc *.debian.*"#;
+/// What a Python service installs, the first of them from its source.
+const FROM_PYPI: [&str; 2] = ["bottle==0.13.4", "waitress==3.0.2"];
 
 /// The root as a tar; made on first use, while others wait for it.
 #[track_caller]
@@ -58,6 +80,25 @@ pub fn layered_layout() -> PathBuf {
         buildah(&bud.chain([context.as_os_str()]).collect::<Vec<_>>());
         let layout = format!("oci:{}:{LAYERED_TAG}", target.display());
         buildah(&["push", "-q", "layers", &layout].map(OsStr::new));
+    })
+}
+
+/// What builds need that have no network, as three directories: `packages`, a repository of what they install upon
+/// [`root_tar`]; `sources`, nginx's as one archive; and `wheels`, what a Python service needs. Made on first use.
+#[track_caller]
+pub fn for_builds() -> PathBuf {
+    let tar = root_tar();
+    kept(&format!("{SUITE}-builds"), |dir, target| {
+        let root = dir.join("debian");
+        std::fs::create_dir(&root).expect("a directory");
+        done(Command::new("tar").arg("-C").arg(&root).arg("-xf").arg(tar));
+        std::fs::copy("/etc/resolv.conf", root.join("etc/resolv.conf")).expect("a file");
+        done(Command::new("chroot").arg(&root).args(["sh", "-c", FETCH, "sh", BUILDING]));
+        // What is configured for it on this machine counts.
+        let mut pip = Command::new("/usr/bin/python3");
+        pip.args(["-m", "pip", "download", "-q", "--no-deps", "--no-binary", "bottle"]);
+        done(pip.args(FROM_PYPI).arg("-d").arg(root.join("fetched/wheels")));
+        std::fs::rename(root.join("fetched"), target).expect("the fixture's directory");
     })
 }
 

@@ -11,6 +11,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("docker.io", "dockerd"),
     ("docker-compose", "docker-compose"),
     ("python3-docker", "/usr/lib/python3/dist-packages/docker"),
+    ("python3-pip", "/usr/lib/python3/dist-packages/pip"),
     ("python3-venv", "/usr/share/doc/python3-venv"),
     ("podman", "podman"),
     ("skopeo", "skopeo"),

@@ -115,7 +115,8 @@ pub(crate) fn reader(call: Call) -> impl AsyncRead + Send + Unpin + 'static {
 pub(crate) async fn load(images: &Images, call: Call) -> Result<Reply, Refusal> {
     no_platform(&call.query)?;
     let quiet = call.query.flag("quiet");
-    progress(images.load(reader(call)), quiet).await
+    // In docker a load always begins: what is wrong with an archive is the stream's last line, and clients look for it there.
+    Ok(told(None, images.load(reader(call)), quiet))
 }
 
 pub(crate) async fn create(images: &Images, call: Call) -> Result<Reply, Refusal> {
@@ -166,6 +167,11 @@ pub(crate) async fn progress(mut stream: ProgressStream, quiet: bool) -> Result<
         Some(Ok(bytes)) => Some(bytes),
         None => None,
     };
+    Ok(told(first, stream, quiet))
+}
+
+/// The lines of a stream of progress, with what was read of it.
+fn told(first: Option<Bytes>, stream: ProgressStream, quiet: bool) -> Reply {
     let rest = futures_util::stream::unfold(stream, move |mut stream| async move {
         let bytes = match next_line(&mut stream, quiet).await? {
             Ok(bytes) => bytes,
@@ -174,7 +180,7 @@ pub(crate) async fn progress(mut stream: ProgressStream, quiet: bool) -> Result<
         Some((bytes, stream))
     });
     let lines = futures_util::stream::iter(first).chain(rest).map(Ok::<Bytes, Infallible>);
-    Ok(reply::with_type(StatusCode::OK, "application/json", Body::from_stream(lines)))
+    reply::with_type(StatusCode::OK, "application/json", Body::from_stream(lines))
 }
 
 /// The next line that is shown; a quiet client is shown texts only.

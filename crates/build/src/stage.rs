@@ -87,6 +87,10 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
         _ => format!("[{label} {at}/{total}]"),
     };
 
+    // A vertex begins when what it is made from is there, so that its time is its own.
+    if let Some(Origin::Stage(other)) = session.plan.graph.base(number) {
+        session.stage(*other).await?;
+    }
     let id = shared.next_id();
     let started = Instant::now();
     shared
@@ -112,6 +116,14 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let steps = steps.map(|(at, statement)| (statement, place(at + 1)));
     let mut at = 1;
     for (statement, place) in triggers.chain(steps) {
+        for name in sources(&statement.what) {
+            if shared.options.named_contexts.contains_key(name) {
+                continue;
+            }
+            if let Some(Origin::Stage(other)) = session.plan.graph.source(number, name) {
+                session.stage(other).await?;
+            }
+        }
         let id = shared.next_id();
         let started = Instant::now();
         let shown = steps::shown(session, &stage, statement);
@@ -178,6 +190,17 @@ fn known(
     let description = statement.text.chars().take(100).collect();
     shared.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, description);
     Ok(told)
+}
+
+/// What an instruction takes files from, besides its own stage and the context.
+fn sources(instruction: &Instruction) -> Vec<&str> {
+    if let Instruction::Copy(copy) = instruction {
+        return copy.from.as_deref().into_iter().collect();
+    }
+    if let Instruction::Run(run) = instruction {
+        return run.mounts.iter().filter_map(|mount| mount.from.as_deref()).collect();
+    }
+    Vec::new()
 }
 
 /// Tells how a vertex ended.

@@ -2,6 +2,7 @@
 //! docker-compose, and our own client, against our daemon and against Debian's. Acts: as root, with the built binary.
 
 mod dockerd;
+mod flags;
 mod ours;
 
 use dockerd::Dockerd;

@@ -4,6 +4,7 @@
 mod buildah;
 mod docker;
 mod embedded;
+mod oci_client;
 mod oras;
 mod podman;
 mod skopeo;

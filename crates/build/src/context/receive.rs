@@ -8,6 +8,7 @@ use naru_layer::{Compression, Limits};
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Files up to this size are held in memory until it is known whether they are here already.
@@ -120,6 +121,22 @@ fn file<R: BufRead>(
         ))
         .with_hint("send the context without `--sparse`"));
     }
+    let staging = files.staging();
+    let kept = keep(files, reader, entry, &staging);
+    if kept.is_err() {
+        // Whoever sent it has gone, or the disk is full: the part of it that came is of no use.
+        fs::remove_file(&staging).ok();
+    }
+    kept
+}
+
+/// The same, by way of a file that is not there yet.
+fn keep<R: BufRead>(
+    files: &Files,
+    reader: &mut Reader<R>,
+    entry: &Entry,
+    staging: &Path,
+) -> Result<(Digest, u64), Fault> {
     let mut digester = Digester::new(Algorithm::Sha256);
     let size = entry.stored;
     let failed = || format!("cannot keep `{}` of the build context", entry.shown());
@@ -129,15 +146,13 @@ fn file<R: BufRead>(
         let digest = digester.finish();
         let place = files.path(&digest, entry.mode);
         if fs::symlink_metadata(&place).is_err() {
-            let staging = files.staging();
-            let mut file = naru_kernel::fs::create_new(&staging, 0o600).during(failed)?;
+            let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
             file.write_all(&bytes).during(failed)?;
-            files.publish(&file, &staging, &place, (entry.mode, entry.modified)).during(failed)?;
+            files.publish(&file, staging, &place, (entry.mode, entry.modified)).during(failed)?;
         }
         return Ok((digest, size));
     }
-    let staging = files.staging();
-    let mut file = naru_kernel::fs::create_new(&staging, 0o600).during(failed)?;
+    let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
     let mut behind = 0;
     let mut done = 0;
     loop {
@@ -158,6 +173,6 @@ fn file<R: BufRead>(
     }
     let digest = digester.finish();
     let place = files.path(&digest, entry.mode);
-    files.publish(&file, &staging, &place, (entry.mode, entry.modified)).during(failed)?;
+    files.publish(&file, staging, &place, (entry.mode, entry.modified)).during(failed)?;
     Ok((digest, size))
 }

@@ -29,6 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING: usize = 16;
 /// How long a killed process may take to go.
 const AFTER_KILL: Duration = Duration::from_secs(30);
+/// Processes and threads that one step may have at once: more than any compiler wants, and few enough for the host to live with.
+const MOST_PROCESSES: i64 = 4096;
 /// The name that processes of builds see for their host; the same everywhere, so that it changes no result.
 const HOST_NAME: &str = "buildkitsandbox";
 
@@ -283,6 +285,7 @@ fn resources(limits: RunLimits) -> Resources {
         cpuset_mems: limits.cpuset_mems,
         cgroup_parent: limits.cgroup_parent,
         ulimits: ulimits.collect(),
+        pids_limit: Some(MOST_PROCESSES),
         ..Resources::default()
     }
 }

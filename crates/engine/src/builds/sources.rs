@@ -21,7 +21,12 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    async fn here(&self, name: &str, platform: &Platform) -> Result<Option<ImageRecord>, Fault> {
+    /// The image of a name, and whether it serves a platform.
+    async fn here(
+        &self,
+        name: &str,
+        platform: &Platform,
+    ) -> Result<Option<(ImageRecord, bool)>, Fault> {
         // Takes up what the embedded registry has, and makes the embedded image.
         self.images.look_up(name).await?;
         let found = match self.store.images.resolve(name) {
@@ -32,7 +37,7 @@ impl Fetcher {
             }
         };
         let fits = found.platform.as_ref().is_none_or(|known| known.serves(platform));
-        Ok(fits.then_some(found))
+        Ok(Some((found, fits)))
     }
 
     /// Who the build is to a registry.
@@ -78,6 +83,17 @@ pub(super) fn credentials(auth: &RegistryAuth) -> Credentials {
     Credentials::Basic { user: auth.user.clone(), password: auth.password.clone() }
 }
 
+/// An image is here, but of no use for the platform that is built for.
+fn elsewhere(request: &ImageRequest<'_>, other: &Platform) -> Fault {
+    let text = format!(
+        "`{}` is here for {other}, and none of it could be had for {}",
+        request.name, request.platform
+    );
+    Fault::not_found(text).with_hint(format!(
+        "build for what it is made for (`--platform {other}`), or bring the other one"
+    ))
+}
+
 impl Sources for Fetcher {
     fn image<'a>(
         &'a self,
@@ -89,7 +105,11 @@ impl Sources for Fetcher {
                 let record = super::foreign::image(self, &request, &progress).await?;
                 return Ok(Base { record });
             }
-            let found = self.here(request.name, request.platform).await?;
+            let (found, other) = match self.here(request.name, request.platform).await? {
+                Some((record, true)) => (Some(record), None),
+                Some((record, false)) => (None, record.platform),
+                None => (None, None),
+            };
             if let Some(record) = found.clone()
                 && !request.pull
             {
@@ -99,21 +119,27 @@ impl Sources for Fetcher {
                 Ok(reference) => reference.or_latest(),
                 // An ID cannot be asked for anywhere.
                 Err(error) => {
-                    return match found {
-                        Some(record) => Ok(Base { record }),
-                        None => Err(error.into()),
+                    return match (found, other) {
+                        (Some(record), _) => Ok(Base { record }),
+                        (None, Some(other)) => Err(elsewhere(&request, &other)),
+                        (None, None) => Err(error.into()),
                     };
                 }
             };
-            self.pull(reference, &request, &progress).await?;
-            let found = self.here(request.name, request.platform).await?;
-            let record = found.ok_or_else(|| {
-                Fault::not_found(format!(
+            if let Err(fault) = self.pull(reference, &request, &progress).await {
+                let Some(other) = other else { return Err(fault) };
+                return Err(elsewhere(&request, &other).with_source(fault));
+            }
+            match self.here(request.name, request.platform).await? {
+                Some((record, true)) => Ok(Base { record }),
+                Some((ImageRecord { platform: Some(other), .. }, false)) => {
+                    Err(elsewhere(&request, &other))
+                }
+                Some(_) | None => Err(Fault::not_found(format!(
                     "`{}` has no image for the platform {}",
                     request.name, request.platform
-                ))
-            })?;
-            Ok(Base { record })
+                ))),
+            }
         })
     }
 

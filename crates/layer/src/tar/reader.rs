@@ -47,8 +47,14 @@ impl<R: BufRead> Reader<R> {
         if self.ended.is_some() {
             return Ok(None);
         }
-        self.skip(self.remaining + self.padding)?;
-        (self.remaining, self.padding) = (0, 0);
+        self.skip(self.remaining)?;
+        let padding = std::mem::take(&mut self.padding);
+        self.remaining = 0;
+        // Archives that docker's client puts a Dockerfile into end with the last entry's last byte.
+        if self.pass(padding)? < padding {
+            self.ended = Some(false);
+            return Ok(None);
+        }
         let mut extensions = Extensions { records: self.global.clone(), ..Extensions::default() };
         loop {
             let at = self.offset;
@@ -250,18 +256,24 @@ impl<R: BufRead> Reader<R> {
         Ok(bytes)
     }
 
-    fn skip(&mut self, mut count: u64) -> Result<(), TarError> {
-        while count > 0 {
-            let most = usize::try_from(count).unwrap_or(usize::MAX);
+    fn skip(&mut self, count: u64) -> Result<(), TarError> {
+        if self.pass(count)? < count { Err(TarError::Truncated) } else { Ok(()) }
+    }
+
+    /// Leaves out so many bytes, or all that are left; answers how many there were.
+    fn pass(&mut self, count: u64) -> Result<u64, TarError> {
+        let mut passed = 0;
+        while passed < count {
+            let most = usize::try_from(count - passed).unwrap_or(usize::MAX);
             let step = self.input.fill_buf().map_err(TarError::Read)?.len().min(most);
             if step == 0 {
-                return Err(TarError::Truncated);
+                break;
             }
             self.input.consume(step);
             self.offset += step as u64;
-            count -= step as u64;
+            passed += step as u64;
         }
-        Ok(())
+        Ok(passed)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Acts: compares two trees: kinds, owners, modes, times, attributes, links and bytes.
 //!
 //! Times of directories are left out (making their children changes them), and those of whiteouts (the archive has
-//! none for them).
+//! none for them). What is one file in the archive is one in the store; that files share more than that there is no difference:
+//! a build makes files of contents that it keeps by links to them.
 
 use naru_kernel::xattr;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -14,8 +15,9 @@ use std::path::{Path, PathBuf};
 /// The first difference, in words; none when the trees are the same.
 pub(super) fn compare(found: &Path, expected: &Path) -> io::Result<Option<String>> {
     let mut open = vec![PathBuf::new()];
+    let mut linked = Linked::new();
     while let Some(directory) = open.pop() {
-        if let Some(difference) = entry(found, expected, &directory)? {
+        if let Some(difference) = entry((found, expected), &directory, &mut linked)? {
             return Ok(Some(difference));
         }
         let (have, want) = (names(&found.join(&directory))?, names(&expected.join(&directory))?);
@@ -33,7 +35,7 @@ pub(super) fn compare(found: &Path, expected: &Path) -> io::Result<Option<String
             let meta = expected.join(&path).symlink_metadata()?;
             if meta.is_dir() {
                 open.push(path);
-            } else if let Some(difference) = entry(found, expected, &path)? {
+            } else if let Some(difference) = entry((found, expected), &path, &mut linked)? {
                 return Ok(Some(difference));
             }
         }
@@ -45,8 +47,21 @@ fn names(directory: &Path) -> io::Result<BTreeSet<OsString>> {
     std::fs::read_dir(directory)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
+/// The files that have several names where they are expected, and what they are where they are found.
+type Linked = BTreeMap<(u64, u64), (u64, u64)>;
+
+/// Whether a further name of a file leads to the same one as its other names.
+fn is_same_file(linked: &mut Linked, have: &Metadata, want: &Metadata) -> bool {
+    let number = |meta: &Metadata| (meta.dev(), meta.ino());
+    *linked.entry(number(want)).or_insert_with(|| number(have)) == number(have)
+}
+
 /// The first difference between two entries, their children left out.
-fn entry(found: &Path, expected: &Path, path: &Path) -> io::Result<Option<String>> {
+fn entry(
+    (found, expected): (&Path, &Path),
+    path: &Path,
+    linked: &mut Linked,
+) -> io::Result<Option<String>> {
     let (have_path, want_path) = (found.join(path), expected.join(path));
     let (have, want) = (have_path.symlink_metadata()?, want_path.symlink_metadata()?);
     let is_device = want.file_type().is_char_device() || want.file_type().is_block_device();
@@ -61,9 +76,8 @@ fn entry(found: &Path, expected: &Path, path: &Path) -> io::Result<Option<String
         "device number"
     } else if !want.is_dir() && !is_whiteout && changed(&have) != changed(&want) {
         "time"
-    // Builds share files between layers and with the contents of contexts, so there may be more.
-    } else if !want.is_dir() && have.nlink() < want.nlink() {
-        "number of links"
+    } else if !want.is_dir() && want.nlink() > 1 && !is_same_file(linked, &have, &want) {
+        "file behind its links"
     } else if want.is_symlink()
         && std::fs::read_link(&have_path)? != std::fs::read_link(&want_path)?
     {
@@ -89,15 +103,17 @@ fn attributes(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let directory = File::open(parent)?;
     xattr::list_at(&directory, name)?
         .into_iter()
-        // overlayfs leaves notes of its own in what was written through it; only that a directory hides is content.
-        .filter(|attribute| {
-            !attribute.starts_with(b"trusted.overlay.") || attribute == b"trusted.overlay.opaque"
-        })
+        .filter(|attribute| !is_private(attribute))
         .map(|attribute| {
             let value = xattr::get_at(&directory, name, &attribute)?;
             Ok((attribute, value))
         })
         .collect()
+}
+
+/// Whether an attribute is the kernel's note to itself, which no archive has: an overlay writes some upon what it changes.
+fn is_private(attribute: &[u8]) -> bool {
+    attribute.starts_with(b"trusted.overlay.") && attribute != b"trusted.overlay.opaque"
 }
 
 fn same_bytes(a: &Path, b: &Path) -> io::Result<bool> {

@@ -1,0 +1,1 @@
+void answer(int connection, const char *body);

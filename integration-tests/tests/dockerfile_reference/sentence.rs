@@ -317,7 +317,8 @@ fn by_docker(sentences: &[Sentence], place: &Path, since: u64) -> Built {
     let mut import = docker.command(&["import", "-c", "CMD [\"sh\"]", "-", "box"]);
     run_with_input(&mut import, &integration_tests::image::busybox_tar()).ok();
     let build = |words: &[&str], dir: &Path| {
-        run(docker.build(&["--network", "none"]).args(words).arg(".").current_dir(dir))
+        let words = [&["--network", "none"], words].concat();
+        run(&mut docker.build(dir, &words))
     };
     let done: Vec<Done> = sentences
         .iter()

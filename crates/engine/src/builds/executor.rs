@@ -29,8 +29,6 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING: usize = 16;
 /// How long a killed process may take to go.
 const AFTER_KILL: Duration = Duration::from_secs(30);
-/// The name that processes of builds see for their host; the same everywhere, so that it changes no result.
-const HOST_NAME: &str = "buildkitsandbox";
 
 /// Runs processes of builds.
 #[derive(Debug)]
@@ -218,7 +216,7 @@ fn record(inner: &Arc<Supervisor>, request: RunRequest) -> Result<(Record, Vec<O
     // Outer ones first.
     mounts.sort_by_key(|point| point.destination.matches('/').count());
     let config = ContainerConfig {
-        hostname: HOST_NAME.to_owned(),
+        hostname: request.hostname,
         user: request.user,
         env: request.env,
         cmd: Some(request.args),

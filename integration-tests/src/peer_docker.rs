@@ -72,28 +72,28 @@ impl PeerDocker {
 
     /// The docker CLI against it, where it is.
     pub fn command(&self, words: &[&str]) -> Command {
-        self.client("docker", words)
-    }
-
-    /// A build by the BuildKit inside it. Only Debian's own client asks for it without a plugin.
-    pub fn build(&self, words: &[&str]) -> Command {
-        let mut command = self.client("/usr/bin/docker", &["build", "--progress", "plain"]);
-        command.args(words).env("DOCKER_BUILDKIT", "1");
+        let mut command = self.enter(None);
+        command.arg("docker").args(words);
         command
     }
 
-    fn client(&self, program: &str, words: &[&str]) -> Command {
+    /// A build of this directory, seen from there, by the BuildKit inside it. Only Debian's own client asks for it without
+    /// a plugin.
+    pub fn build(&self, dir: &Path, words: &[&str]) -> Command {
+        let mut command = self.enter(Some(dir));
+        command.args(["/usr/bin/docker", "build", "--progress", "plain"]);
+        command.args(words).arg(".").env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    fn enter(&self, dir: Option<&Path>) -> Command {
         let namespaces = format!("/proc/{}/ns", self.child.id());
         let mut command = Command::new("nsenter");
         command
-            .args([
-                &format!("--net={namespaces}/net"),
-                &format!("--mount={namespaces}/mnt"),
-                program,
-            ])
+            .args([&format!("--net={namespaces}/net"), &format!("--mount={namespaces}/mnt")])
+            .args(dir.map(|dir| format!("--wd={}", dir.display())))
             .env("DOCKER_HOST", format!("unix://{}", self.dir.path().join("sock").display()))
-            .env("DOCKER_CONFIG", self.dir.path().join("config"))
-            .args(words);
+            .env("DOCKER_CONFIG", self.dir.path().join("config"));
         command
     }
 

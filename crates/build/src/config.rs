@@ -127,31 +127,13 @@ pub(crate) fn label(config: &mut Config, pairs: &[(String, String)]) -> String {
 pub(crate) fn expose(config: &mut Config, words: &[String]) -> Result<String, String> {
     let mut ports = Vec::new();
     for word in words {
-        ports.extend(port_range(word)?);
+        ports.extend(naru_dockerfile::exposed(word)?.ports);
     }
     ports.sort();
     ports.dedup();
     let shown: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
     config.config.exposed_ports.extend(ports.into_iter().map(|port| (port, json!({}))));
     Ok(format!("EXPOSE map[{}]", shown.join(" ")))
-}
-
-fn port_range(word: &str) -> Result<Vec<String>, String> {
-    let bad = |reason: &str| format!("invalid containerPort: {word}{reason}");
-    // An address or a port of the host in front means nothing here, and is taken.
-    let inner = word.rsplit(':').next().unwrap_or(word);
-    let (range, protocol) = inner.split_once('/').unwrap_or((inner, "tcp"));
-    let protocol = protocol.to_lowercase();
-    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(format!("invalid proto: {protocol}"));
-    }
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let number = |text: &str| text.parse::<u16>().map_err(|_bad| bad(""));
-    let (first, last) = (number(first)?, number(last)?);
-    if last < first {
-        return Err(bad(": the range ends before it begins"));
-    }
-    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
 }
 
 /// `VOLUME`, with expanded words.

@@ -34,8 +34,32 @@ pub(crate) struct Piece {
     /// The path as it was asked for.
     pub(crate) asked: Vec<u8>,
     found: Found,
+    /// What stands before paths that `--exclude` looks at.
+    prefix: Vec<u8>,
     /// Whether it is unpacked when it is an archive.
     pub(crate) unpack: bool,
+}
+
+impl Piece {
+    /// Whether `--exclude` leaves it out itself. Of a directory only what is inside can be left out.
+    pub(crate) fn is_left_out(&self, excluded: put::Excluded<'_>) -> bool {
+        let name = match self.prefix.is_empty() {
+            true => self.asked.rsplit(|b| *b == b'/').next().unwrap_or(&self.asked),
+            false => &self.prefix,
+        };
+        self.found.sort != Sort::Directory && excluded(name, false)
+    }
+}
+
+/// What of a source's path may be a wildcard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// Nothing: it is a name.
+    None,
+    /// Its names, each by itself.
+    Plain,
+    /// Its names, and `**` is any number of directories (`--parents`).
+    Parents,
 }
 
 /// How pieces are copied.
@@ -56,8 +80,14 @@ pub(crate) struct Copying<'a> {
     pub(crate) now: FileTime,
 }
 
-/// Finds what a source means; a source without wildcards that is not there is an error in docker's words.
-pub(crate) fn find(view: &View, source: &str, unpack: bool) -> Result<Vec<Piece>, Fault> {
+/// Finds what a source means. One without wildcards that is not there is an error in docker's words; one with wildcards may
+/// mean nothing.
+pub(crate) fn find(
+    view: &View,
+    source: &str,
+    how: Pattern,
+    unpack: bool,
+) -> Result<Vec<Piece>, Fault> {
     let asked = source.trim_start_matches('/').as_bytes();
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::InvalidInput => {
@@ -65,13 +95,16 @@ pub(crate) fn find(view: &View, source: &str, unpack: bool) -> Result<Vec<Piece>
         }
         _ => read_failed(asked, error),
     };
-    let is_pattern = pattern::is_pattern(asked);
-    let mut paths = view.glob(asked).map_err(failed)?;
-    if paths.is_empty() && is_pattern {
+    let is_pattern = how != Pattern::None && pattern::is_pattern(asked);
+    let mut paths = match is_pattern {
+        true => view.glob(asked, how == Pattern::Parents).map_err(failed)?,
+        false => Vec::new(),
+    };
+    if paths.is_empty() {
         // A name may hold the characters of a pattern.
         paths.extend(view.resolve(asked).map_err(failed)?.map(|_| asked.to_vec()));
     }
-    if paths.is_empty() {
+    if paths.is_empty() && !is_pattern {
         return Err(Fault::not_found(format!(
             "\"/{}\": not found",
             String::from_utf8_lossy(asked)
@@ -81,7 +114,11 @@ pub(crate) fn find(view: &View, source: &str, unpack: bool) -> Result<Vec<Piece>
     for asked in paths {
         let Some(path) = view.resolve(&asked).map_err(failed)? else { continue };
         let Some(found) = view.look(&path).map_err(failed)? else { continue };
-        pieces.push(Piece { view: view.clone(), path, asked, found, unpack });
+        let prefix = match how {
+            Pattern::Parents => parents_below(&asked),
+            Pattern::None | Pattern::Plain => Vec::new(),
+        };
+        pieces.push(Piece { view: view.clone(), path, asked, found, prefix, unpack });
     }
     Ok(pieces)
 }
@@ -139,15 +176,10 @@ fn place(
     let mut to = putting.target.resolve(asked).map_err(failed)?;
     let owner = how.owner.unwrap_or((0, 0));
     if how.parents {
-        let below = parents_below(&piece.asked);
-        to = putting.target.resolve(&joined(&to, &below)).map_err(failed)?;
-        if piece.found.sort == Sort::Directory {
-            return putting.contents(&piece.path, &piece.found, &to);
-        }
-        return file(piece, putting, &to, owner);
+        return with_parents(piece, putting, &to, owner);
     }
     if piece.found.sort == Sort::Directory {
-        return putting.contents(&piece.path, &piece.found, &to);
+        return putting.contents(&piece.path, &piece.found, b"", &to);
     }
     let there = putting.target.status(&to).map_err(failed)?;
     if is_directory || there.is_some_and(|status| status.kind == NodeKind::Directory) {
@@ -155,6 +187,40 @@ fn place(
         to = joined(&to, name);
     }
     file(piece, putting, &to, owner)
+}
+
+/// `--parents`: the directories above come along, as they are in the source.
+fn with_parents(
+    piece: &Piece,
+    putting: &mut Putting<'_>,
+    to: &[u8],
+    owner: (u32, u32),
+) -> Result<(), Fault> {
+    let failed = |error| write_failed(to, error);
+    let is_directory = piece.found.sort == Sort::Directory;
+    let parts = piece.prefix.split(|b| *b == b'/').filter(|part| !part.is_empty());
+    let parts: Vec<&[u8]> = parts.collect();
+    let above = parts.len().saturating_sub(usize::from(!is_directory));
+    let start = piece.asked.len().saturating_sub(piece.prefix.len());
+    let before = match piece.asked.ends_with(&piece.prefix) {
+        true => piece.asked.get(..start).unwrap_or_default(),
+        // A path that is written in a roundabout way: its directories are looked up from the root.
+        false => b"",
+    };
+    let (mut from, mut to) = (before.to_vec(), to.to_vec());
+    for part in parts.iter().take(above) {
+        from = joined(&from, part);
+        to = putting.target.resolve(&joined(&to, part)).map_err(failed)?;
+        let source = putting.view.resolve(&from).map_err(failed)?;
+        if let Some(source) = source {
+            putting.parent(&source, &to, owner).map_err(failed)?;
+        }
+    }
+    if is_directory {
+        return putting.contents(&piece.path, &piece.found, &piece.prefix, &to);
+    }
+    let name = parts.last().copied().unwrap_or_default();
+    file(piece, putting, &joined(&to, name), owner)
 }
 
 fn file(

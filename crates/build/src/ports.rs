@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub working_dir: String,
     /// The network.
     pub network: NetworkChoice,
+    /// The name that the process sees for its host.
+    pub hostname: String,
     /// What is mounted.
     pub mounts: Vec<RunMount>,
     /// Limits.

@@ -97,6 +97,11 @@ pub(crate) async fn carry_out(step: &mut Step<'_>, stage: &mut Stage) -> Result<
             let path = Words::new(step, &stage.scope).word(path)?;
             return files::working_dir(step, stage, &path).await;
         }
+        Instruction::Onbuild(onbuild) => {
+            // It is in the configuration alone: it did nothing yet that a history could tell.
+            stage.config.config.on_build.push(onbuild.expression.clone());
+            return Ok(());
+        }
         other => described(step, stage, other)?,
     };
     config::note(&mut stage.config, created_by, None, true);
@@ -146,22 +151,19 @@ fn described(
         }
         Instruction::StopSignal(text) => {
             let signal = words.word(text)?;
+            naru_oci::signal::parse(&signal).map_err(|fault| located(step, fault.message()))?;
             let text = format!("STOPSIGNAL {signal}");
             config.config.stop_signal = signal;
             text
         }
         Instruction::Healthcheck(check) => config::healthcheck(config, check),
-        Instruction::Onbuild(onbuild) => {
-            let text = format!("ONBUILD {}", onbuild.expression);
-            config.config.on_build.push(onbuild.expression.clone());
-            text
-        }
         Instruction::Maintainer(text) => {
             config.author = Some(text.clone());
             format!("MAINTAINER {text}")
         }
         Instruction::Arg(_)
         | Instruction::Env(_)
+        | Instruction::Onbuild(_)
         | Instruction::Run(_)
         | Instruction::Copy(_)
         | Instruction::Add(_)

@@ -41,19 +41,21 @@ pub(crate) fn pairs(instruction: &str, pairs: &[(String, String)]) -> String {
     format!("{instruction} {}", words.join(" "))
 }
 
-/// `COPY` and `ADD`: the flags that say something of the result, sources and destination as they are after expansion.
-pub(crate) fn files(instruction: &str, files: &Files, sources: &[String], to: &str) -> String {
+/// `COPY` and `ADD`: flags, sources and destination as they are after expansion.
+pub(crate) fn files(
+    (instruction, parents): (&str, bool),
+    (chown, chmod): (Option<&str>, Option<&str>),
+    files: &Files,
+    (sources, to): (&[String], &str),
+) -> String {
     let mut text = instruction.to_owned();
-    for (name, value) in [("chown", &files.chown), ("chmod", &files.chmod)] {
+    if parents {
+        text.push_str(" --parents");
+    }
+    for (name, value) in [("chown", chown), ("chmod", chmod)] {
         if let Some(value) = value {
             text.push_str(&format!(" --{name}={value}"));
         }
-    }
-    if files.link {
-        text.push_str(" --link");
-    }
-    for excluded in &files.exclude {
-        text.push_str(&format!(" --exclude={excluded}"));
     }
     for source in sources {
         text.push_str(&format!(" {source}"));

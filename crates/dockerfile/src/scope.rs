@@ -193,8 +193,10 @@ impl Scope {
                 }
                 (None, None) => globals.get(name).map(str::to_owned),
             };
-            self.arguments.retain(|(known, _)| known != name);
-            self.arguments.push((name.clone(), value.clone()));
+            match self.arguments.iter_mut().find(|(known, _)| known == name) {
+                Some((_, old)) => old.clone_from(&value),
+                None => self.arguments.push((name.clone(), value.clone())),
+            }
             declared.push((name.clone(), value));
         }
         Ok(declared)
@@ -228,7 +230,13 @@ impl Scope {
         &self.environment
     }
 
-    /// The arguments that a `RUN` gets beside the environment, in the order of their declaration. They are part of its cache key and history.
+    /// All arguments in the order of their declaration, with what a `RUN` sees in their place: its history tells of them.
+    pub fn declared(&self) -> impl Iterator<Item = (&str, String)> {
+        let names = self.arguments.iter().map(|(name, _)| name.as_str());
+        names.map(|name| (name, self.get(name).unwrap_or_default()))
+    }
+
+    /// The arguments that a `RUN` gets beside the environment, in the order of their declaration. They are part of its cache key.
     pub fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
         self.arguments.iter().filter_map(|(name, value)| {
             let hidden = self.environment.iter().any(|(known, _)| known == name);

@@ -25,7 +25,6 @@ mod record;
 mod recovery;
 mod restart_policy;
 mod seccomp;
-mod signal;
 mod spec;
 mod storage;
 mod streams;
@@ -41,6 +40,7 @@ pub use containers::{ChangeKind, Containers, CopyIn, PathChange, PathStat, StopO
 pub use events::{Event, EventFilter, EventStream, Events};
 pub use images::Images;
 pub use model::*;
+use naru_oci::signal;
 pub use networks::{NetworkOptions, Networks};
 pub use open::{Closing, Engine, EngineConfig};
 pub use streams::{Attachment, ExportStream, LogStream, Output, Stdin, Wait};

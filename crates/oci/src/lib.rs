@@ -10,6 +10,7 @@ mod manifest;
 pub mod media_type;
 mod platform;
 mod reference;
+pub mod signal;
 
 pub use config::{Config, ContainerDefaults, Healthcheck, History, RootFs};
 pub use descriptor::Descriptor;

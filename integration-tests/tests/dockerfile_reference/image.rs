@@ -54,6 +54,25 @@ impl fmt::Display for Node {
 }
 
 impl Node {
+    /// Whether it is what another one is. A directory's time counts only where both have an old one: the peer's are often
+    /// those of the build, or of RUN's own files in `/etc`.
+    pub fn is_like(&self, other: &Node) -> bool {
+        let times = self.modified == other.modified
+            || self.kind == Kind::Directory
+                && (self.modified.is_none() || other.modified.is_none());
+        let modified = self.modified;
+        times && *self == Node { modified, ..other.clone() }
+    }
+
+    /// Whether it may be what a mount was put on.
+    pub fn is_place_of_mount(&self) -> bool {
+        match &self.kind {
+            Kind::Directory => self.owner == (0, 0) && self.mode == 0o755,
+            Kind::File(content) => content.is_empty(),
+            Kind::Link(_) | Kind::Other(_) => false,
+        }
+    }
+
     /// The seconds of its time, unless it is as young as the test.
     pub fn modified(&self) -> Option<u64> {
         self.modified

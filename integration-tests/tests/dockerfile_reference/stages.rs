@@ -23,6 +23,7 @@ pub fn from() -> Vec<Sentence> {
         .file("1", "1\n")
         .file("2", "1\n1\n"),
         says("a name of a stage has any case", "FROM box AS One\nRUN echo 1 > /1\nFROM oNe\nRUN cat /1 > /2\n")
+            .newer()
             .file("2", "1\n"),
         says("the tag is latest unless it is said", "FROM box:latest AS a\nFROM box\nENV A=b\n")
             .history(&["(no layer) ENV A=b"]),
@@ -94,7 +95,9 @@ pub fn arg() -> Vec<Sentence> {
             "a stage inherits ARG from the stage it is based on",
             "FROM box AS one\nARG A=1\nFROM one\nRUN echo \"[$A]\" > /x\n",
         )
-        .file("x", "[1]\n"),
+        // Its history does not tell of the one below; that of later BuildKits does.
+.but(&["history"])
+            .file("x", "[1]\n"),
         says("another stage does not", "FROM box AS one\nARG A=1\nFROM box\nRUN echo \"[$A]\" > /x\nCOPY --from=one /etc/group /g\n")
             .file("x", "[]\n"),
         says("ENV goes before ARG", "FROM box\nARG V\nENV V=v1.0.0\nRUN echo $V > /x\n")

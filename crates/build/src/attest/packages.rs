@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The longest file that is read whole.
 const LONGEST: u64 = 64 << 20;
@@ -194,7 +194,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn package(&mut self, dir: BorrowedFd<'_>, path: &PathBuf, kind: Kind) -> io::Result<()> {
+    fn package(&mut self, dir: BorrowedFd<'_>, path: &Path, kind: Kind) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         let Ok(fd) = open_entry(dir, name, OFlags::RDONLY | OFlags::NONBLOCK) else {
             return Ok(());

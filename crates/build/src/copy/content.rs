@@ -28,6 +28,9 @@ pub(super) fn digest(
             piece.asked.rsplit(|b| *b == b'/').next().unwrap_or(&piece.asked)
         };
         let is_directory = piece.found.sort == Sort::Directory;
+        if with_names {
+            parents(&mut key, piece)?;
+        }
         key.bytes(if is_directory && !with_names { b"" } else { name });
         key.number(u64::from(piece.unpack));
         one(&mut key, &piece.view, &piece.path, &piece.found)?;
@@ -35,35 +38,53 @@ pub(super) fn digest(
             continue;
         }
         match &piece.view {
-            View::Context(context) => context_tree(&mut key, context, &piece.path, excluded),
-            View::Root(_) => tree(&mut key, &piece.view, (&piece.path, b""), excluded)?,
+            View::Context(context) => {
+                context_tree(&mut key, context, (&piece.path, &piece.prefix), excluded);
+            }
+            View::Root(_) => {
+                tree(&mut key, &piece.view, (&piece.path, &piece.prefix), excluded)?;
+            }
         }
     }
     Ok(key.finish())
+}
+
+/// The directories that come along with a piece.
+fn parents(key: &mut KeyMaker, piece: &Piece) -> Result<(), Fault> {
+    let failed = |error| read_failed(&piece.path, error);
+    let ends = piece.asked.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    for (end, _) in ends {
+        let above = piece.asked.get(..end).unwrap_or_default();
+        let Some(path) = piece.view.resolve(above).map_err(failed)? else { continue };
+        let Some(found) = piece.view.look(&path).map_err(failed)? else { continue };
+        key.bytes(above);
+        one(key, &piece.view, &path, &found)?;
+    }
+    Ok(())
 }
 
 /// A directory of a context: all of it is in memory, in order.
 fn context_tree(
     key: &mut KeyMaker,
     context: &crate::BuildContext,
-    path: &[u8],
+    (path, prefix): (&[u8], &[u8]),
     excluded: Option<Excluded<'_>>,
 ) {
     let start = if path.is_empty() { 0 } else { path.len() + 1 };
     let mut left_out: Option<Vec<u8>> = None;
     for (full, node) in context.tree.below(path) {
-        let below = full.get(start..).unwrap_or_default();
+        let below = joined(prefix, full.get(start..).unwrap_or_default());
         if left_out.as_ref().is_some_and(|out| full.starts_with(out)) {
             continue;
         }
         let is_directory = node.content == Content::Directory;
-        if excluded.is_some_and(|excluded| excluded(below, is_directory)) {
+        if excluded.is_some_and(|excluded| excluded(&below, is_directory)) {
             if is_directory {
                 left_out = Some([full, b"/"].concat());
             }
             continue;
         }
-        key.bytes(below);
+        key.bytes(&below);
         of_node(key, node);
     }
 }

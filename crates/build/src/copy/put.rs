@@ -50,11 +50,17 @@ impl<'a> Putting<'a> {
         Putting { view, target, rules, linked: BTreeSet::new(), first: None }
     }
 
-    /// Puts the content of a directory into a directory, both by resolved paths. One that is made becomes like its source.
-    pub(crate) fn contents(&mut self, from: &[u8], found: &Found, to: &[u8]) -> Result<(), Fault> {
+    /// Puts the content of a directory into a directory, both by resolved paths; the directory itself is not copied.
+    /// `prefix` stands before paths that `--exclude` looks at.
+    pub(crate) fn contents(
+        &mut self,
+        from: &[u8],
+        found: &Found,
+        prefix: &[u8],
+        to: &[u8],
+    ) -> Result<(), Fault> {
         self.note(found.modified);
         let failed = |error| write_failed(to, error);
-        let owner = self.owner(found);
         let is_new = match self.target.status(to).map_err(failed)? {
             None => true,
             Some(status) if status.kind == NodeKind::Directory => false,
@@ -65,12 +71,23 @@ impl<'a> Putting<'a> {
                 )));
             }
         };
+        let owner = self.rules.owner.unwrap_or((0, 0));
         let dir = self.target.directory(to, owner).map_err(failed)?;
-        self.inside((from, b""), (&dir, to), is_new)?;
-        if is_new {
-            self.settle_directory(&dir, from, found, owner).map_err(failed)?;
+        self.inside((from, prefix), (&dir, to), is_new)
+    }
+
+    /// Makes a directory like one of the source, where there is none.
+    pub(crate) fn parent(&mut self, from: &[u8], to: &[u8], owner: (u32, u32)) -> io::Result<()> {
+        if to.is_empty() || self.target.status(to)?.is_some() {
+            return Ok(());
         }
-        Ok(())
+        let Some(found) = self.view.look(from)? else { return Ok(()) };
+        if found.sort != Sort::Directory {
+            return Ok(());
+        }
+        let dir = self.target.directory(to, owner)?;
+        let (uid, gid) = self.owner(&found);
+        self.settle_directory(&dir, from, &found, (uid, gid))
     }
 
     /// Puts one thing under a name.

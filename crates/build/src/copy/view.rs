@@ -116,9 +116,9 @@ impl View {
         matches!(self, View::Context(_))
     }
 
-    /// The paths that a pattern means, in order, each with links on the way followed; a path without wildcards that is not
-    /// there makes an empty list.
-    pub(crate) fn glob(&self, asked: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    /// The paths that a pattern means, in order, each with links on the way followed. With `deep`, `**` is any number of
+    /// directories.
+    pub(crate) fn glob(&self, asked: &[u8], deep: bool) -> io::Result<Vec<Vec<u8>>> {
         let mut found: Vec<Vec<u8>> = vec![Vec::new()];
         // A dot stays: with `--parents` it says what of the path is kept.
         for part in asked.split(|b| *b == b'/').filter(|part| !part.is_empty()) {
@@ -129,9 +129,11 @@ impl View {
                     continue;
                 }
                 let Some(real) = self.resolve(&dir)? else { continue };
-                let is_directory =
-                    self.look(&real)?.is_some_and(|found| found.sort == Sort::Directory);
-                if !is_directory {
+                if !self.is_directory(&real)? {
+                    continue;
+                }
+                if deep && part == b"**" {
+                    self.directories(&dir, &real, &mut next)?;
                     continue;
                 }
                 for name in self.names(&real)? {
@@ -151,7 +153,31 @@ impl View {
                 there.push(path);
             }
         }
+        if deep {
+            there.sort();
+            there.dedup();
+        }
         Ok(there)
+    }
+
+    fn is_directory(&self, real: &[u8]) -> io::Result<bool> {
+        Ok(self.look(real)?.is_some_and(|found| found.sort == Sort::Directory))
+    }
+
+    /// A directory and all below it; links are not followed.
+    fn directories(&self, dir: &[u8], real: &[u8], list: &mut Vec<Vec<u8>>) -> io::Result<()> {
+        list.push(dir.to_vec());
+        let mut open = vec![(dir.to_vec(), real.to_vec())];
+        while let Some((dir, real)) = open.pop() {
+            for name in self.names(&real)? {
+                let inner = joined(&real, &name);
+                if self.is_directory(&inner)? {
+                    list.push(joined(&dir, &name));
+                    open.push((joined(&dir, &name), inner));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -70,21 +70,25 @@ pub(super) async fn copy(
     stage: &mut Stage,
     asked: &Asked<'_>,
 ) -> Result<(), BuildFailure> {
-    let (sources, destination, chown, mode, excludes, inline, checksum) = {
+    let (sources, destination, chown, (chmod, mode), excludes, inline, checksum) = {
         let words = Words::new(step, &stage.scope);
         let sources: Result<Vec<_>, _> =
             asked.files.sources.iter().map(|source| words.word(source)).collect();
         let destination = words.word(&asked.files.destination)?;
-        let chown = asked.files.chown.as_deref().map(|text| words.word(text)).transpose()?;
-        let chmod = asked.files.chmod.as_deref().map(|text| words.word(text)).transpose()?;
-        let mode = chmod.map(|text| ModeChange::parse(&text)).transpose();
+        // A flag that comes to nothing is as good as not given.
+        let flag = |text: &Option<String>| -> Result<Option<String>, Fault> {
+            let text = text.as_deref().map(|text| words.word(text)).transpose()?;
+            Ok(text.filter(|text| !text.is_empty()))
+        };
+        let (chown, chmod) = (flag(&asked.files.chown)?, flag(&asked.files.chmod)?);
+        let mode = chmod.as_deref().map(ModeChange::parse).transpose();
         let mode = mode.map_err(|message| located(step, &message))?;
         let list: Result<Vec<_>, _> =
             asked.files.exclude.iter().map(|pattern| words.word(pattern)).collect();
         let excludes = crate::ignore::excludes(&list?).map_err(|text| located(step, &text))?;
         let inline = inline(&words, &asked.files.inline)?;
         let checksum = asked.checksum.map(|text| words.word(text)).transpose()?;
-        (sources?, destination, chown, mode, excludes, inline, checksum)
+        (sources?, destination, chown, (chmod, mode), excludes, inline, checksum)
     };
     let asked = &Asked { checksum: checksum.as_deref().filter(|text| !text.is_empty()), ..*asked };
     let sources: Vec<String> = sources.into_iter().filter(|source| !source.is_empty()).collect();
@@ -99,6 +103,12 @@ pub(super) async fn copy(
     let link = asked.files.link;
     let parent = if link { None } else { stage.chain };
 
+    let created_by = wording::files(
+        (asked.keyword, asked.parents),
+        (chown.as_deref(), chmod.as_deref()),
+        asked.files,
+        (&sources, &destination),
+    );
     let mut key = KeyMaker::new("COPY by origin", parent);
     key.text(&to).list(&sources).list(&chown).list(&asked.files.exclude);
     key.text(&format!("{mode:?} {} {link} {}", asked.parents, compression(step)));
@@ -107,11 +117,21 @@ pub(super) async fn copy(
         && let Some(found) = vertex::cached(step, parent, std::slice::from_ref(key))?
     {
         let found = if link { rebase(step, stage, found).await? } else { found };
-        let created_by = wording::files(asked.keyword, asked.files, &sources, &destination);
         stage.push(&found, created_by);
         return Ok(());
     }
-    let items = items(step, asked, &sources, &inline, &to).await?;
+    let mut items = items(step, asked, &sources, &inline, &to).await?;
+    if let Some(excluded) = excludes.as_deref() {
+        items.retain(|item| match item {
+            Item::Here(piece) => !piece.is_left_out(excluded),
+            Item::Later(_) => true,
+        });
+    }
+    if items.is_empty() {
+        let message = format!("{} {}: there are no such files", asked.keyword, sources.join(" "));
+        let line = step.statement.span.start;
+        step.session.shared.warn("", message, line).await;
+    }
     if items.len() > 1 && !to.ends_with('/') && !to.ends_with("/.") {
         return Err(located(
             step,
@@ -152,7 +172,6 @@ pub(super) async fn copy(
     key.text(&compression(step));
     let keys: Vec<String> = std::iter::once(key.finish()).chain(origin).collect();
     let found = if step.no_cache { None } else { vertex::cached(step, parent, &keys)? };
-    let created_by = wording::files(asked.keyword, asked.files, &sources, &destination);
     let made = match found {
         Some(found) => found,
         None => {
@@ -327,7 +346,8 @@ async fn items(
             return Err(Fault::not_found(format!("\"/{source}\": not found")).into());
         };
         let (name, unpack) = (source.clone(), asked.unpack != Some(false));
-        let found = shared.blocking(move |_| copy::find(&view, &name, unpack)).await;
+        let how = if asked.parents { copy::Pattern::Parents } else { copy::Pattern::Plain };
+        let found = shared.blocking(move |_| copy::find(&view, &name, how, unpack)).await;
         let found = found.map_err(|fault| explain(step, asked, source, fault))?;
         items.extend(found.into_iter().map(Item::Here));
     }
@@ -336,23 +356,11 @@ async fn items(
         let (name, content, time) = (name.clone(), content.clone(), seconds(shared.time()));
         let found = shared.blocking(move |_| {
             let context = files.one(&name, &content, 0o644, time)?;
-            copy::find(&View::Context(context), &escape(&name), false)
+            copy::find(&View::Context(context), &name, copy::Pattern::None, false)
         });
         items.extend(found.await?.into_iter().map(Item::Here));
     }
     Ok(items)
-}
-
-/// A name as a pattern that means only itself.
-fn escape(name: &str) -> String {
-    let mut text = String::new();
-    for letter in name.chars() {
-        if matches!(letter, '*' | '?' | '[' | '\\') {
-            text.push('\\');
-        }
-        text.push(letter);
-    }
-    text
 }
 
 /// Where files come from: the context, a stage, an image. None: an empty file system.
@@ -418,8 +426,9 @@ pub(super) async fn working_dir(
     stage.config.config.working_dir.clone_from(&path);
     let created_by = format!("WORKDIR {path}");
     let shared = &step.session.shared;
+    let user = stage.config.config.user.clone();
     let mut key = KeyMaker::new("WORKDIR", stage.chain);
-    key.text(&path).text(&compression(step));
+    key.text(&path).text(&user).text(&compression(step));
     let keys = vec![key.finish()];
     let found = if step.no_cache { None } else { vertex::cached(step, stage.chain, &keys)? };
     if let Some(found) = found {
@@ -452,7 +461,12 @@ pub(super) async fn working_dir(
             let failed = || format!("cannot make the directory `{path}` of the image");
             let mut target = Target::new(&changes.dir(), lower).during(failed)?;
             let resolved = target.resolve(path.as_bytes()).during(failed)?;
-            target.directory(&resolved, (0, 0)).during(failed)?;
+            // It is made for whoever works in it.
+            let owner = match user.as_str() {
+                "" => (0, 0),
+                user => users::owner(vertex::view(&hand.inner.store, hand.parent)?.as_ref(), user)?,
+            };
+            target.directory(&resolved, owner).during(failed)?;
             target.finish(seconds(hand.about.now)).during(failed)?;
             hand.commit(changes)
         });

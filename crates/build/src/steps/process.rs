@@ -71,7 +71,10 @@ pub(super) async fn run(
         Some((name, _)) => vec![format!("<<{name}")],
         None => line.args.clone(),
     };
-    let created_by = wording::run(&counted, &shown_command);
+    let declared: Vec<String> =
+        scope.declared().map(|(name, value)| format!("{name}={value}")).collect();
+    let created_by = wording::run(&declared, &shown_command);
+    let hostname = setting(step, "BUILDKIT_SANDBOX_HOSTNAME").unwrap_or(HOST_NAME).to_owned();
 
     let mounts = mount::wanted(step, stage, run)?;
     let mut key = KeyMaker::new("RUN", stage.chain);
@@ -80,7 +83,7 @@ pub(super) async fn run(
         key.text(name).text(script);
     }
     key.list(&defaults.env).list(&counted).text(&defaults.user).text(&defaults.working_dir);
-    key.text(&format!("{network:?} {insecure}"));
+    key.text(&format!("{network:?} {insecure}")).text(&hostname);
     for mount in &mounts {
         mount_key(step, mount, &mut key).await?;
     }
@@ -102,6 +105,7 @@ pub(super) async fn run(
                 user: defaults.user.clone(),
                 working_dir: defaults.working_dir.clone(),
                 network,
+                hostname,
                 insecure,
                 mounts: resolve(step, mounts).await?,
             };
@@ -110,6 +114,16 @@ pub(super) async fn run(
     };
     stage.push(&made, created_by);
     Ok(())
+}
+
+/// The name that processes of builds see for their host, unless the build says another; the same everywhere, so that it changes
+/// no result.
+const HOST_NAME: &str = "buildkitsandbox";
+
+/// A build argument that is for the builder itself.
+fn setting<'a>(step: &Step<'a>, name: &str) -> Option<&'a str> {
+    let given = step.session.shared.options.build_args.get(name)?.as_deref();
+    given.filter(|value| !value.is_empty())
 }
 
 /// What is executed: words, a line for the shell, a script for the shell, or a script with an interpreter of its own.
@@ -143,7 +157,7 @@ async fn mount_key(
             let view = View::Context(step.session.shared.context.clone());
             let source = source.to_owned();
             let digest = step.session.shared.blocking(move |_| {
-                let pieces = copy::find(&view, &source, false)?;
+                let pieces = copy::find(&view, &source, copy::Pattern::None, false)?;
                 copy::content_of(&pieces, None, false)
             });
             key.text(&digest.await?);
@@ -176,6 +190,7 @@ struct Order {
     user: String,
     working_dir: String,
     network: NetworkChoice,
+    hostname: String,
     insecure: bool,
     mounts: Vec<(Wanted, Option<naru_oci::ChainId>)>,
 }
@@ -201,6 +216,7 @@ async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, Bui
         user: order.user.clone(),
         working_dir: order.working_dir.clone(),
         network: order.network.clone(),
+        hostname: order.hostname.clone(),
         mounts: std::mem::take(&mut ready.mounts),
         limits: order.session.shared.options.limits.clone(),
         insecure: order.insecure,

@@ -31,8 +31,6 @@ const WAITING: usize = 16;
 const AFTER_KILL: Duration = Duration::from_secs(30);
 /// Processes and threads that one step may have at once: more than any compiler wants, and few enough for the host to live with.
 const MOST_PROCESSES: i64 = 4096;
-/// The name that processes of builds see for their host; the same everywhere, so that it changes no result.
-const HOST_NAME: &str = "buildkitsandbox";
 
 /// Runs processes of builds.
 #[derive(Debug)]
@@ -220,7 +218,7 @@ fn record(inner: &Arc<Supervisor>, request: RunRequest) -> Result<(Record, Vec<O
     // Outer ones first.
     mounts.sort_by_key(|point| point.destination.matches('/').count());
     let config = ContainerConfig {
-        hostname: HOST_NAME.to_owned(),
+        hostname: request.hostname,
         user: request.user,
         env: request.env,
         cmd: Some(request.args),

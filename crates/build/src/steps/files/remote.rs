@@ -1,6 +1,6 @@
 //! Acts: ADD of what lies elsewhere: files of the network, git repositories.
 
-use super::{Asked, Item, escape, located};
+use super::{Asked, Item, located};
 use crate::copy::{self, Piece, View};
 use crate::event::BuildFailure;
 use crate::remote::{self, git};
@@ -47,7 +47,9 @@ impl Later {
                 let what = (&address, commit);
                 let cancelled = &shared.cancelled;
                 let context = git::context(&shared.inner, &shared.options, what, cancelled).await?;
-                let find = move |_: &_| copy::find(&View::Context(context), ".", false);
+                let find = move |_: &_| {
+                    copy::find(&View::Context(context), ".", copy::Pattern::None, false)
+                };
                 Ok(shared.blocking(find).await?)
             }
         }
@@ -167,7 +169,7 @@ async fn sha512(step: &Step<'_>, found: &remote::Remote) -> Result<Digest, Fault
 /// A file of the network as something to be copied.
 async fn pieces(step: &Step<'_>, found: remote::Remote, unpack: bool) -> Result<Vec<Piece>, Fault> {
     let work = move |_: &crate::build::Shared| {
-        copy::find(&View::Context(found.context), &escape(&found.name), unpack)
+        copy::find(&View::Context(found.context), &found.name, copy::Pattern::None, unpack)
     };
     step.session.shared.blocking(work).await
 }

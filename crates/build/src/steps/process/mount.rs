@@ -4,7 +4,7 @@ use super::super::located;
 use super::super::vertex::{self, Hand};
 use crate::build::{Session, Shared};
 use crate::config::working_dir;
-use crate::copy::{Copying, Target, View, copy, find};
+use crate::copy::{Copying, Pattern, Target, View, copy, find};
 use crate::mounts::{CacheMount, Scratch};
 use crate::ports::{MountSource, RunMount};
 use crate::stage::{Stage, Step};
@@ -82,8 +82,13 @@ pub(super) fn wanted(step: &Step<'_>, stage: &Stage, run: &Run) -> Result<Vec<Wa
                     .filter(|wanted: &&Wanted| matches!(wanted.kind, MountKind::Ssh { .. }));
                 format!("/run/buildkit/ssh_agent.{}", number.count())
             }
-            (None, _) => String::new(),
+            (None, MountKind::Secret { .. }) => String::new(),
+            (None, _) => current.to_owned(),
         };
+        if target == "/" {
+            return Err(located(step, "invalid mount target \"/\"")
+                .with_hint("say with `target=` where the mount is to be"));
+        }
         list.push(Wanted { kind: mount.kind, target, read_only: mount.read_only });
     }
     Ok(list)
@@ -183,6 +188,10 @@ pub(super) async fn make_ready(
         }
         MountKind::Cache { id, source, sharing, mode, uid, gid, .. } => {
             let id = id.clone().unwrap_or_else(|| wanted.target.clone());
+            let id = match shared.options.build_args.get("BUILDKIT_CACHE_MOUNT_NS") {
+                Some(Some(space)) if !space.is_empty() => format!("{space}/{id}"),
+                Some(_) | None => id,
+            };
             let owner = (mode.unwrap_or(0o755), uid.unwrap_or(0), gid.unwrap_or(0));
             let cache = hand.inner.mounts.take(&hand.inner.place, &id, *sharing, owner).await?;
             if cache.is_new && chain.is_some() {
@@ -304,7 +313,7 @@ fn seed(hand: &Hand, chain: Option<ChainId>, source: &str, dir: &Path) -> Result
 
 /// Copies a directory of a view.
 fn fill(view: &View, source: &str, dir: &Path) -> Result<(), Fault> {
-    let pieces = find(view, source, false)?;
+    let pieces = find(view, source, Pattern::None, false)?;
     let failed = || "cannot prepare a directory for a step".to_owned();
     let mut target = Target::new(dir, None).during(failed)?;
     let how = Copying {

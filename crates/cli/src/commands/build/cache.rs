@@ -69,12 +69,11 @@ pub(super) async fn prepare(
     Ok(directory)
 }
 
+/// A directory, and the other fields beside it.
+type Local = (String, Vec<(String, String)>);
+
 /// The directory and the other fields of a `type=local`.
-fn local(
-    text: &str,
-    place: &str,
-    only: &[&str],
-) -> Result<Option<(String, Vec<(String, String)>)>, Fault> {
+fn local(text: &str, place: &str, only: &[&str]) -> Result<Option<Local>, Fault> {
     let failed = |error: crate::opts::OptError| Fault::invalid(error.message);
     let fields = mount::csv(text).map_err(failed)?;
     let pairs = fields.iter().filter_map(|field| field.split_once('='));

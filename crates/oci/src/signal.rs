@@ -44,12 +44,12 @@ const RTMIN: u8 = 34;
 const RTMAX: u8 = 64;
 
 /// Ends a process for sure.
-pub(crate) const KILL: u8 = 9;
+pub const KILL: u8 = 9;
 /// Asks a process to end.
-pub(crate) const TERM: u8 = 15;
+pub const TERM: u8 = 15;
 
 /// Reads `SIGTERM`, `term`, `15`, `RTMIN+3`.
-pub(crate) fn parse(text: &str) -> Result<u8, Fault> {
+pub fn parse(text: &str) -> Result<u8, Fault> {
     let refused = || {
         Fault::new(Kind::InvalidInput, format!("invalid signal: {text}"))
             .with_hint("use a name such as `SIGTERM` or a number from 1 to 64")

@@ -14,7 +14,7 @@ fn dockerfiles_out_of_all_proportion_are_answered_at_once() {
     let twice = format!("FROM box\n#{}\n", "x".repeat(17 << 20));
     for (number, (text, code, says)) in [
         (long_comment, 1, "line 2: dockerfile line greater than max allowed size of 65535"),
-        (many_lines, 1, "steps"),
+        (many_lines, 1, "1310721 instructions, and at most 20000 are carried out"),
         (endless, 1, "line 2: dockerfile line greater than max allowed size of 65535"),
         (continued, 0, ""),
         (heredoc, 1, "unterminated heredoc"),

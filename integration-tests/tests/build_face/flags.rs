@@ -138,7 +138,7 @@ fn each_flag_does_what_it_does_with_docker_s_daemon() {
         (none(&["-f", "args", "--no-cache", "--isolation", "default"]), &["seen , default, "], 0),
         (none(&["-f", "args", "--isolation", "hyperv"]), &[], 1),
         (none(&["--squash"]), &[], 1),
-        (none(&["-t", "a/UPPER"]), &[], 1),
+        (none(&["-t", "a/UPPER"]), &[], 125),
         (none(&["--cache-from", "box"]), &[], 0),
     ] {
         let [ours, theirs] = both.build(&args, &dir, b"");

@@ -179,7 +179,7 @@ fn dockerfiles_contexts_and_ids_go_where_they_are_told() {
         assert!(done.ok().stdout.contains("Successfully tagged piped:latest"));
     }
     both.inspect("piped", "{{len .RootFS.Layers}} {{.Config.Cmd}}");
-    assert_eq!(both.inspect("alone", "{{.Config.Env}}").contains("A=b"), true);
+    assert!(both.inspect("alone", "{{.Config.Env}}").contains("A=b"));
     // The ID alone, and in a file; labels of the command line win.
     let words =
         ["-q", "--iidfile", "id", "--label", "l=m", "--label", "empty", "-t", "labelled", "."];

@@ -24,6 +24,8 @@ use tokio::task::JoinSet;
 
 /// Longer than any build takes; the lease ends with the build.
 pub(crate) const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most instructions of a Dockerfile.
+const MOST_INSTRUCTIONS: usize = 20_000;
 /// The longest Dockerfile that is read.
 pub(crate) const MAX_DOCKERFILE: u64 = 16 << 20;
 
@@ -111,6 +113,7 @@ impl Builder {
         }
         let file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
+        bound(&file)?;
         let (context, ignored) =
             crate::ignore::apply(&context, &name, options.ignore_file.as_deref())?;
         let platforms = if options.platforms.is_empty() {
@@ -157,6 +160,19 @@ impl Builder {
         self.inner.bound_contents();
         built
     }
+}
+
+/// Files with more instructions than anybody writes are refused: each of them is told of, kept and looked up.
+fn bound(file: &Dockerfile) -> Result<(), Fault> {
+    let count: usize = file.stages.iter().map(|stage| stage.steps.len() + 1).sum();
+    if count <= MOST_INSTRUCTIONS {
+        return Ok(());
+    }
+    let text = format!(
+        "the Dockerfile has {count} instructions, and at most {MOST_INSTRUCTIONS} are carried out"
+    );
+    Err(Fault::invalid(text)
+        .with_hint("one `ENV`, `LABEL`, `COPY` or `RUN` can do what many of them do"))
 }
 
 /// Builds the target for all platforms and records it.

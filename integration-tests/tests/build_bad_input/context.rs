@@ -32,7 +32,7 @@ fn what_is_not_in_the_context_is_said_with_what_hid_it() {
             (".dockerignore", ignore),
             ("x/y", ""),
         ];
-        let done = build(&daemon, &[], &context(&daemon, name, &files)).ok();
+        let done = build(&daemon, &["--no-cache"], &context(&daemon, name, &files)).ok();
         assert!(done.stderr.contains("there are 0"), "{done:?}");
         let files =
             [("Dockerfile", "FROM box\nCOPY x /c\n"), (".dockerignore", ignore), ("x/y", "")];

@@ -14,7 +14,7 @@ fn dockerfiles_out_of_all_proportion_are_answered_at_once() {
     let twice = format!("FROM box\n#{}\n", "x".repeat(17 << 20));
     for (number, (text, code, says)) in [
         (long_comment, 1, "line 2: dockerfile line greater than max allowed size of 65535"),
-        (many_lines, 1, "steps"),
+        (many_lines, 1, "1310721 instructions, and at most 20000 are carried out"),
         (endless, 1, "line 2: dockerfile line greater than max allowed size of 65535"),
         (continued, 0, ""),
         (heredoc, 1, "unterminated heredoc"),
@@ -52,6 +52,7 @@ fn what_is_no_dockerfile_is_said_with_its_place() {
     assert!(done.code == 1 && done.stderr.contains("on line 1"), "{done:?}");
     assert!(!done.stderr.contains('\0') && !done.stderr.contains('\u{1b}'), "{done:?}");
     assert!(done.stderr.len() < 5000, "{done:?}");
+    let mut wrong = Vec::new();
     for (text, says) in [
         (
             "FROM box\nRUNN echo x\n",
@@ -63,7 +64,7 @@ fn what_is_no_dockerfile_is_said_with_its_place() {
         ("FROM box AS a\nCOPY --from=a /x /x\n", &["circular"]),
         ("FROM box AS a\nRUN --mount=from=b,target=/b true\nFROM a AS b\n", &["circular"]),
         ("FROM box\nCOPY --from=5 /x /x\n", &["5"]),
-        ("FROM box\nCOPY --form=a /x /x\n", &["--form", "--from"]),
+        ("FROM box\nCOPY --form=a /x /x\n", &["--form", "did you mean from?"]),
         ("FROM box\nCOPY a\n", &["COPY", "Dockerfile:2"]),
         ("FROM box\nENV\n", &["ENV"]),
         ("FROM box\nUSER nobody-here\nRUN true\n", &["nobody-here"]),
@@ -78,11 +79,11 @@ fn what_is_no_dockerfile_is_said_with_its_place() {
     ] {
         let dir = context(&daemon, "text", &[("Dockerfile", text)]);
         let done = build(&daemon, &[], &dir);
-        assert_eq!(done.code, 1, "{text}: {done:?}");
-        for word in says {
-            assert!(done.stderr.contains(word), "{text}: no `{word}` in {}", done.stderr);
+        if done.code != 1 || says.iter().any(|word| !done.stderr.contains(word)) {
+            wrong.push(format!("{text}wanted: {says:?}\n{}: {}", done.code, done.stderr));
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
     is_well(&daemon);
 }
 

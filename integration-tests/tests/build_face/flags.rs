@@ -138,7 +138,7 @@ fn each_flag_does_what_it_does_with_docker_s_daemon() {
         (none(&["-f", "args", "--no-cache", "--isolation", "default"]), &["seen , default, "], 0),
         (none(&["-f", "args", "--isolation", "hyperv"]), &[], 1),
         (none(&["--squash"]), &[], 1),
-        (none(&["-t", "UPPER/case"]), &[], 125),
+        (none(&["-t", "a/UPPER"]), &[], 125),
         (none(&["--cache-from", "box"]), &[], 0),
     ] {
         let [ours, theirs] = both.build(&args, &dir, b"");
@@ -179,7 +179,7 @@ fn dockerfiles_contexts_and_ids_go_where_they_are_told() {
         assert!(done.ok().stdout.contains("Successfully tagged piped:latest"));
     }
     both.inspect("piped", "{{len .RootFS.Layers}} {{.Config.Cmd}}");
-    assert_eq!(both.inspect("alone", "{{.Config.Env}}").contains("A=b"), true);
+    assert!(both.inspect("alone", "{{.Config.Env}}").contains("A=b"));
     // The ID alone, and in a file; labels of the command line win.
     let words =
         ["-q", "--iidfile", "id", "--label", "l=m", "--label", "empty", "-t", "labelled", "."];

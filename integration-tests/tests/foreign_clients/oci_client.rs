@@ -48,7 +48,8 @@ async fn comes_and_goes(client: &Client, address: &str, auth: &RegistryAuth) -> 
         |rest: &str| format!("{address}/crate/busybox{rest}").parse::<Reference>().expect("a name");
     let (layer, config) = busybox();
     for tag in [":one", ":three", ":two"] {
-        let done = client.push(&name(tag), &[layer.clone()], config.clone(), auth, None).await;
+        let done =
+            client.push(&name(tag), std::slice::from_ref(&layer), config.clone(), auth, None).await;
         let done = done.unwrap_or_else(|error| panic!("{tag}: {error}"));
         assert!(
             done.manifest_url.contains("/v2/crate/busybox/manifests/"),
@@ -68,7 +69,7 @@ async fn comes_and_goes(client: &Client, address: &str, auth: &RegistryAuth) -> 
     for rest in [":two".to_owned(), format!("@{digest}")] {
         let pulled = client.pull(&name(&rest), auth, accepted()).await.expect("the image");
         assert_eq!(pulled.digest.as_deref(), Some(digest.as_str()), "{rest}");
-        assert_eq!(pulled.layers, [layer.clone()], "{rest}");
+        assert_eq!(pulled.layers, std::slice::from_ref(&layer), "{rest}");
         assert_eq!(pulled.config.data, config.data, "{rest}");
     }
     assert!(client.blob_exists(&name(":two"), &layer.sha256_digest()).await.expect("an answer"));
@@ -100,7 +101,9 @@ fn with_passwords(challenge: Challenge) {
         for auth in
             [RegistryAuth::Anonymous, RegistryAuth::Basic(USER.to_owned(), "wrong".to_owned())]
         {
-            let refused = client().push(&name, &[layer.clone()], config.clone(), &auth, None).await;
+            let refused = client()
+                .push(&name, std::slice::from_ref(&layer), config.clone(), &auth, None)
+                .await;
             assert!(refused.is_err(), "{auth:?}");
         }
         digest

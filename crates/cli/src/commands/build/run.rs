@@ -104,11 +104,16 @@ async fn ours(
     if given.dockerfile.is_none() {
         query = query.with_some("dockerfile", given.named.clone());
     }
+    let file = given.dockerfile.as_ref().map(|file| (file.name.clone(), file.text.clone()));
     let Body { content, failure: unsent } = send::ours(client, given, extras, view).await?;
     let headers =
         vec![("Accept", BUILD_STREAM.to_owned()), (REGISTRY_CONFIG, registries.all_headers())];
     let answer = ticking(view, client.build(&query, headers, content)).await;
-    let mut lines = answer.map_err(|fault| unsent_or(unsent.as_ref(), fault))?.lines();
+    let answer = answer.map_err(|fault| unsent_or(unsent.as_ref(), fault));
+    if let (Err(fault), Some((name, text))) = (&answer, &file) {
+        point_at(fault, name, text);
+    }
+    let mut lines = answer?.lines();
     let mut built = None;
     while let Some(line) = next(&mut lines, view).await? {
         view.line(&line)?;
@@ -125,6 +130,15 @@ async fn ours(
             .with_hint("see whether the daemon still runs, and what it logged; what was built by then is in its cache")
             .into()
     })
+}
+
+/// Shows the lines that a failure is about, when it is that the Dockerfile is not understood.
+fn point_at(fault: &Fault, name: &str, text: &[u8]) {
+    if fault.message().starts_with("dockerfile parse error")
+        && let Err(problems) = naru_dockerfile::parse(text)
+    {
+        printer::raw_err(problems.first().place(name).as_bytes());
+    }
 }
 
 /// What failed here is the reason why it failed there.

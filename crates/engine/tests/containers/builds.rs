@@ -301,7 +301,7 @@ pub(crate) fn files_are_copied_as_docker_copies_them() {
                 "COPY --chown=bob:crew --chmod=u=rwX,go= dir /own\n{}",
                 stat("/own /own/c.txt")
             ),
-            "/own 700 1000:50 directory\n/own/c.txt 600 1000:50 regular file",
+            "/own 755 1000:50 directory\n/own/c.txt 600 1000:50 regular file",
         )
         .await;
         check(

@@ -194,7 +194,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn package(&mut self, dir: BorrowedFd<'_>, path: &PathBuf, kind: Kind) -> io::Result<()> {
+    fn package(&mut self, dir: BorrowedFd<'_>, path: &Path, kind: Kind) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default();
         let Ok(fd) = open_entry(dir, name, OFlags::RDONLY | OFlags::NONBLOCK) else {
             return Ok(());

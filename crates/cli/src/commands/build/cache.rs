@@ -69,16 +69,15 @@ pub(super) async fn prepare(
     Ok(directory)
 }
 
-/// A directory, and the other fields beside it.
-type Local = (String, Vec<(String, String)>);
+/// The other fields of a place.
+type Fields = Vec<(String, String)>;
 
 /// The directory and the other fields of a `type=local`.
-fn local(text: &str, place: &str, only: &[&str]) -> Result<Option<Local>, Fault> {
+fn local(text: &str, place: &str, only: &[&str]) -> Result<Option<(String, Fields)>, Fault> {
     let failed = |error: crate::opts::OptError| Fault::invalid(error.message);
     let fields = mount::csv(text).map_err(failed)?;
     let pairs = fields.iter().filter_map(|field| field.split_once('='));
-    let mut rest: Vec<(String, String)> =
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let mut rest: Fields = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     if !rest.iter().any(|(key, value)| key == "type" && value == "local") {
         return Ok(None);
     }

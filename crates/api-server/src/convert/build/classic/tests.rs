@@ -36,6 +36,7 @@ fn built() -> Result<Built, BuildFailure> {
         size: 1,
         warnings: Vec::new(),
         all_cached: false,
+        cache: None,
     })
 }
 

@@ -15,24 +15,41 @@ pub struct PeerDocker {
 }
 
 impl PeerDocker {
+    /// Starts one on an empty network of its own.
+    #[track_caller]
+    pub fn apart() -> PeerDocker {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--net", "--mount"]);
+        PeerDocker::launch(unshare, |_etc| {})
+    }
+
     /// Starts one that trusts this certificate for this registry, by a `certs.d` directory as sites have it.
     #[track_caller]
     pub fn start(daemon: &Daemon, registry: &str, authority: &Path) -> PeerDocker {
+        let mut unshare = daemon.neighbour("unshare");
+        unshare.arg("--mount");
+        PeerDocker::launch(unshare, |etc| {
+            let certs = etc.join("docker/certs.d").join(registry);
+            std::fs::create_dir_all(&certs).expect("a directory");
+            std::fs::copy(authority, certs.join("ca.crt")).expect("a certificate");
+        })
+    }
+
+    #[track_caller]
+    fn launch(mut unshare: Command, prepare: impl FnOnce(&Path)) -> PeerDocker {
         let dir =
             tempfile::Builder::new().prefix("naru-dd").tempdir_in("/tmp").expect("a directory");
         let at = |name: &str| dir.path().join(name);
-        let certs = at("etc/docker/certs.d").join(registry);
-        std::fs::create_dir_all(&certs).expect("a directory");
-        std::fs::copy(authority, certs.join("ca.crt")).expect("a certificate");
+        std::fs::create_dir_all(at("etc/docker")).expect("a directory");
+        prepare(&at("etc"));
         std::fs::write(at("etc/docker/daemon.json"), "{}").expect("a file");
         std::fs::create_dir(at("work")).expect("a directory");
         let log = std::fs::File::create(at("log")).expect("a log");
         // dockerd and its client look nowhere but in /etc, so they get one of their own on top of the machine's.
         let etc = format!("lowerdir=/etc,upperdir={0}/etc,workdir={0}/work", dir.path().display());
         let script = "mount -t overlay overlay -o \"$0\" /etc && exec \"$@\"";
-        let child = daemon
-            .neighbour("unshare")
-            .args(["--mount", "sh", "-c", script, &etc, "dockerd", "--data-root"])
+        let child = unshare
+            .args(["sh", "-c", script, &etc, "dockerd", "--data-root"])
             .arg(at("data"))
             .arg("--exec-root")
             .arg(at("exec"))
@@ -55,13 +72,24 @@ impl PeerDocker {
 
     /// The docker CLI against it, where it is.
     pub fn command(&self, words: &[&str]) -> Command {
+        self.client("docker", words)
+    }
+
+    /// A build by the BuildKit inside it. Only Debian's own client asks for it without a plugin.
+    pub fn build(&self, words: &[&str]) -> Command {
+        let mut command = self.client("/usr/bin/docker", &["build", "--progress", "plain"]);
+        command.args(words).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    fn client(&self, program: &str, words: &[&str]) -> Command {
         let namespaces = format!("/proc/{}/ns", self.child.id());
         let mut command = Command::new("nsenter");
         command
             .args([
                 &format!("--net={namespaces}/net"),
                 &format!("--mount={namespaces}/mnt"),
-                "docker",
+                program,
             ])
             .env("DOCKER_HOST", format!("unix://{}", self.dir.path().join("sock").display()))
             .env("DOCKER_CONFIG", self.dir.path().join("config"))

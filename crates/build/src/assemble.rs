@@ -68,11 +68,15 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
     }
     let record = ImageRecord { target: target.clone(), ..chosen.1.record.clone() };
-    batch.put_image(&record);
-    for tag in &shared.options.tags {
-        batch.put_name(tag, &record);
+    if !is_recorded(shared, &record)? {
+        batch.put_image(&record);
+        for tag in &shared.options.tags {
+            batch.put_name(tag, &record);
+        }
     }
-    shared.inner.store.commit(batch)?;
+    if !batch.is_empty() {
+        shared.inner.store.commit(batch)?;
+    }
     Ok(Built {
         image: record.image_id,
         target,
@@ -81,6 +85,22 @@ fn record(shared: &Shared, results: &[(Platform, Arc<Stage>)]) -> Result<Built, 
         warnings: Vec::new(),
         all_cached: results.iter().all(|(_, stage)| stage.cached),
     })
+}
+
+/// Whether all names mean this very image already: then there is nothing to write, and no disk to wait for.
+fn is_recorded(shared: &Shared, record: &ImageRecord) -> Result<bool, Fault> {
+    for tag in &shared.options.tags {
+        let same = shared
+            .inner
+            .store
+            .images
+            .get(tag)?
+            .is_some_and(|there| ImageRecord { added: record.added, ..there } == *record);
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(!shared.options.tags.is_empty())
 }
 
 fn image(shared: &Shared, stage: &Stage, batch: &mut Batch) -> Result<Image, Fault> {
@@ -172,8 +192,9 @@ fn first_time(
         return Ok(known.created);
     }
     let step = CachedStep {
-        chain: stage.chain,
-        parent: stage.chain,
+        // It holds nothing: without the files, only the time is left.
+        chain: None,
+        parent: None,
         layer: None,
         description: "configuration".to_owned(),
         created: shared.now,

@@ -5,10 +5,10 @@ use crate::context::{BuildContext, Files};
 use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
 use crate::flight::Flights;
 use crate::options::{BuildOptions, DockerfileSource};
+use crate::plan::{self, Plan};
 use crate::ports::{Executor, Sources};
 use crate::stage::{self, Stage};
-use crate::{scope, stages};
-use naru_dockerfile::{Dockerfile, Expander, check};
+use naru_dockerfile::{Dockerfile, Given, check};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Platform;
 use naru_store::{Lease, Store};
@@ -128,17 +128,13 @@ impl Builder {
             warnings: Mutex::default(),
             cancelled: Arc::clone(&cancelled.0),
             used: Mutex::default(),
+            noted: Mutex::default(),
             materialized: tokio::sync::OnceCell::new(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
         shared.check().await?;
         shared.say_first().await;
-        let mut results = Vec::new();
-        for platform in platforms {
-            let result = run(&shared, platform.clone()).await?;
-            results.push((platform, result));
-        }
-        let built = assemble::assemble(&shared, results).await;
+        let built = run_all(&shared, platforms).await;
         shared.inner.touch(&shared);
         drop(shared);
         self.inner.bound_contents();
@@ -198,6 +194,8 @@ pub(crate) struct Shared {
     pub(crate) cancelled: Arc<AtomicBool>,
     /// Rows of the cache that were used, to be written with the time of their use at the end.
     pub(crate) used: Mutex<BTreeSet<String>>,
+    /// Steps that made no layer and were not known, by key, to be noted at the end.
+    pub(crate) noted: Mutex<BTreeMap<String, String>>,
     /// The context as a directory, for binds.
     pub(crate) materialized: tokio::sync::OnceCell<crate::mounts::Scratch>,
     /// Seconds since 1970, when the build began.
@@ -232,6 +230,16 @@ impl Shared {
         self.tell(BuildEvent::Warning(warning)).await;
     }
 
+    /// What the build was given, for a platform.
+    fn given<'a>(&'a self, host: &'a Platform, target: &'a Platform) -> Given<'a> {
+        Given {
+            build: host,
+            target,
+            stage: self.options.target.as_deref(),
+            arguments: &self.options.build_args,
+        }
+    }
+
     /// Says what the build checks find; where the file says so, that fails the build.
     async fn check(&self) -> Result<(), Fault> {
         let (warnings, violation) = self.findings();
@@ -243,12 +251,7 @@ impl Shared {
 
     fn findings(&self) -> (Vec<BuildWarning>, Option<String>) {
         let host = Platform::host();
-        let given = naru_dockerfile::Given {
-            build: &host,
-            target: self.options.platforms.first().unwrap_or(&host),
-            stage: self.options.target.as_deref(),
-            arguments: &self.options.build_args,
-        };
+        let given = self.given(&host, self.options.platforms.first().unwrap_or(&host));
         // Base images are not looked at: what they may set is not said to be missing.
         let unknown = |_stage: usize| None;
         let context = check::Context { given, base: &unknown, ignore: self.ignored.patterns() };
@@ -275,18 +278,8 @@ impl Shared {
             );
             self.warn("", text, 0).await;
         }
-        let arguments = self.file.arguments.iter().flat_map(|statement| &statement.what);
-        let mut declared: BTreeSet<String> =
-            arguments.map(|argument| argument.name.clone()).collect();
-        for step in self.file.stages.iter().flat_map(|stage| &stage.steps) {
-            if let naru_dockerfile::Instruction::Arg(list) = &step.what {
-                declared.extend(list.iter().map(|argument| argument.name.clone()));
-            }
-        }
-        declared
-            .extend(scope::platform_args(&Platform::host(), &Platform::host(), None).into_keys());
-        let unused: Vec<&str> =
-            scope::unused(&self.options.build_args, &declared).map(String::as_str).collect();
+        let host = Platform::host();
+        let unused = plan::not_consumed(&self.file, self.given(&host, &host));
         if !unused.is_empty() {
             let text = format!("One or more build-args [{}] were not consumed", unused.join(" "));
             self.warn("", text, 0).await;
@@ -320,16 +313,14 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
+    host: Platform,
     pub(crate) platform: Platform,
-    /// `ARG`s before the first `FROM`, and what is known of the platforms.
-    pub(crate) global: BTreeMap<String, String>,
-    /// The bases of the stages, expanded.
-    pub(crate) bases: Vec<String>,
+    /// What is going to be done.
+    pub(crate) plan: Plan,
     /// What came of each stage.
     stages: Vec<watch::Sender<Option<Arc<Stage>>>>,
-    /// How many steps there are, and the number of the first one of each stage, for docker's classic stream.
-    pub(crate) steps: usize,
-    pub(crate) first_step: BTreeMap<usize, usize>,
+    /// Where stages are asked for that the plan does not know of: triggers of base images name them.
+    wanted: mpsc::UnboundedSender<usize>,
 }
 
 impl Session {
@@ -337,53 +328,76 @@ impl Session {
     pub(crate) async fn stage(&self, number: usize) -> Result<Arc<Stage>, Fault> {
         let lost = || Fault::internal("a stage was left out of its build");
         let mut receiver = self.stages.get(number).ok_or_else(lost)?.subscribe();
+        if receiver.borrow().is_none() && !self.plan.needed.contains(&number) {
+            self.wanted.send(number).map_err(|_over| lost())?;
+        }
         let found = receiver.wait_for(Option::is_some).await;
         found.ok().and_then(|stage| stage.clone()).ok_or_else(lost)
     }
+
+    /// What the build was given.
+    pub(crate) fn given(&self) -> Given<'_> {
+        self.shared.given(&self.host, &self.platform)
+    }
+}
+
+/// Builds for all platforms, one after the other, and puts together what came of it.
+async fn run_all(shared: &Arc<Shared>, platforms: Vec<Platform>) -> Result<Built, BuildFailure> {
+    let mut results = Vec::new();
+    for platform in platforms {
+        let result = run(shared, platform.clone()).await?;
+        results.push((platform, result));
+    }
+    assemble::assemble(shared, results).await
 }
 
 /// Builds the target of a file for a platform.
 async fn run(shared: &Arc<Shared>, platform: Platform) -> Result<Arc<Stage>, BuildFailure> {
     let file = &shared.file;
-    let options = &shared.options;
-    let target = stages::target(file, options.target.as_deref()).map_err(Fault::invalid)?;
-    let global = global_args(shared, &platform)?;
-    let bases = bases(file, &global)?;
-    let needed = stages::needed(file, &bases, target).map_err(Fault::invalid)?;
-    let mut first_step = BTreeMap::new();
-    let mut steps = 0;
-    for number in &needed {
-        first_step.insert(*number, steps + 1);
-        steps += 1 + file.stages.get(*number).map_or(0, |stage| stage.steps.len());
-    }
-    shared.tell(BuildEvent::Planned { vertices: steps }).await;
+    let host = Platform::host();
+    let plan = plan::plan(file, &shared.file_name, shared.given(&host, &platform))?;
+    shared.tell(BuildEvent::Planned { vertices: plan.steps }).await;
+    let (wanted, mut asked) = mpsc::unbounded_channel();
     let session = Arc::new(Session {
         shared: Arc::clone(shared),
+        host,
         platform,
-        global,
-        bases,
+        plan,
         stages: file.stages.iter().map(|_| watch::Sender::new(None)).collect(),
-        steps,
-        first_step,
+        wanted,
     });
+    let target = session.plan.target;
+    let mut begun = BTreeSet::new();
     let mut work = JoinSet::new();
-    for number in needed {
-        let session = Arc::clone(&session);
-        work.spawn(async move { (number, stage::build(&session, number).await) });
+    let mut begin = |work: &mut JoinSet<_>, number: usize| {
+        if begun.insert(number) {
+            let session = Arc::clone(&session);
+            work.spawn(async move { (number, stage::build(&session, number).await) });
+        }
+    };
+    for number in &session.plan.needed {
+        begin(&mut work, *number);
     }
-    let mut result = None;
-    while let Some(done) = work.join_next().await {
+    let lost = || Fault::internal("the target was left out of its build");
+    loop {
+        let done = tokio::select! {
+            Some(number) = asked.recv() => {
+                begin(&mut work, number);
+                continue;
+            }
+            done = work.join_next() => done,
+        };
         let (number, stage) = done
+            .ok_or_else(lost)?
             .map_err(|error| Fault::internal("a stage of a build was lost").with_source(error))?;
         let stage = Arc::new(stage?);
-        if number == target {
-            result = Some(Arc::clone(&stage));
-        }
         if let Some(place) = session.stages.get(number) {
-            place.send_replace(Some(stage));
+            place.send_replace(Some(Arc::clone(&stage)));
+        }
+        if number == target {
+            return Ok(stage);
         }
     }
-    result.ok_or_else(|| Fault::internal("the target was left out of its build").into())
 }
 
 /// The Dockerfile's name and text.
@@ -412,50 +426,6 @@ fn dockerfile(
     }
 }
 
-fn global_args(shared: &Shared, platform: &Platform) -> Result<BTreeMap<String, String>, Fault> {
-    let options = &shared.options;
-    let mut global = scope::platform_args(&Platform::host(), platform, options.target.as_deref());
-    for (name, value) in &mut global {
-        if let Some(Some(given)) = options.build_args.get(name) {
-            value.clone_from(given);
-        }
-    }
-    let escape = shared.file.directives.escape;
-    for argument in shared.file.arguments.iter().flat_map(|statement| &statement.what) {
-        let lookup = |name: &str| global.get(name).cloned();
-        let default = match &argument.default {
-            Some(text) => Some(
-                Expander::new(escape, &lookup)
-                    .word(text)
-                    .map_err(|error| Fault::invalid(error.to_string()))?,
-            ),
-            None => None,
-        };
-        let given = options.build_args.get(&argument.name).cloned().flatten();
-        if let Some(value) = given.or(default) {
-            global.insert(argument.name.clone(), value);
-        }
-    }
-    Ok(global)
-}
-
-fn bases(file: &Dockerfile, global: &BTreeMap<String, String>) -> Result<Vec<String>, Fault> {
-    let lookup = |name: &str| global.get(name).cloned();
-    let expander = Expander::new(file.directives.escape, &lookup);
-    let expand = |stage: &naru_dockerfile::Stage| {
-        let base = expander.word(&stage.base).map_err(|error| Fault::invalid(error.to_string()))?;
-        if base.is_empty() {
-            return Err(Fault::invalid(format!(
-                "base name ({}) should not be blank",
-                stage.base
-            ))
-            .with_hint("give the variable a value: `--build-arg NAME=value`, or a default in its `ARG`"));
-        }
-        Ok(base)
-    };
-    file.stages.iter().map(expand).collect()
-}
-
 /// So many bytes of contexts stay for the next ones.
 const MOST_CONTENTS: u64 = 16 << 30;
 /// How often it is looked how many they are.
@@ -478,7 +448,8 @@ impl Inner {
         });
     }
 
-    /// Notes which rows of the cache a build used. Worth no wait: it only decides what is pruned first.
+    /// Notes which rows of the cache a build used, and which steps of configurations are known now. Worth no wait: it only
+    /// decides what is pruned first, and what is said to be from the cache.
     fn touch(&self, shared: &Shared) {
         let used = std::mem::take(&mut *shared.used.lock().unwrap_or_else(PoisonError::into_inner));
         let mut batch = naru_store::Batch::new();
@@ -488,6 +459,21 @@ impl Inner {
                 step.uses += 1;
                 batch.put_cached_step(&key, &step);
             }
+        }
+        let noted =
+            std::mem::take(&mut *shared.noted.lock().unwrap_or_else(PoisonError::into_inner));
+        for (key, description) in noted {
+            let step = naru_store::CachedStep {
+                // Nothing is held for a line of a configuration.
+                chain: None,
+                parent: None,
+                layer: None,
+                description,
+                created: shared.now,
+                last_used: shared.now,
+                uses: 0,
+            };
+            batch.put_cached_step(&key, &step);
         }
         if let Err(error) = self.store.commit_volatile(batch) {
             tracing::debug!(%error, "the use of the build cache was not noted");

@@ -1,6 +1,5 @@
 //! Pure: what instructions do to an image's configuration.
 
-use crate::scope::{in_environment, set_in_environment};
 use crate::wording;
 use naru_dockerfile::{Command, Healthcheck as Check};
 use naru_oci::{Config, ContainerDefaults, Healthcheck, History, Platform, RootFs};
@@ -39,6 +38,24 @@ pub(crate) fn inherit(mut base: Config) -> Config {
         base.config.env.push(PATH.to_owned());
     }
     base
+}
+
+/// The value of a variable in a list of `NAME=value`.
+fn in_environment<'a>(env: &'a [String], name: &str) -> Option<&'a str> {
+    env.iter().rev().find_map(|pair| {
+        let (known, value) = pair.split_once('=')?;
+        (known == name).then_some(value)
+    })
+}
+
+/// Sets a variable in a list of `NAME=value`, in the place of what it was.
+fn set_in_environment(env: &mut Vec<String>, name: &str, value: &str) {
+    let pair = format!("{name}={value}");
+    let is_it = |known: &String| known.split('=').next() == Some(name);
+    match env.iter_mut().find(|known| is_it(known)) {
+        Some(known) => *known = pair,
+        None => env.push(pair),
+    }
 }
 
 /// Adds a line to the history. Times are filled in at the end.
@@ -195,6 +212,15 @@ pub(crate) fn working_dir(current: &str, asked: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_is_set_in_its_place() {
+        let mut env = vec!["A=1".to_owned(), "B=2".to_owned()];
+        set_in_environment(&mut env, "A", "x=y");
+        set_in_environment(&mut env, "C", "3");
+        assert_eq!(env, ["A=x=y", "B=2", "C=3"]);
+        assert_eq!(in_environment(&env, "A"), Some("x=y"));
+    }
 
     #[test]
     fn ports_are_ranges_of_ports() {

@@ -10,6 +10,7 @@
 //!     target ─▶ configuration, manifest, names: one transaction
 //! ```
 
+mod agent;
 mod assemble;
 mod build;
 mod config;
@@ -22,16 +23,16 @@ mod key;
 mod layer;
 mod mounts;
 mod options;
+mod plan;
 pub mod ports;
 mod remote;
-mod scope;
 mod stage;
-mod stages;
 mod steps;
 mod upkeep;
 mod users;
 mod wording;
 
+pub use agent::{AgentLine, Agents, LentAgents};
 pub use build::Builder;
 pub use context::{BuildContext, Content, Files, Hold, Node, Tree};
 pub use event::{

@@ -2,15 +2,14 @@
 
 use crate::build::Session;
 use crate::event::{BuildEvent, BuildFailure};
+use crate::key::KeyMaker;
 use crate::ports::{Base, ImageRequest};
-use crate::scope::Scope;
-use crate::stages::{self, Origin};
-use crate::{config, steps, wording};
-use naru_dockerfile::{Instruction, Statement};
+use crate::{config, plan, steps, wording};
+use naru_dockerfile::{Instruction, Origin, Scope, Statement};
 use naru_errdefs::{Fault, one_line};
 use naru_oci::{ChainId, Config, Descriptor, Digest, Manifest, Platform, media_type};
 use naru_store::{CachedStep, Store};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
@@ -22,6 +21,8 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 pub(crate) struct Stage {
     /// Its configuration, with history and layers.
     pub(crate) config: Config,
+    /// The variables that its next instruction sees.
+    pub(crate) scope: Scope,
     /// The blobs of its layers.
     pub(crate) layers: Vec<Descriptor>,
     /// Its file system.
@@ -36,6 +37,8 @@ pub(crate) struct Stage {
     pub(crate) has_cmd: bool,
     /// The triggers of its base, yet to be carried out.
     triggers: Vec<String>,
+    /// What docker's classic stream shows of its base: nothing when it starts from nothing.
+    base: Option<Digest>,
 }
 
 impl Stage {
@@ -55,6 +58,8 @@ impl Stage {
 /// One instruction under way.
 pub(crate) struct Step<'a> {
     pub(crate) session: &'a Arc<Session>,
+    /// The number of its stage.
+    pub(crate) stage: usize,
     /// The vertex's number.
     pub(crate) id: u32,
     pub(crate) statement: &'a Statement<Instruction>,
@@ -71,11 +76,12 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let Some(described) = file.stages.get(number) else {
         return Err(Fault::internal("a stage has gone from its file").into());
     };
-    let label = stages::label(described, number);
+    let label = plan::label(described, number);
     let no_cache = shared.options.no_cache
         || shared.options.no_cache_filter.iter().any(|name| name.eq_ignore_ascii_case(&label));
     let total = described.steps.iter().filter(|step| wording::makes_files(&step.what)).count() + 1;
-    let mut step = session.first_step.get(&number).copied().unwrap_or(1);
+    let first = session.plan.first_step.get(&number).copied();
+    let place = |at: usize| Some((first? + at, session.plan.steps));
     let prefix = |at: usize| match file.stages.len() {
         1 => format!("[{at}/{total}]"),
         _ => format!("[{label} {at}/{total}]"),
@@ -89,22 +95,26 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
             name: format!("{} {}", prefix(1), described.from.text),
             instruction: described.from.text.clone(),
             stage: Some(label.clone()),
-            step: Some((step, session.steps)),
+            step: place(0),
         })
         .await;
     let base = base(session, number, id).await;
+    if let Ok(stage) = &base {
+        announce(session, id, stage.triggers.len()).await;
+    }
     let mut stage =
-        finish(session, (id, started), base, |stage| (stage.cached, Some(result_of(stage))))
-            .await?;
+        finish(session, (id, started), base, |stage| (stage.cached, stage.base)).await?;
 
-    let mut scope = Scope::new(&shared.options.build_args, &session.global);
     let triggers = triggers(&std::mem::take(&mut stage.triggers))?;
+    // Triggers have no steps of their own: they belong to the `FROM`.
+    let triggers = triggers.iter().map(|statement| (statement, None));
+    let steps = described.steps.iter().enumerate();
+    let steps = steps.map(|(at, statement)| (statement, place(at + 1)));
     let mut at = 1;
-    for statement in triggers.iter().chain(&described.steps) {
-        step += 1;
+    for (statement, place) in triggers.chain(steps) {
         let id = shared.next_id();
         let started = Instant::now();
-        let shown = steps::shown(session, &stage, &scope, statement);
+        let shown = steps::shown(session, &stage, statement);
         let name = if wording::makes_files(&statement.what) {
             at += 1;
             format!("{} {shown}", prefix(at))
@@ -117,16 +127,53 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
                 name,
                 instruction: shown,
                 stage: Some(label.clone()),
-                step: Some((step.min(session.steps), session.steps)),
+                step: place,
             })
             .await;
-        let mut running = Step { session, id, statement, no_cache, cached: true };
-        let done = Box::pin(steps::carry_out(&mut running, &mut stage, &mut scope)).await;
-        let cached = running.cached;
+        let mut running = Step { session, stage: number, id, statement, no_cache, cached: true };
+        let (before, layers) = (result_of(&stage), stage.layers.len());
+        let mut done = Box::pin(steps::carry_out(&mut running, &mut stage)).await;
+        let mut cached = running.cached;
         stage.cached &= cached;
+        if done.is_ok() && stage.layers.len() == layers {
+            match known(session, &before, statement, no_cache) {
+                Ok(known) => cached &= known,
+                Err(fault) => done = Err(fault.into()),
+            }
+        }
         finish(session, (id, started), done, |()| (cached, Some(result_of(&stage)))).await?;
     }
     Ok(stage)
+}
+
+/// Says, as docker does, that triggers of the base come first.
+async fn announce(session: &Session, id: u32, triggers: usize) {
+    let text = match triggers {
+        0 => return,
+        1 => "# Executing 1 build trigger\n".to_owned(),
+        more => format!("# Executing {more} build triggers\n"),
+    };
+    session.shared.tell(BuildEvent::VertexOutput { id, stderr: false, bytes: text.into() }).await;
+}
+
+/// Whether a step that made no layer was done on this very state before. From now on it was.
+fn known(
+    session: &Session,
+    before: &Digest,
+    statement: &Statement<Instruction>,
+    no_cache: bool,
+) -> Result<bool, Fault> {
+    let shared = &session.shared;
+    let mut key = KeyMaker::new("step", None);
+    key.text(&before.hex()).text(&statement.text);
+    let key = key.finish();
+    if !no_cache && shared.inner.store.build_cache.get(&key)?.is_some() {
+        shared.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        return Ok(true);
+    }
+    let description = statement.text.chars().take(100).collect();
+    shared.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, description);
+    Ok(false)
 }
 
 /// Tells how a vertex ended.
@@ -145,39 +192,29 @@ async fn finish<T>(
 
 /// A digest for docker's classic stream, which shows one after each step.
 fn result_of(stage: &Stage) -> Digest {
-    let mut key = crate::key::KeyMaker::new("stage", stage.chain);
+    let mut key = KeyMaker::new("stage", stage.chain);
     key.text(&serde_json::to_string(&stage.config.config).unwrap_or_default());
     key.number(stage.config.history.len() as u64);
     key.digest()
 }
 
 async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, BuildFailure> {
-    let shared = &session.shared;
-    let text = session.bases.get(number).cloned().unwrap_or_default();
-    let name = match stages::base(&shared.file, number, &text) {
-        Origin::Stage(other) => {
-            let mut stage = Stage::clone(&*session.stage(other).await?);
-            stage.inherited = stage.config.history.len().min(stage.inherited);
+    let lost = || Fault::internal("a stage has gone from its plan");
+    let base = session.plan.bases.get(number).ok_or_else(lost)?;
+    let is_context = session.shared.options.named_contexts.contains_key(&base.name);
+    match session.plan.graph.base(number) {
+        Some(Origin::Stage(other)) if !is_context => {
+            let mut stage = Stage::clone(&*session.stage(*other).await?);
             stage.has_cmd = false;
+            stage.base = Some(result_of(&stage));
             stage.triggers = std::mem::take(&mut stage.config.config.on_build);
-            return Ok(stage);
+            Ok(stage)
         }
-        Origin::Other(name) => name,
-    };
-    let platform = stage_platform(session, number)?;
-    image(session, &name, &platform, id).await
-}
-
-/// The platform of a stage: as it says, or as the build does.
-fn stage_platform(session: &Session, number: usize) -> Result<Platform, Fault> {
-    let file = &session.shared.file;
-    let asked = file.stages.get(number).and_then(|stage| stage.platform.as_deref());
-    let Some(asked) = asked else { return Ok(session.platform.clone()) };
-    let lookup = |name: &str| session.global.get(name).cloned();
-    let text = naru_dockerfile::Expander::new(file.directives.escape, &lookup)
-        .word(asked)
-        .map_err(|error| Fault::invalid(error.to_string()))?;
-    Ok(text.parse::<Platform>()?)
+        _ => {
+            let platform = base.platform.as_ref().unwrap_or(&session.platform);
+            image(session, &base.name, platform, id).await
+        }
+    }
 }
 
 /// The stage that an image is.
@@ -193,8 +230,11 @@ pub(crate) async fn image(
         None => name.to_owned(),
     };
     if name == "scratch" {
+        let config = config::scratch(platform);
         return Ok(Stage {
-            config: config::scratch(platform),
+            scope: Scope::new(config.config.env.iter().map(String::as_str)),
+            config,
+            base: None,
             layers: Vec::new(),
             chain: None,
             size: 0,
@@ -255,7 +295,9 @@ fn read_image(store: &Store, record: &naru_store::ImageRecord) -> Result<Stage, 
     let config = config::inherit(base);
     Ok(Stage {
         inherited: config.history.len(),
+        scope: Scope::new(config.config.env.iter().map(String::as_str)),
         config,
+        base: Some(record.image_id.0),
         layers: layers.collect(),
         chain: record.chain,
         size: record.size,

@@ -6,24 +6,22 @@ mod vertex;
 
 use crate::build::Session;
 use crate::event::BuildFailure;
-use crate::scope::Scope;
 use crate::stage::{Stage, Step};
 use crate::{config, wording};
-use naru_dockerfile::{Expander, Instruction, KeyValue, Statement};
+use naru_dockerfile::{Expander, Instruction, KeyValue, Scope, Statement};
 use naru_errdefs::Fault;
 
 /// The instruction for the eye, with what is known of its variables.
 pub(crate) fn shown(
     session: &Session,
     stage: &Stage,
-    scope: &Scope,
     statement: &Statement<Instruction>,
 ) -> String {
     match statement.what {
         // The shell's own variables look the same.
         Instruction::Run(_) => statement.text.clone(),
         _ => {
-            let lookup = |name: &str| scope.lookup(&stage.config.config.env, name);
+            let lookup = |name: &str| stage.scope.get(name);
             Expander::new(session.shared.file.directives.escape, &lookup).display(&statement.text)
         }
     }
@@ -32,20 +30,19 @@ pub(crate) fn shown(
 /// Expands words with the variables of one place in the file.
 pub(crate) struct Words<'a> {
     step: &'a Step<'a>,
-    env: Vec<String>,
     scope: &'a Scope,
 }
 
 impl<'a> Words<'a> {
-    fn new(step: &'a Step<'a>, stage: &Stage, scope: &'a Scope) -> Words<'a> {
-        Words { step, env: stage.config.config.env.clone(), scope }
+    fn new(step: &'a Step<'a>, scope: &'a Scope) -> Words<'a> {
+        Words { step, scope }
     }
 
     fn with<T>(
         &self,
         work: impl FnOnce(&Expander<'_>) -> Result<T, naru_dockerfile::ExpandError>,
     ) -> Result<T, Fault> {
-        let lookup = |name: &str| self.scope.lookup(&self.env, name);
+        let lookup = |name: &str| self.scope.get(name);
         let escape = self.step.session.shared.file.directives.escape;
         work(&Expander::new(escape, &lookup))
             .map_err(|error| located(self.step, &error.to_string()))
@@ -84,25 +81,21 @@ pub(crate) fn located(step: &Step<'_>, message: &str) -> Fault {
 }
 
 /// Carries an instruction out.
-pub(crate) async fn carry_out(
-    step: &mut Step<'_>,
-    stage: &mut Stage,
-    scope: &mut Scope,
-) -> Result<(), BuildFailure> {
+pub(crate) async fn carry_out(step: &mut Step<'_>, stage: &mut Stage) -> Result<(), BuildFailure> {
     let statement = step.statement;
     let created_by = match &statement.what {
-        Instruction::Run(run) => return process::run(step, stage, scope, run).await,
+        Instruction::Run(run) => return process::run(step, stage, run).await,
         Instruction::Copy(copy) => {
-            return files::copy(step, stage, scope, &files::Asked::from_copy(copy)).await;
+            return files::copy(step, stage, &files::Asked::from_copy(copy)).await;
         }
         Instruction::Add(add) => {
-            return files::copy(step, stage, scope, &files::Asked::from_add(add)).await;
+            return files::copy(step, stage, &files::Asked::from_add(add)).await;
         }
         Instruction::Workdir(path) => {
-            let path = Words::new(step, stage, scope).word(path)?;
+            let path = Words::new(step, &stage.scope).word(path)?;
             return files::working_dir(step, stage, &path).await;
         }
-        other => described(step, stage, scope, other)?,
+        other => described(step, stage, other)?,
     };
     config::note(&mut stage.config, created_by, None, true);
     Ok(())
@@ -112,16 +105,21 @@ pub(crate) async fn carry_out(
 fn described(
     step: &Step<'_>,
     stage: &mut Stage,
-    scope: &mut Scope,
     instruction: &Instruction,
 ) -> Result<String, Fault> {
     if let Instruction::Arg(arguments) = instruction {
-        return arguments_of(step, stage, scope, arguments);
+        return arguments_of(step, &mut stage.scope, arguments);
     }
-    let words = Words::new(step, stage, scope);
+    if let Instruction::Env(pairs) = instruction {
+        let pairs = Words::new(step, &stage.scope).pairs(pairs)?;
+        for (name, value) in &pairs {
+            stage.scope.set(name, value);
+        }
+        return Ok(config::env(&mut stage.config, &pairs));
+    }
+    let words = Words::new(step, &stage.scope);
     let config = &mut stage.config;
     Ok(match instruction {
-        Instruction::Env(pairs) => config::env(config, &words.pairs(pairs)?),
         Instruction::Label(pairs) => config::label(config, &words.pairs(pairs)?),
         Instruction::Cmd(command) => {
             stage.has_cmd = true;
@@ -161,6 +159,7 @@ fn described(
             format!("MAINTAINER {text}")
         }
         Instruction::Arg(_)
+        | Instruction::Env(_)
         | Instruction::Run(_)
         | Instruction::Copy(_)
         | Instruction::Add(_)
@@ -170,18 +169,17 @@ fn described(
 
 fn arguments_of(
     step: &Step<'_>,
-    stage: &Stage,
     scope: &mut Scope,
     arguments: &[naru_dockerfile::Argument],
 ) -> Result<String, Fault> {
+    let session = step.session;
+    let escape = session.shared.file.directives.escape;
+    let declared = scope
+        .declare(arguments, (&session.plan.globals, session.given()), escape)
+        .map_err(|error| located(step, &error.to_string()))?;
     let mut text = String::from("ARG");
-    for argument in arguments {
-        let default = match &argument.default {
-            Some(default) => Some(Words::new(step, stage, scope).word(default)?),
-            None => None,
-        };
-        let value = scope.declare(&argument.name, default);
-        text.push_str(&format!(" {}", argument.name));
+    for (name, value) in declared {
+        text.push_str(&format!(" {name}"));
         if let Some(value) = value {
             text.push_str(&format!("={value}"));
         }

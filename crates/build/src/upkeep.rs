@@ -168,12 +168,41 @@ impl Builder {
             }
             pruned.deleted.push(record.id.clone());
         }
+        if is_broad(what) {
+            self.forget_configurations(what, now, &mut batch)?;
+        }
         if !batch.is_empty() {
             self.inner.store.commit(batch)?;
             self.inner.store.collect()?;
         }
         Ok(pruned)
     }
+}
+
+impl Builder {
+    /// Rows of steps that made no layer take no room worth showing; they go when nothing was chosen by name.
+    fn forget_configurations(
+        &self,
+        what: &PruneBuild,
+        now: u64,
+        batch: &mut Batch,
+    ) -> Result<(), Fault> {
+        let idle = what.unused_for.unwrap_or_default().as_secs();
+        for (key, step) in self.inner.store.build_cache.list()? {
+            if step.layer.is_none() && now.saturating_sub(step.last_used) >= idle {
+                batch.remove_cached_step(&key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether no records are chosen by what they are, nor spared by a bound.
+fn is_broad(what: &PruneBuild) -> bool {
+    what.ids.is_empty()
+        && what.types.is_empty()
+        && what.filters.is_empty()
+        && (what.max_bytes, what.keep_bytes) == (0, 0)
 }
 
 fn now() -> u64 {

@@ -2,10 +2,10 @@
 //! it is cut into pieces of a fixed length, each a gzip member or a Zstandard frame of its own.
 
 use crate::compression::Compression;
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 /// How long a piece is.
 const PIECE: usize = 1 << 20;
@@ -57,93 +57,120 @@ impl Level {
     }
 }
 
-type Job = (Vec<u8>, SyncSender<io::Result<Vec<u8>>>);
+type Packed = io::Result<Vec<u8>>;
+type Job = (Vec<u8>, SyncSender<Packed>);
 
 /// Compresses what is written to it; [`ParallelEncoder::finish`] writes the rest.
+///
+/// What is compressed is written by a thread of its own, so that whoever produces the bytes does not wait for whoever keeps them.
 #[derive(Debug)]
 pub struct ParallelEncoder<W: Write> {
-    output: W,
+    /// Absent while [`Threads`] have it.
+    output: Option<W>,
     level: Level,
     piece: Vec<u8>,
-    workers: Option<SyncSender<Job>>,
-    waiting: VecDeque<Receiver<io::Result<Vec<u8>>>>,
+    running: Option<Threads<W>>,
     threads: usize,
-    started: bool,
 }
 
-impl<W: Write> ParallelEncoder<W> {
+/// The threads of one stream. Dropping them waits until nothing is written any more.
+#[derive(Debug)]
+struct Threads<W> {
+    /// Where pieces go: to those who compress, and in the same order to the one who writes.
+    queues: Option<(SyncSender<Job>, SyncSender<Receiver<Packed>>)>,
+    writer: Option<JoinHandle<io::Result<W>>>,
+}
+
+impl<W> Drop for Threads<W> {
+    fn drop(&mut self) {
+        self.queues = None;
+        drop(self.writer.take().map(JoinHandle::join));
+    }
+}
+
+impl<W: Write + Send + 'static> ParallelEncoder<W> {
     /// An encoder that starts threads once there is more than one piece.
     pub fn new(output: W, level: Level) -> ParallelEncoder<W> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
         ParallelEncoder {
-            output,
+            output: Some(output),
             level,
             piece: Vec::new(),
-            workers: None,
-            waiting: VecDeque::new(),
+            running: None,
             threads: threads.min(MOST_THREADS),
-            started: false,
         }
     }
 
     fn send(&mut self) -> io::Result<()> {
         let piece = std::mem::take(&mut self.piece);
-        let workers = match &self.workers {
-            Some(workers) => workers.clone(),
-            None => self.start(),
-        };
-        let (sender, receiver) = sync_channel(1);
-        workers.send((piece, sender)).map_err(|_gone| lost())?;
-        self.waiting.push_back(receiver);
-        while self.waiting.len() > self.threads * 2 {
-            self.take_one()?;
+        if let Some(output) = self.output.take() {
+            self.running = Some(Threads::start(output, self.level, self.threads));
         }
-        Ok(())
+        let queues = self.running.as_ref().and_then(|running| running.queues.as_ref());
+        let Some((jobs, order)) = queues else { return Err(lost()) };
+        let (sender, receiver) = sync_channel(1);
+        if order.send(receiver).is_ok() && jobs.send((piece, sender)).is_ok() {
+            return Ok(());
+        }
+        // They have ended early: the one who writes knows why.
+        match self.running.take() {
+            Some(running) => running.end().and_then(|_output| Err(lost())),
+            None => Err(lost()),
+        }
     }
 
-    fn start(&mut self) -> SyncSender<Job> {
-        let (sender, jobs) = sync_channel::<Job>(self.threads);
-        let jobs = Arc::new(Mutex::new(jobs));
-        for _ in 0..self.threads {
-            let (jobs, level) = (Arc::clone(&jobs), self.level);
+    /// Compresses what is left and gives the output back.
+    pub fn finish(mut self) -> io::Result<W> {
+        let last = std::mem::take(&mut self.piece);
+        let (mut output, is_first) = match (self.running.take(), self.output.take()) {
+            (Some(running), _) => (running.end()?, false),
+            (None, Some(output)) => (output, true),
+            (None, None) => return Err(lost()),
+        };
+        if is_first || !last.is_empty() {
+            output.write_all(&self.level.pack(&last)?)?;
+        }
+        Ok(output)
+    }
+}
+
+impl<W: Write + Send + 'static> Threads<W> {
+    fn start(mut output: W, level: Level, threads: usize) -> Threads<W> {
+        let (jobs, receiver) = sync_channel::<Job>(threads);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..threads {
+            let receiver = Arc::clone(&receiver);
             std::thread::spawn(move || {
                 loop {
-                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((piece, answer)) = job else { break };
                     // Whoever gave up does not want to know.
                     answer.send(level.pack(&piece)).ok();
                 }
             });
         }
-        self.workers = Some(sender.clone());
-        sender
+        let (order, pieces) = sync_channel::<Receiver<Packed>>(threads * 2);
+        let writer = std::thread::spawn(move || {
+            for piece in pieces {
+                output.write_all(&piece.recv().map_err(|_gone| lost())??)?;
+            }
+            Ok(output)
+        });
+        Threads { queues: Some((jobs, order)), writer: Some(writer) }
     }
 
-    fn take_one(&mut self) -> io::Result<()> {
-        let Some(next) = self.waiting.pop_front() else { return Ok(()) };
-        let packed = next.recv().map_err(|_gone| lost())??;
-        self.started = true;
-        self.output.write_all(&packed)
-    }
-
-    /// Compresses what is left and gives the output back.
-    pub fn finish(mut self) -> io::Result<W> {
-        let last = std::mem::take(&mut self.piece);
-        let is_first = self.waiting.is_empty() && !self.started;
-        let packed =
-            if last.is_empty() && !is_first { Vec::new() } else { self.level.pack(&last)? };
-        while !self.waiting.is_empty() {
-            self.take_one()?;
-        }
-        self.output.write_all(&packed)?;
-        Ok(self.output)
+    /// Waits until all is written.
+    fn end(mut self) -> io::Result<W> {
+        self.queues = None;
+        let writer = self.writer.take().ok_or_else(lost)?;
+        writer.join().map_err(|_panic| lost())?
     }
 }
 
-impl<W: Write> Write for ParallelEncoder<W> {
+impl<W: Write + Send + 'static> Write for ParallelEncoder<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.level == Level::None {
-            return self.output.write(bytes);
+            return self.output.as_mut().ok_or_else(lost)?.write(bytes);
         }
         if self.piece.len() >= PIECE {
             self.send()?;
@@ -174,6 +201,36 @@ mod tests {
             encoder.write_all(piece).unwrap();
         }
         encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn an_output_that_fails_is_said_with_its_own_words() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for length in [10, 2 << 20, 64 << 20] {
+            let mut encoder = ParallelEncoder::new(Full, Level::Gzip(1));
+            let piece = vec![7; 1 << 20];
+            let mut left = length;
+            let written = loop {
+                let count = left.min(piece.len());
+                if let Err(error) = encoder.write_all(&piece[..count]) {
+                    break Err(error);
+                }
+                left -= count;
+                if left == 0 {
+                    break encoder.finish().map(|_| ());
+                }
+            };
+            assert_eq!(written.unwrap_err().kind(), io::ErrorKind::StorageFull, "{length}");
+        }
     }
 
     #[test]

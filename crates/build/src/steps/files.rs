@@ -7,11 +7,9 @@ use super::{Words, located};
 use crate::copy::{self, Copying, ModeChange, Piece, Target, View};
 use crate::event::BuildFailure;
 use crate::key::KeyMaker;
-use crate::scope::Scope;
 use crate::stage::{self, Stage, Step};
-use crate::stages::{self, Origin};
 use crate::{config, users, wording};
-use naru_dockerfile::{Add, Copy, Files, InlineFile};
+use naru_dockerfile::{Add, Copy, Files, InlineFile, Origin};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::times::FileTime;
 use remote::Later;
@@ -70,11 +68,10 @@ type Excludes = Option<Arc<dyn Fn(&[u8], bool) -> bool + Send + Sync>>;
 pub(super) async fn copy(
     step: &mut Step<'_>,
     stage: &mut Stage,
-    scope: &Scope,
     asked: &Asked<'_>,
 ) -> Result<(), BuildFailure> {
     let (sources, destination, chown, mode, excludes, inline, checksum) = {
-        let words = Words::new(step, stage, scope);
+        let words = Words::new(step, &stage.scope);
         let sources: Result<Vec<_>, _> =
             asked.files.sources.iter().map(|source| words.word(source)).collect();
         let destination = words.word(&asked.files.destination)?;
@@ -342,11 +339,16 @@ pub(super) async fn chain_of(
     from: &str,
 ) -> Result<Option<naru_oci::ChainId>, BuildFailure> {
     let session = step.session;
-    match stages::origin(&session.shared.file, from) {
-        Origin::Stage(number) => Ok(session.stage(number).await?.chain),
-        Origin::Other(name) => {
-            Ok(stage::image(session, &name, &session.platform, step.id).await?.chain)
+    let graph = &session.plan.graph;
+    let is_context = session.shared.options.named_contexts.contains_key(from);
+    match graph.source(step.stage, from) {
+        Some(Origin::Stage(number)) if !is_context => Ok(session.stage(number).await?.chain),
+        None if !is_context => {
+            // Only triggers of base images come so far; the file itself was looked at before.
+            let message = format!("stage {from:?} needs to be defined before the current stage");
+            Err(located(step, &message).into())
         }
+        _ => Ok(stage::image(session, from, &session.platform, step.id).await?.chain),
     }
 }
 

@@ -13,7 +13,6 @@ use crate::key::KeyMaker;
 use crate::mounts::Scratch;
 use crate::options::NetworkChoice;
 use crate::ports::RunRequest;
-use crate::scope::Scope;
 use crate::stage::{Stage, Step};
 use crate::{config, wording};
 use bytes::Bytes;
@@ -35,7 +34,6 @@ struct Line {
 pub(super) async fn run(
     step: &mut Step<'_>,
     stage: &mut Stage,
-    scope: &Scope,
     run: &Run,
 ) -> Result<(), BuildFailure> {
     let shared = &step.session.shared;
@@ -65,14 +63,17 @@ pub(super) async fn run(
     };
     let line = line(&stage.config.config, &run.command, &step.statement.heredocs);
     let defaults = stage.config.config.clone();
-    let (counted, silent) = scope.for_process(&defaults.env);
+    let scope = &stage.scope;
+    let pair = |(name, value): (&str, &str)| format!("{name}={value}");
+    let counted: Vec<String> = scope.arguments().map(pair).collect();
+    let silent: Vec<String> = scope.predefined(step.session.given()).map(pair).collect();
     let shown_command = match &line.script {
         Some((name, _)) => vec![format!("<<{name}")],
         None => line.args.clone(),
     };
     let created_by = wording::run(&counted, &shown_command);
 
-    let mounts = mount::wanted(step, stage, scope, run)?;
+    let mounts = mount::wanted(step, stage, run)?;
     let mut key = KeyMaker::new("RUN", stage.chain);
     key.list(&line.args);
     if let Some((name, script)) = &line.script {

@@ -100,6 +100,7 @@ pub(crate) fn an_image_is_built_and_runs() {
         let built = built.unwrap();
         assert!(told.output.contains("hello from the context\nbuilt\n"), "{}", told.output);
         assert!(!built.all_cached);
+        assert!(!told.cached("ENV") && !told.cached("CMD"), "{:?}", told.done);
         let config = naru_engine::ContainerConfig {
             image: "first".into(),
             ..naru_engine::ContainerConfig::default()
@@ -113,6 +114,7 @@ pub(crate) fn an_image_is_built_and_runs() {
         let (again, told) = build(&house, &files, tagged("second")).await;
         let again = again.unwrap();
         assert!(again.all_cached, "{:?}", told.done);
+        assert!(told.done.iter().all(|(_, cached)| *cached), "{:?}", told.done);
         assert_eq!((again.image, again.manifest), (built.image, built.manifest));
         let view = house.engine().images.inspect("second").await.unwrap();
         let history: Vec<String> =
@@ -422,9 +424,20 @@ pub(crate) fn triggers_are_carried_out_by_whoever_builds_on_it() {
         let base = "FROM tiny:1\nONBUILD COPY f /from/\nONBUILD RUN cat /from/f\n";
         output(&house, &[("Dockerfile", base)], tagged("base")).await;
         let files = [("Dockerfile", "FROM base\nRUN echo after\n"), ("f", "trigger\n")];
-        assert_eq!(output(&house, &files, tagged("child")).await, "trigger\nafter\n");
+        let told = "# Executing 2 build triggers\ntrigger\nafter\n";
+        assert_eq!(output(&house, &files, tagged("child")).await, told);
         let files = [("Dockerfile", "FROM child\nRUN echo only\n")];
         assert_eq!(output(&house, &files, BuildOptions::default()).await, "only\n");
+        // A trigger takes files from a stage that nothing else needs.
+        let base = "FROM tiny:1\nONBUILD COPY --from=made /m /m\n";
+        output(&house, &[("Dockerfile", base)], tagged("base")).await;
+        let text = "FROM tiny:1 AS made\nRUN echo made > /m\nFROM base\nRUN cat /m\n";
+        let told = "# Executing 1 build trigger\nmade\n";
+        assert_eq!(output(&house, &[("Dockerfile", text)], BuildOptions::default()).await, told);
+        let text = "FROM base\nFROM tiny:1 AS made\n";
+        let options = BuildOptions { target: Some("0".to_owned()), ..Default::default() };
+        let failed = build(&house, &[("Dockerfile", text)], options).await.0.unwrap_err();
+        assert!(failed.fault.message().contains("needs to be defined before"), "{failed:?}");
         house
     });
 }

@@ -1,13 +1,13 @@
 //! Acts: `RUN --mount`.
 
+use super::super::located;
 use super::super::vertex::{self, Hand};
-use super::super::{Words, located};
+use crate::agent::AgentSocket;
 use crate::build::{Session, Shared};
 use crate::config::working_dir;
 use crate::copy::{Copying, Target, View, copy, find};
 use crate::mounts::{CacheMount, Scratch};
 use crate::ports::{MountSource, RunMount};
-use crate::scope::Scope;
 use crate::stage::{Stage, Step};
 use naru_dockerfile::{MountKind, Run};
 use naru_errdefs::{Fault, Kind, ResultExt};
@@ -61,16 +61,10 @@ impl Wanted {
 }
 
 /// The mounts of a RUN.
-pub(super) fn wanted(
-    step: &Step<'_>,
-    stage: &Stage,
-    scope: &Scope,
-    run: &Run,
-) -> Result<Vec<Wanted>, Fault> {
-    let words = Words::new(step, stage, scope);
+pub(super) fn wanted(step: &Step<'_>, stage: &Stage, run: &Run) -> Result<Vec<Wanted>, Fault> {
     let mut list = Vec::with_capacity(run.mounts.len());
     for flag in &run.mounts {
-        let lookup = |name: &str| words.scope.lookup(&words.env, name);
+        let lookup = |name: &str| stage.scope.get(name);
         let escape = step.session.shared.file.directives.escape;
         let mut expand = |text: &str| naru_dockerfile::Expander::new(escape, &lookup).word(text);
         let mount = flag.resolve(&mut expand).map_err(|error| located(step, &error.to_string()))?;
@@ -102,6 +96,7 @@ pub(super) struct Ready {
     pub(super) mounts: Vec<RunMount>,
     pub(super) env: Vec<String>,
     caches: Vec<CacheMount>,
+    agents: Vec<AgentSocket>,
 }
 
 impl Ready {
@@ -174,12 +169,15 @@ pub(super) async fn make_ready(
                 ready.add(wanted, true, MountSource::Mount(path));
             }
         }
-        MountKind::Ssh { id, required, .. } => {
+        MountKind::Ssh { id, required, mode, uid, gid } => {
             let id = id.as_deref().unwrap_or("default");
-            match shared.options.ssh.get(id) {
-                Some(socket) => {
-                    ready.add(wanted, false, MountSource::Path(PathBuf::from(socket)));
+            match shared.options.ssh.as_ref().filter(|lent| lent.has(id)) {
+                Some(lent) => {
+                    let owner = (mode.unwrap_or(0o600), uid.unwrap_or(0), gid.unwrap_or(0));
+                    let socket = AgentSocket::open(scratch.path(), lent, id, owner)?;
+                    ready.add(wanted, false, MountSource::Path(socket.path().to_owned()));
                     ready.env.push(format!("SSH_AUTH_SOCK={}", wanted.target));
+                    ready.agents.push(socket);
                 }
                 None if *required => {
                     return Err(Fault::invalid(format!("unset ssh forward key {id}"))

@@ -8,7 +8,9 @@ mod sources;
 
 pub use naru_kernel::times::FileTime;
 
+pub use naru_build::ports::Promise;
 pub use naru_build::{
+    AgentLine, Agents, LentAgents,
     Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
     CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression, NetworkChoice, Node,
     PruneBuild, PrunedBuild, RegistryAuth, RunLimits, Secret, Tree, Ulimit,

@@ -288,6 +288,9 @@ pub struct BuiltImage {
     /// Bytes of all layers, unpacked.
     #[serde(default)]
     pub unpacked: u64,
+    /// Whether there was no such image before.
+    #[serde(default)]
+    pub is_new: bool,
     /// Whether every step came from the cache.
     #[serde(default)]
     pub all_cached: bool,

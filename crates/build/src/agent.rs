@@ -72,11 +72,8 @@ impl AgentSocket {
         let failed = || "cannot make a socket for an agent of ssh".to_owned();
         let name = random()?.get(..16).unwrap_or("agent").to_owned();
         let held = open_directory(dir).during(failed)?;
-        let short = PathBuf::from(format!(
-            "/proc/{}/fd/{}/{name}",
-            std::process::id(),
-            held.as_raw_fd()
-        ));
+        let short =
+            PathBuf::from(format!("/proc/{}/fd/{}/{name}", std::process::id(), held.as_raw_fd()));
         let path = dir.join(&name);
         let listener = UnixListener::bind(&short).during(failed)?;
         std::os::unix::fs::chown(&path, Some(uid), Some(gid)).during(failed)?;

@@ -10,10 +10,10 @@ pub use naru_kernel::times::FileTime;
 
 pub use naru_build::ports::Promise;
 pub use naru_build::{
-    AgentLine, Agents, LentAgents,
-    Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
-    CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression, NetworkChoice, Node,
-    PruneBuild, PrunedBuild, RegistryAuth, RunLimits, Secret, Tree, Ulimit,
+    AgentLine, Agents, Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions,
+    BuildWarning, Built, CacheExport, CacheRecord, Content, DockerfileSource, LayerCompression,
+    LentAgents, NetworkChoice, Node, PruneBuild, PrunedBuild, RegistryAuth, RunLimits, Secret,
+    Tree, Ulimit,
 };
 
 use crate::supervisor::Supervisor;

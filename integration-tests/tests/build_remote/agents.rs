@@ -102,7 +102,8 @@ fn a_step_asks_the_agents_of_whoever_builds() {
     let (one, two) = (one.keys(), two.keys());
     assert_eq!(shown.stdout, format!("{one}\n{two}\n{one}\n400 1000\n{one}\n"));
     // Nothing of it is in the image, and what was made is found again without any agent.
-    let list = ["run", "--rm", "--network", "none", "a", "sh", "-c", "ls -A /run/buildkit; ls /agent"];
+    let list =
+        ["run", "--rm", "--network", "none", "a", "sh", "-c", "ls -A /run/buildkit; ls /agent"];
     assert!(!daemon.naru(&list).stdout.contains("agent"));
     let again = build(&daemon, &["-t", "b"], &dir).ok();
     assert!(again.stderr.matches("CACHED").count() >= 9, "{}", again.stderr);
@@ -127,7 +128,8 @@ fn an_agent_that_is_missing_or_goes_is_said() {
 fn repositories_by_ssh_are_fetched_with_the_agent() {
     let dir = tempfile::tempdir().expect("a directory");
     let log = dir.path().join("log");
-    let script = format!("#!/bin/sh\nssh-add -L >> {} 2>&1\necho 'no more' >&2\nexit 255\n", log.display());
+    let script =
+        format!("#!/bin/sh\nssh-add -L >> {} 2>&1\necho 'no more' >&2\nexit 255\n", log.display());
     let ssh = dir.path().join("ssh");
     std::fs::write(&ssh, script).expect("a file");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);

@@ -162,7 +162,9 @@ impl Input for Heard {
         let done = loop {
             match self.frames.take() {
                 Ok(None) => break Ok(()),
-                Ok(Some(AgentFrame::Data { connection, bytes })) => self.open.pass(connection, bytes),
+                Ok(Some(AgentFrame::Data { connection, bytes })) => {
+                    self.open.pass(connection, bytes)
+                }
                 Ok(Some(AgentFrame::Close { connection })) => self.open.end(connection),
                 // Only the daemon opens connections.
                 Ok(Some(AgentFrame::Open { .. })) | Err(_) => {

@@ -47,14 +47,13 @@ pub(super) async fn lend(
     if agents.is_empty() {
         return Ok(None);
     }
-    let random = naru_kernel::random::bytes::<16>().during(|| "cannot get random bytes".to_owned())?;
+    let random =
+        naru_kernel::random::bytes::<16>().during(|| "cannot get random bytes".to_owned())?;
     let stream: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let Hijacked { reader, writer, .. } = client.lend_agents(&stream).await?;
     let (sender, receiver) = mpsc::channel(WAITING);
-    let tasks = [
-        tokio::spawn(pass(writer, receiver)),
-        tokio::spawn(serve(reader, agents.clone(), sender)),
-    ];
+    let tasks =
+        [tokio::spawn(pass(writer, receiver)), tokio::spawn(serve(reader, agents.clone(), sender))];
     Ok(Some(Lent { stream, ids: agents.keys().cloned().collect(), tasks }))
 }
 

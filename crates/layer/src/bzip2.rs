@@ -100,7 +100,8 @@ impl Table {
     fn read<R: Read>(&self, bits: &mut Bits<R>) -> io::Result<u16> {
         // Near the end there may be fewer bits than the longest code has.
         let whole = bits.fill(20)?;
-        let peek = if whole { bits.held >> (bits.count - 20) } else { bits.held << (20 - bits.count) };
+        let peek =
+            if whole { bits.held >> (bits.count - 20) } else { bits.held << (20 - bits.count) };
         let peek = u32::try_from(peek & 0xf_ffff).unwrap_or(0);
         for (length, limit) in (0u32..).zip(&self.limits).skip(1) {
             if peek < *limit {
@@ -108,7 +109,8 @@ impl Table {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 bits.count -= length;
-                let start = self.starts.get(usize::try_from(length).unwrap_or(0)).copied().unwrap_or(0);
+                let start =
+                    self.starts.get(usize::try_from(length).unwrap_or(0)).copied().unwrap_or(0);
                 let place = (peek >> (20 - length)).wrapping_sub(start);
                 let symbol = usize::try_from(place).ok().and_then(|place| self.symbols.get(place));
                 return symbol.copied().ok_or_else(|| bad("a code without a symbol"));
@@ -128,10 +130,14 @@ fn crc(bytes: &[u8]) -> u32 {
             let mut value = seed << 24;
             let mut bit = 0;
             while bit < 8 {
-                value = if value & 0x8000_0000 != 0 { value << 1 ^ 0x04c1_1db7 } else { value << 1 };
+                value =
+                    if value & 0x8000_0000 != 0 { value << 1 ^ 0x04c1_1db7 } else { value << 1 };
                 bit += 1;
             }
-            #[expect(clippy::indexing_slicing, reason = "in a constant, a wrong index is an error of the compiler")]
+            #[expect(
+                clippy::indexing_slicing,
+                reason = "in a constant, a wrong index is an error of the compiler"
+            )]
             {
                 table[number] = value;
             }
@@ -284,7 +290,9 @@ fn used<R: Read>(bits: &mut Bits<R>) -> io::Result<Vec<u8>> {
             continue;
         }
         let bytes = bits.take(16)?;
-        used.extend((0u8..16).filter(|byte| bytes & (0x8000 >> byte) != 0).map(|byte| range * 16 + byte));
+        used.extend(
+            (0u8..16).filter(|byte| bytes & (0x8000 >> byte) != 0).map(|byte| range * 16 + byte),
+        );
     }
     if used.is_empty() { Err(bad("a block without bytes")) } else { Ok(used) }
 }
@@ -426,7 +434,8 @@ mod tests {
     #[test]
     fn what_bzip2_packed_is_read() {
         let text = "a line of text, and another one\n".repeat(20_000).into_bytes();
-        let runs: Vec<u8> = (0u8..=255).flat_map(|byte| vec![byte; usize::from(byte) * 3]).collect();
+        let runs: Vec<u8> =
+            (0u8..=255).flat_map(|byte| vec![byte; usize::from(byte) * 3]).collect();
         for bytes in [&b""[..], b"x", b"aaaa", b"aaaaa", &[0; 300], &text, &runs, &noise(250_000)] {
             for level in ["-1", "-9"] {
                 let packed = packed(bytes, level);

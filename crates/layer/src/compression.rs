@@ -117,9 +117,7 @@ impl Compression {
             Compression::Xz => Box::new(bounded(Box::new(lzma_rust2::XzReader::new_mem_limit(
                 input, true, XZ_MEMORY,
             )))),
-            Compression::Bzip2 => {
-                Box::new(bounded(Box::new(crate::bzip2::Decoder::new(input))))
-            }
+            Compression::Bzip2 => Box::new(bounded(Box::new(crate::bzip2::Decoder::new(input)))),
         })
     }
 
@@ -333,7 +331,10 @@ mod tests {
             assert_eq!(Compression::detect(&whole).unwrap(), compression);
             assert!(unpacked(&whole, &Limits::standard()).unwrap() == text, "{tool}");
             let twice = [&whole[..], &whole].concat();
-            assert!(unpacked(&twice, &Limits::standard()).unwrap().len() == 2 * text.len(), "{tool}");
+            assert!(
+                unpacked(&twice, &Limits::standard()).unwrap().len() == 2 * text.len(),
+                "{tool}"
+            );
             for cut in [1, 5, 20, whole.len() / 2] {
                 let cut = &whole[..whole.len() - cut];
                 assert!(unpacked(cut, &Limits::standard()).is_err(), "{tool}");

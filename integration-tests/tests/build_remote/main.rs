@@ -4,8 +4,8 @@
 mod agents;
 #[path = "../build_face/dockerd.rs"]
 mod dockerd;
-
 mod files;
+mod outputs;
 mod repositories;
 mod server;
 

@@ -14,11 +14,14 @@ const MOST_WAITING: usize = 64;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// A way to agents that waits for its build, since when.
+type Waiting = (Instant, Arc<LentStream>);
+
 /// What waits or runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desk {
     announced: Arc<Mutex<HashMap<String, (Instant, ContextUpload)>>>,
-    lent: Arc<Mutex<HashMap<String, (Instant, Arc<LentStream>)>>>,
+    lent: Arc<Mutex<HashMap<String, Waiting>>>,
     running: Arc<Mutex<HashMap<String, AbortHandle>>>,
     next: Arc<AtomicU64>,
 }

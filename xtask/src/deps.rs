@@ -32,6 +32,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("xz-utils", "xz"),
     ("bzip2", "bzip2"),
     ("git", "git"),
+    ("openssh-client", "ssh-agent"),
     ("curl", "curl"),
     ("strace", "strace"),
     ("wrk", "wrk"),

@@ -1,5 +1,6 @@
 //! Acts: the calls about builds and the build cache.
 
+mod agents;
 mod desk;
 mod telling;
 
@@ -20,7 +21,7 @@ use naru_api_types::build::{
     BUILD_BODY, BUILD_STREAM, BuildExtras, BuildPruneResponse, ContextFiles, ContextMissing,
     MOST_EXTRAS, MOST_FILES,
 };
-use naru_engine::builds::{BuildContext, Content, Tree};
+use naru_engine::builds::{BuildContext, Content, LentAgents, Tree};
 use naru_engine::{Builds, Timestamp};
 use naru_errdefs::{Fault, Kind};
 use std::collections::BTreeSet;
@@ -44,8 +45,16 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
     let mut extras = if has_extras { extras(&mut body).await? } else { BuildExtras::default() };
     let announced = extras.context.take();
     let has_text = extras.dockerfile.is_some();
+    let lent = extras.agents.take();
     let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
-    let options = convert::options(&query, header, extras)?;
+    let mut options = convert::options(&query, header, extras)?;
+    if let Some(lent) = lent {
+        let agents = desk.take_agents(&lent.stream).ok_or_else(|| {
+            Fault::not_found(format!("no stream `{}` leads to agents of ssh", lent.stream))
+                .with_hint("open it again; it is there as long as its connection")
+        })?;
+        options.ssh = Some(LentAgents { ids: lent.ids.into_iter().collect(), agents });
+    }
     let context: Option<BuildContext> = match (announced, query.text("remote")) {
         (Some(announced), None) => {
             let upload = desk.take(&announced.id).ok_or_else(|| {
@@ -161,6 +170,18 @@ pub(crate) async fn announce(builds: &Builds, desk: &Desk, call: Call) -> Result
         .map(|(_, index)| index)
         .collect();
     Ok(reply::ok(&ContextMissing { id: desk.keep(upload), missing }))
+}
+
+/// Takes a connection that leads to agents of ssh, for the build that will name it.
+pub(crate) fn lend(desk: &Desk, call: &Call) -> Result<Reply, Refusal> {
+    let Some(id) = call.query.text("id") else {
+        return Err(Fault::invalid("the stream has no name")
+            .with_hint("give it one with `id`, and name it in the build")
+            .into());
+    };
+    let (agents, hijack) = agents::open();
+    desk.keep_agents(id, agents);
+    Ok(Reply::Hijack(hijack))
 }
 
 /// Ends a build that was started with a `buildid`. One that is over has nothing to end, as in docker.

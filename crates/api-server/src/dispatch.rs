@@ -317,6 +317,7 @@ async fn route_to(api: Api, route: Route, call: Call) -> Result<Reply, Refusal> 
 
         Route::Build => builds::build(&made, &desk, call).await,
         Route::BuildContext => builds::announce(&made, &desk, call).await,
+        Route::BuildAgents => builds::lend(&desk, &call),
         Route::BuildCancel => builds::cancel(&desk, &call),
         Route::BuildPrune => builds::prune(&made, call).await,
         Route::Session | Route::Grpc => Err(refuse::call(

@@ -96,7 +96,10 @@ pub(crate) async fn save(
                 .into());
         }
     };
-    let archive = images.save(&names, format).await?;
+    // So are other names for the image than its own.
+    let called = call.query.all("as").map(|name| Ok(name.parse::<Reference>()?.or_latest()));
+    let called: Vec<Reference> = called.collect::<Result<_, Fault>>()?;
+    let archive = images.save_as(&names, &called, format).await?;
     let pieces = futures_util::stream::unfold(archive, |mut archive: SaveStream| async move {
         let piece = archive.next().await?.map_err(|fault| {
             tracing::warn!(error = %one_line(&fault), "saving broke off");

@@ -5,6 +5,7 @@
 //!   client                                     daemon
 //!   HEAD /_ping                      ─▶        Naru-Build: 1                       (another daemon says nothing of it)
 //!   POST /naru/context  (files)      ─▶        which of them are missing           (only for a directory)
+//!   POST /naru/agents?id=STREAM      ─▶        101; connections to agents of ssh       (only with `--ssh`; see [`crate::agent`])
 //!   POST /build
 //!     Content-Type: BUILD_BODY       ─▶        first line: BuildExtras, then the archive
 //!     Accept:       BUILD_STREAM     ─▶        Content-Type: BUILD_STREAM, one BuildLine a line
@@ -74,8 +75,9 @@ wire! {
         pub ignore_file: Option<Base64>,
         /// Secrets by their `id`.
         pub secrets: Map<Base64>,
-        /// Sockets of SSH agents on the daemon's host, by their `id`.
-        pub ssh: Map<String>,
+        /// Agents of ssh that are lent to the build.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub agents: Option<AgentsLent>,
         /// Stages and steps whose cache is not used.
         pub no_cache_filter: Vec<String>,
         /// Where cache comes from, as `type=registry,ref=NAME`.
@@ -112,6 +114,14 @@ wire! {
     pub struct ContextAnnounced {
         /// What the daemon called them.
         pub id: String,
+    }
+
+    /// Agents of ssh on the client's side: see [`crate::agent`].
+    pub struct AgentsLent {
+        /// What the stream was called that leads to them.
+        pub stream: String,
+        /// Their `id`s.
+        pub ids: Vec<String>,
     }
 
     /// The files of a context, before any of them is sent.
@@ -278,6 +288,9 @@ pub struct BuiltImage {
     /// Bytes of all layers, unpacked.
     #[serde(default)]
     pub unpacked: u64,
+    /// Whether there was no such image before.
+    #[serde(default)]
+    pub is_new: bool,
     /// Whether every step came from the cache.
     #[serde(default)]
     pub all_cached: bool,

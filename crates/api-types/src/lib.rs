@@ -8,6 +8,7 @@
 mod golden;
 mod wire;
 
+pub mod agent;
 pub mod build;
 pub mod container;
 pub mod copy;

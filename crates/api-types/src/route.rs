@@ -144,6 +144,7 @@ routes! {
         BuildPrune Post ["build", "prune"] "Drop build cache.";
         BuildCancel Post ["build", "cancel"] "Cancel a build.";
         BuildContext Post ["naru", "context"] "Announce the files of a build context (an extension of ours).";
+        BuildAgents Post ["naru", "agents"] "Lend agents of ssh to a build (an extension of ours).";
         Commit Post ["commit"] "Make an image of a container.";
         ImageCopy Post ["naru", "copy"] "Copy an image between registries, archives and here (an extension of ours).";
         SystemVerify Post ["naru", "system", "verify"] "Check the whole store (an extension of ours).";

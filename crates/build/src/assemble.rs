@@ -76,6 +76,7 @@ fn record(
         target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
     }
     let record = ImageRecord { target: target.clone(), ..chosen.1.record.clone() };
+    let is_new = shared.inner.store.images.by_id(&record.image_id)?.is_none();
     if !is_recorded(shared, &record)? {
         batch.put_image(&record);
         for tag in &shared.options.tags {
@@ -91,6 +92,7 @@ fn record(
         manifest: record.manifest,
         size: record.size,
         warnings: Vec::new(),
+        is_new,
         all_cached: results.iter().all(|(_, stage)| stage.cached),
         cache: None,
     };

@@ -95,6 +95,8 @@ pub struct Built {
     pub size: u64,
     /// What was said.
     pub warnings: Vec<BuildWarning>,
+    /// Whether there was no such image before.
+    pub is_new: bool,
     /// Whether every vertex came from the cache.
     pub all_cached: bool,
     /// The manifest of the cache that the client takes from here.

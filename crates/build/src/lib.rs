@@ -10,6 +10,7 @@
 //!     target ─▶ configuration, manifest, names: one transaction
 //! ```
 
+mod agent;
 mod assemble;
 mod attest;
 mod build;
@@ -34,6 +35,7 @@ mod upkeep;
 mod users;
 mod wording;
 
+pub use agent::{AgentLine, Agents, LentAgents};
 pub use build::Builder;
 pub use context::{BuildContext, Content, Files, Hold, Node, Tree};
 pub use event::{

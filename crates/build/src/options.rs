@@ -1,5 +1,6 @@
 //! Pure: what a build is asked for.
 
+use crate::agent::LentAgents;
 use bytes::Bytes;
 use naru_oci::{Digest, Platform, Reference};
 use std::collections::BTreeMap;
@@ -64,8 +65,8 @@ pub struct BuildOptions {
     pub limits: RunLimits,
     /// Secrets by ID.
     pub secrets: BTreeMap<String, Secret>,
-    /// Agents for `RUN --mount=type=ssh`: ID to a socket of this host.
-    pub ssh: BTreeMap<String, String>,
+    /// Agents for `RUN --mount=type=ssh` and for repositories by ssh.
+    pub ssh: Option<LentAgents>,
     /// How layers are compressed.
     pub compression: LayerCompression,
     /// Seconds since 1970 that replace every younger time in the result.

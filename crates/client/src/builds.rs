@@ -1,6 +1,7 @@
 //! Acts: calls about builds and the build cache.
 
 use crate::connection::{Answer, Client, Content};
+use crate::hijack::Hijacked;
 use naru_api_types::build::{
     BUILD_FEATURE, BuildCacheRecord, BuildPruneResponse, ContextFiles, ContextMissing,
 };
@@ -43,5 +44,10 @@ impl Client {
     /// Takes from the build cache what is not used.
     pub async fn prune_builds(&self, query: &Query) -> Result<BuildPruneResponse, Fault> {
         self.json(Route::BuildPrune, query, Content::None).await
+    }
+
+    /// Opens a stream by which a build reaches agents of ssh that are here.
+    pub async fn lend_agents(&self, id: &str) -> Result<Hijacked, Fault> {
+        self.hijack(Route::BuildAgents, &Query::new().with("id", id), Content::None).await
     }
 }

@@ -119,13 +119,17 @@ impl Client {
         self.json::<IdResponse>(route, query, content).await.map(|answer| answer.id)
     }
 
-    /// Images as one archive.
+    /// Images as one archive; a single one with other names than its own, if any are given.
     pub async fn save_images(
         &self,
         names: &[String],
+        called: &[String],
         format: Option<&str>,
     ) -> Result<Answer, Fault> {
         let mut query = Query::new();
+        for name in called {
+            query = query.with("as", name.as_str());
+        }
         for name in names {
             query = query.with("names", name.as_str());
         }

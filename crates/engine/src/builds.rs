@@ -10,11 +10,12 @@ mod sources;
 
 pub use naru_kernel::times::FileTime;
 
+pub use naru_build::ports::Promise;
 pub use naru_build::{
-    Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions, BuildWarning, Built,
-    CacheExport, CacheRecord, CacheSource, CacheTarget, Content, DockerfileSource,
-    LayerCompression, NetworkChoice, Node, PruneBuild, PrunedBuild, RegistryAuth, RunLimits,
-    Secret, Tree, Ulimit,
+    AgentLine, Agents, Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions,
+    BuildWarning, Built, CacheExport, CacheRecord, CacheSource, CacheTarget, Content,
+    DockerfileSource, LayerCompression, LentAgents, NetworkChoice, Node, PruneBuild, PrunedBuild,
+    RegistryAuth, RunLimits, Secret, Tree, Ulimit,
 };
 
 use crate::supervisor::Supervisor;

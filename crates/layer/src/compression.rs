@@ -13,6 +13,10 @@ pub enum Compression {
     Gzip,
     /// Zstandard, of any number of frames.
     Zstd,
+    /// Xz, of any number of streams; only read.
+    Xz,
+    /// Bzip2, of any number of streams; only read.
+    Bzip2,
 }
 
 /// Why a stream cannot be decompressed.
@@ -42,7 +46,7 @@ impl Failure for CompressionError {
     fn hint(&self) -> Option<String> {
         match self {
             CompressionError::Unsupported { tool, .. } => Some(format!(
-                "decompress it first (`{tool} -dc FILE`), or compress it with gzip or zstd"
+                "decompress it first (`{tool} -dc FILE`), or compress it with gzip, zstd, xz or bzip2"
             )),
             CompressionError::Read(_) => None,
         }
@@ -51,6 +55,8 @@ impl Failure for CompressionError {
 
 /// How many bytes tell the formats apart.
 const MAGIC: usize = 6;
+/// KiB that xz may take: what its highest level needs is 65 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
 /// Decompressors are given this much at once.
 const BUFFER: usize = 128 * 1024;
 
@@ -64,8 +70,8 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
                 Ok(Compression::Zstd)
             }
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => unsupported("xz", "xz"),
-            [b'B', b'Z', b'h', b'0'..=b'9', ..] => unsupported("bzip2", "bzip2"),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Ok(Compression::Xz),
+            [b'B', b'Z', b'h', b'0'..=b'9', ..] => Ok(Compression::Bzip2),
             [0x04, 0x22, 0x4d, 0x18, ..] => unsupported("lz4", "lz4"),
             [b'L', b'Z', b'I', b'P', ..] => unsupported("lzip", "lzip"),
             [b'P', b'K', 3, 4, ..] => unsupported("zip", "unzip"),
@@ -108,6 +114,10 @@ impl Compression {
                 Box::new(bounded(Box::new(flate2::bufread::MultiGzDecoder::new(input))))
             }
             Compression::Zstd => Box::new(bounded(Box::new(zstd_decoder(input)?))),
+            Compression::Xz => Box::new(bounded(Box::new(lzma_rust2::XzReader::new_mem_limit(
+                input, true, XZ_MEMORY,
+            )))),
+            Compression::Bzip2 => Box::new(bounded(Box::new(crate::bzip2::Decoder::new(input)))),
         })
     }
 
@@ -120,6 +130,12 @@ impl Compression {
                 flate2::Compression::new(6),
             ))),
             Compression::Zstd => Encoder::Zstd(zstd::Encoder::new(output, 3)?),
+            Compression::Xz | Compression::Bzip2 => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "archives are written uncompressed, by gzip or by zstd",
+                ));
+            }
         })
     }
 }
@@ -275,7 +291,7 @@ mod tests {
     #[test]
     fn other_formats_are_refused_by_name() {
         for (magic, name) in
-            [(&b"\xfd7zXZ\0"[..], "xz"), (b"BZh91A", "bzip2"), (b"\x04\x22\x4d\x18", "lz4")]
+            [(&b"LZIP\x01"[..], "lzip"), (b"PK\x03\x04", "zip"), (b"\x04\x22\x4d\x18", "lz4")]
         {
             let error = Compression::detect(magic).unwrap_err();
             assert!(error.to_string().contains(name));
@@ -294,6 +310,41 @@ mod tests {
             assert!(unpacked(&bomb, &limits).unwrap_err().to_string().contains("bomb"));
             assert!(unpacked(&bomb, &Limits::standard()).is_ok());
             assert!(unpacked(&bomb, &Limits { unpacked: 1 << 20, ..Limits::standard() }).is_err());
+        }
+    }
+
+    #[test]
+    fn what_xz_and_bzip2_packed_is_unpacked_within_bounds() {
+        let text = "a line of some text\n".repeat(50_000).into_bytes();
+        let by = |tool: &str, bytes: &[u8]| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("file");
+            let mut file = std::fs::File::create(&path).unwrap();
+            file.write_all(bytes).unwrap();
+            let mut command = std::process::Command::new(tool);
+            command.arg("-c").arg(&path).output().unwrap().stdout
+        };
+        let limits =
+            Limits { ratio_from: 10_000, ratio: 20, unpacked: 1 << 30, ..Limits::standard() };
+        for (tool, compression) in [("xz", Compression::Xz), ("bzip2", Compression::Bzip2)] {
+            let whole = by(tool, &text);
+            assert_eq!(Compression::detect(&whole).unwrap(), compression);
+            assert!(unpacked(&whole, &Limits::standard()).unwrap() == text, "{tool}");
+            let twice = [&whole[..], &whole].concat();
+            assert!(
+                unpacked(&twice, &Limits::standard()).unwrap().len() == 2 * text.len(),
+                "{tool}"
+            );
+            for cut in [1, 5, 20, whole.len() / 2] {
+                let cut = &whole[..whole.len() - cut];
+                assert!(unpacked(cut, &Limits::standard()).is_err(), "{tool}");
+            }
+            let mut changed = whole.clone();
+            changed[whole.len() / 2] ^= 0x40;
+            assert!(unpacked(&changed, &Limits::standard()).is_err(), "{tool}");
+            let bomb = by(tool, &vec![0; 4 << 20]);
+            assert!(unpacked(&bomb, &limits).unwrap_err().to_string().contains("bomb"), "{tool}");
+            assert!(compression.encoder(Vec::new()).is_err());
         }
     }
 }

@@ -14,6 +14,7 @@
 
 pub mod apply;
 pub mod archive;
+mod bzip2;
 pub mod compression;
 pub mod diff;
 pub mod digesting;

@@ -233,6 +233,12 @@ impl Collector<'_> {
             Ok(Compression::None) => media_type::OCI_LAYER,
             Ok(Compression::Gzip) => media_type::OCI_LAYER_GZIP,
             Ok(Compression::Zstd) => media_type::OCI_LAYER_ZSTD,
+            Ok(Compression::Xz | Compression::Bzip2) => {
+                return Err(Fault::unsupported(format!(
+                    "cannot take in `{name}` of the archive: no layer is compressed with xz or bzip2"
+                ))
+                .with_hint("compress layers with gzip or zstd"));
+            }
             Err(error) => {
                 return Err(
                     Fault::from(error).context(format!("cannot take in `{name}` of the archive"))

@@ -52,7 +52,14 @@ pub fn import(
     input.by_ref().take(512).read_to_end(&mut first).during(reading)?;
     let compression = Compression::detect(&first)?;
     let mut ingest = store.content.ingest(lease.id())?;
-    let mut input = std::io::Cursor::new(first).chain(input);
+    let input = std::io::Cursor::new(first).chain(input);
+    // A layer can be packed by gzip and zstd only.
+    let (compression, mut input): (_, Box<dyn Read + Send>) = match compression {
+        Compression::Xz | Compression::Bzip2 => {
+            (Compression::None, compression.decoder(input, &Limits::standard()).during(reading)?)
+        }
+        Compression::None | Compression::Gzip | Compression::Zstd => (compression, Box::new(input)),
+    };
     let mut piece = vec![0u8; 256 * 1024];
     let (mut done, mut told) = (0u64, 0u64);
     loop {
@@ -77,16 +84,16 @@ pub fn import(
             refuse_unfinished(&file)?;
             DiffId(blob.digest)
         }
-        Compression::Gzip | Compression::Zstd => {
+        _ => {
             let all = |_: &mut dyn std::io::BufRead| Ok::<_, CompressionError>(());
             let (_, hashed) = naru_layer::digesting::inflate(file, &Limits::standard(), all)?;
             DiffId(hashed.digest)
         }
     };
     let layer_type = match compression {
-        Compression::None => media_type::OCI_LAYER,
         Compression::Gzip => media_type::OCI_LAYER_GZIP,
         Compression::Zstd => media_type::OCI_LAYER_ZSTD,
+        Compression::None | Compression::Xz | Compression::Bzip2 => media_type::OCI_LAYER,
     };
     let created = OffsetDateTime::now_utc().format(&Rfc3339).ok();
     let comment = options.message.clone().unwrap_or_else(|| "Imported from -".to_owned());

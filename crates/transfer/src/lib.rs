@@ -60,5 +60,5 @@ pub use remote::{
     RegistryConfig, RegistryHost, Repository, Teller, Validators, WebAnswer, WebRequest, ask_web,
     fetch_file, inspect_distribution, login, shown_address,
 };
-pub use save::{SaveFormat, save};
+pub use save::{SaveFormat, save, save_as};
 pub use unpack::{Layer, unpack, unpack_on};

@@ -37,11 +37,28 @@ pub fn save(
     format: SaveFormat,
     output: impl Write,
 ) -> Result<(), Fault> {
+    save_as(store, names, &[], format, output)
+}
+
+/// The same for one image, which has these names in the archive instead of its own; its own when there are none.
+pub fn save_as(
+    store: &Store,
+    names: &[String],
+    called: &[Reference],
+    format: SaveFormat,
+    output: impl Write,
+) -> Result<(), Fault> {
     if names.is_empty() {
         return Err(Fault::invalid("no image was named to be saved"));
     }
     let lease = store.leases.create(crate::record::LEASE);
-    let chosen = choose(store, names)?;
+    let mut chosen = choose(store, names)?;
+    if !called.is_empty() {
+        let [one] = chosen.as_mut_slice() else {
+            return Err(Fault::invalid("other names are for one image only"));
+        };
+        one.names = called.to_vec();
+    }
     let mut parts = Parts::default();
     for Chosen { image, names } in &chosen {
         collect(&store.content, &lease, &image.record.target, &mut parts.blobs, 0)?;

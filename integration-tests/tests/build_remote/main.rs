@@ -1,9 +1,11 @@
 //! Builds that take from elsewhere: files of the network, contexts at an address, git repositories, agents of ssh; and
 //! results that go elsewhere. Acts: as root, with the built binary.
 
+mod agents;
 #[path = "../build_face/dockerd.rs"]
 mod dockerd;
 mod files;
+mod outputs;
 mod repositories;
 mod server;
 

@@ -1,5 +1,7 @@
-//! Acts: what waits or runs between two calls about builds: contexts that were announced, and builds that can be cancelled.
+//! Acts: what waits or runs between two calls about builds: contexts that were announced, ways to agents of
+//! ssh, and builds that can be cancelled.
 
+use super::agents::LentStream;
 use naru_engine::builds::ContextUpload;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +14,14 @@ const MOST_WAITING: usize = 64;
 /// How long one waits.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// A way to agents that waits for its build, since when.
+type Waiting = (Instant, Arc<LentStream>);
+
 /// What waits or runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Desk {
     announced: Arc<Mutex<HashMap<String, (Instant, ContextUpload)>>>,
+    lent: Arc<Mutex<HashMap<String, Waiting>>>,
     running: Arc<Mutex<HashMap<String, AbortHandle>>>,
     next: Arc<AtomicU64>,
 }
@@ -40,6 +46,25 @@ impl Desk {
     pub(crate) fn take(&self, id: &str) -> Option<ContextUpload> {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         announced.remove(id).map(|(_, upload)| upload)
+    }
+
+    /// Keeps a way to agents of ssh for its build.
+    pub(crate) fn keep_agents(&self, id: &str, agents: Arc<LentStream>) {
+        let now = Instant::now();
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.retain(|_, (since, stream)| now.duration_since(*since) < PATIENCE && stream.is_open());
+        while lent.len() >= MOST_WAITING {
+            let oldest = lent.iter().min_by_key(|(_, (since, _))| *since);
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
+            lent.remove(&oldest);
+        }
+        lent.insert(id.to_owned(), (now, agents));
+    }
+
+    /// A way to agents of ssh, for one build.
+    pub(crate) fn take_agents(&self, id: &str) -> Option<Arc<LentStream>> {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.remove(id).map(|(_, stream)| stream)
     }
 
     /// Lets a build be cancelled by this name as long as what is answered lives.

@@ -98,7 +98,8 @@ pub(crate) fn options(
             .collect::<Result<_, _>>()?,
         limits: limits(query)?,
         secrets,
-        ssh: extras.ssh,
+        // Whoever has the stream puts them in.
+        ssh: None,
         compression,
         attestations: Attestations { sbom: extras.sbom, provenance: extras.provenance },
         inline_cache,

@@ -69,8 +69,8 @@ fn is_archive(file: &mut File) -> Result<bool, Fault> {
     let reading = || "cannot read the archive".to_owned();
     let (compression, input) = Compression::peek(&mut *file)?;
     let mut all = Vec::new();
-    // Enough of any stream for its first block.
-    input.take(256 << 10).read_to_end(&mut all).during(reading)?;
+    // Enough of any stream for its first block; those of bzip2 are the largest.
+    input.take(2 << 20).read_to_end(&mut all).during(reading)?;
     let mut decoder =
         compression.decoder(std::io::Cursor::new(all), &Limits::standard()).during(reading)?;
     let mut block = [0u8; 512];

@@ -1,18 +1,22 @@
 //! Acts: commits of git repositories as trees of contexts.
 
 use super::blocking;
+use crate::agent::AgentSocket;
 use crate::build::Inner;
 use crate::context::{BuildContext, Content, Files, Node, Tree};
+use crate::mounts::Scratch;
 use crate::options::BuildOptions;
 use crate::ports::{GitAuth, GitRequest};
 use naru_errdefs::{Fault, ResultExt};
-use naru_git::{Address, Checkout, Limits, Oid, Pack, PackWriter, check_out};
+use naru_git::{Address, Checkout, Limits, Oid, Pack, PackWriter, Transport, check_out};
 use naru_kernel::times::FileTime;
 use naru_oci::Digest;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// The agent that repositories by ssh are fetched with, as in BuildKit.
+const DEFAULT_AGENT: &str = "default";
 /// Repositories one in the other.
 const DEEPEST: usize = 8;
 /// Repositories in all.
@@ -29,7 +33,8 @@ pub(crate) async fn commit(
     if let Some(oid) = address.reference.as_deref().and_then(Oid::parse) {
         return Ok(oid);
     }
-    let request = request(options, address, address);
+    let agent = Agent::open(inner, options, address)?;
+    let request = request(options, address, (address, &agent));
     inner.sources.commit(request).await.map_err(|fault| about(address, fault))
 }
 
@@ -86,8 +91,27 @@ pub(crate) fn shown(address: &Address) -> String {
     }
 }
 
+/// The agent for a repository by ssh, as long as it is needed.
+struct Agent(Option<(AgentSocket, Scratch)>);
+
+impl Agent {
+    fn open(inner: &Inner, options: &BuildOptions, address: &Address) -> Result<Agent, Fault> {
+        let Transport::Ssh { .. } = address.transport else { return Ok(Agent(None)) };
+        let Some(lent) = options.ssh.as_ref().filter(|lent| lent.has(DEFAULT_AGENT)) else {
+            return Ok(Agent(None));
+        };
+        let scratch = Scratch::new(&inner.place)?;
+        let socket = AgentSocket::open(scratch.path(), lent, DEFAULT_AGENT, (0o600, 0, 0))?;
+        Ok(Agent(Some((socket, scratch))))
+    }
+}
+
 /// Pure: who we are to a repository. What is said of no host counts for that of the address which the build names.
-fn request<'a>(options: &'a BuildOptions, root: &Address, address: &'a Address) -> GitRequest<'a> {
+fn request<'a>(
+    options: &'a BuildOptions,
+    root: &Address,
+    (address, agent): (&'a Address, &'a Agent),
+) -> GitRequest<'a> {
     let host = address.transport.host();
     let secret = |name: &str| {
         let of_host = options.secrets.get(&format!("{name}.{host}"));
@@ -99,7 +123,7 @@ fn request<'a>(options: &'a BuildOptions, root: &Address, address: &'a Address) 
         Some(header) => Some(GitAuth::Header(header)),
         None => secret("GIT_AUTH_TOKEN").map(GitAuth::Token),
     };
-    GitRequest { address, auth, agent: None }
+    GitRequest { address, auth, agent: agent.0.as_ref().map(|(socket, _)| socket.short()) }
 }
 
 async fn one(
@@ -120,7 +144,8 @@ async fn one(
     })
     .await?;
     let writer = PackWriter::new(file, Limits::standard());
-    let request = request(options, root, &module.address);
+    let agent = Agent::open(inner, options, &module.address)?;
+    let request = request(options, root, (&module.address, &agent));
     let writer = inner.sources.pack(request, module.commit, writer).await?;
     let (files, cancelled) = (inner.files.clone(), Arc::clone(cancelled));
     blocking(move || {

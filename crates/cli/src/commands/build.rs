@@ -1,6 +1,7 @@
 //! Pure: `build`, and what it takes: the flags of docker's two builders.
 
 mod after;
+mod agents;
 mod cache;
 mod check;
 mod export;

@@ -85,6 +85,17 @@ impl Images {
 
     /// The images as one archive. Unknown names fail at once.
     pub async fn save(&self, names: &[String], format: SaveFormat) -> Result<SaveStream, Fault> {
+        self.save_as(names, &[], format).await
+    }
+
+    /// The same for one image, which has these names in the archive instead of its own; its own when there are none.
+    pub async fn save_as(
+        &self,
+        names: &[String],
+        called: &[Reference],
+        format: SaveFormat,
+    ) -> Result<SaveStream, Fault> {
+        let called = called.to_vec();
         let names = names.to_vec();
         let named = names.clone();
         for name in &named {
@@ -99,10 +110,10 @@ impl Images {
         };
         self.in_turn(move || {
             let mut output = Pieces::new(sender);
-            let saved =
-                naru_transfer::save(&images.store, &names, format, &mut output).and_then(|()| {
-                    output.flush().map_err(|error| Fault::io("cannot send the archive", error))
-                });
+            let saved = naru_transfer::save_as(&images.store, &names, &called, format, &mut output);
+            let saved = saved.and_then(|()| {
+                output.flush().map_err(|error| Fault::io("cannot send the archive", error))
+            });
             match saved {
                 Ok(()) => {
                     for name in &names {

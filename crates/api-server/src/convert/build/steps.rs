@@ -52,6 +52,7 @@ impl Steps {
                 size: built.target.size,
                 media_type: built.target.media_type.to_string(),
                 unpacked: built.size,
+                is_new: built.is_new,
                 all_cached: built.all_cached,
                 cache: built.cache.as_ref().map(|root| root.digest.to_string()),
             }),

@@ -2,6 +2,7 @@
 
 use super::super::located;
 use super::super::vertex::{self, Hand};
+use crate::agent::AgentSocket;
 use crate::build::{Session, Shared};
 use crate::config::working_dir;
 use crate::copy::{Copying, Pattern, Target, View, copy, find};
@@ -100,6 +101,7 @@ pub(super) struct Ready {
     pub(super) mounts: Vec<RunMount>,
     pub(super) env: Vec<String>,
     caches: Vec<CacheMount>,
+    agents: Vec<AgentSocket>,
 }
 
 impl Ready {
@@ -172,12 +174,15 @@ pub(super) async fn make_ready(
                 ready.add(wanted, true, MountSource::Mount(path));
             }
         }
-        MountKind::Ssh { id, required, .. } => {
+        MountKind::Ssh { id, required, mode, uid, gid } => {
             let id = id.as_deref().unwrap_or("default");
-            match shared.options.ssh.get(id) {
-                Some(socket) => {
-                    ready.add(wanted, false, MountSource::Path(PathBuf::from(socket)));
+            match shared.options.ssh.as_ref().filter(|lent| lent.has(id)) {
+                Some(lent) => {
+                    let owner = (mode.unwrap_or(0o600), uid.unwrap_or(0), gid.unwrap_or(0));
+                    let socket = AgentSocket::open(scratch.path(), lent, id, owner)?;
+                    ready.add(wanted, false, MountSource::Path(socket.path().to_owned()));
                     ready.env.push(format!("SSH_AUTH_SOCK={}", wanted.target));
+                    ready.agents.push(socket);
                 }
                 None if *required => {
                     return Err(Fault::invalid(format!("unset ssh forward key {id}"))

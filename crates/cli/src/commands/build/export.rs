@@ -12,6 +12,7 @@ use naru_client::{Client, Content};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::path::open_directory;
 use naru_layer::{Destination, Limits, Owners, Rename};
+use naru_oci::Reference;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -26,8 +27,10 @@ pub(super) async fn export(
     for output in &asked.outputs {
         written = match output {
             Output::Image(_) | Output::Docker(None) | Output::Nowhere => Ok(()),
-            Output::Oci(place) => archive(client, built, "oci", place.as_deref()).await,
-            Output::Docker(Some(place)) => archive(client, built, "docker", Some(place)).await,
+            Output::Oci(place) => archive(client, (asked, built), "oci", place.as_deref()).await,
+            Output::Docker(Some(place)) => {
+                archive(client, (asked, built), "docker", Some(place)).await
+            }
             Output::Tar(place) => files(client, built, Place::Archive(place.as_deref())).await,
             Output::Local(place) => files(client, built, Place::Directory(place)).await,
         };
@@ -37,7 +40,7 @@ pub(super) async fn export(
     }
     let stays =
         asked.outputs.is_empty() || asked.push || asked.outputs.iter().any(Output::keeps_image);
-    if !stays && !built.all_cached {
+    if !stays && built.is_new {
         let names = client.inspect_image(&built.id).await.map(|image| image.repo_tags);
         if names.is_ok_and(|names| names.is_empty()) {
             // In use, or gone: either is fine.
@@ -49,12 +52,14 @@ pub(super) async fn export(
 
 async fn archive(
     client: &Client,
-    built: &BuiltImage,
+    (asked, built): (&Asked, &BuiltImage),
     form: &str,
     place: Option<&str>,
 ) -> Result<(), Failed> {
     let target = Target::choose(place)?;
-    let answer = client.save_images(std::slice::from_ref(&built.id), Some(form)).await?;
+    // The archive has the names that were asked for, whether or not the image stays here under them.
+    let names: Vec<String> = asked.names.iter().map(Reference::familiar).collect();
+    let answer = client.save_images(std::slice::from_ref(&built.id), &names, Some(form)).await?;
     target.fill(answer).await
 }
 

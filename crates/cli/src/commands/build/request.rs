@@ -10,6 +10,7 @@ use naru_api_types::build::BuildExtras;
 use naru_api_types::{Map, Query};
 use naru_errdefs::Fault;
 use naru_oci::Reference;
+use std::collections::BTreeMap;
 
 /// What the request depends on beside the flags.
 pub(super) struct Surroundings<'a> {
@@ -28,6 +29,8 @@ pub(super) struct Asked {
     pub(super) query: Query,
     /// What they have no words for.
     pub(super) extras: BuildExtras,
+    /// Agents of ssh that are lent to the build: their sockets here, by ID.
+    pub(super) agents: BTreeMap<String, String>,
     /// Where the result goes.
     pub(super) outputs: Vec<Output>,
     /// The names of the result.
@@ -67,7 +70,9 @@ impl Asked {
             }
         }
         let query = parameters(flags, around, query)?;
-        Ok(Asked { query, extras: extras(flags, around, image)?, outputs, names, push })
+        let agent = |text: &str| secret::agent(text, around.lookup, around.is_socket);
+        let agents = flags.parsed_list("ssh", agent)?.into_iter().collect();
+        Ok(Asked { query, extras: extras(flags, around, image)?, agents, outputs, names, push })
     }
 }
 
@@ -162,7 +167,6 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         let bytes = secret.read(around.lookup, around.read).map_err(refuse)?;
         secrets.insert(secret.id, bytes);
     }
-    let agent = |text: &str| secret::agent(text, around.lookup, around.is_socket);
     let annotation = |text: &str| {
         let (key, value) = opts::env::pair(text)?;
         match key.split_once(':') {
@@ -196,7 +200,7 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         dockerfile: None,
         ignore_file: None,
         secrets,
-        ssh: flags.parsed_list("ssh", agent)?.into_iter().collect(),
+        agents: None,
         no_cache_filter: stages.map(str::to_owned).collect(),
         cache_from: flags.list("cache-from").map(str::to_owned).collect(),
         cache_to: flags.list("cache-to").map(str::to_owned).collect(),

@@ -5,7 +5,7 @@ use super::output::Output;
 use super::request::{Asked, Surroundings};
 use super::send::{self, Body};
 use super::view::{TICK, View};
-use super::{after, cache, check, export};
+use super::{after, agents, cache, check, export};
 use crate::commands::image::transfer::{Show, show_to_the_end};
 use crate::commands::registry::Registries;
 use crate::context::{self, App};
@@ -92,7 +92,7 @@ fn read(path: &str) -> std::io::Result<Vec<u8>> {
 /// A build by our own daemon.
 async fn ours(
     client: &Client,
-    (asked, extras): (&Asked, BuildExtras),
+    (asked, mut extras): (&Asked, BuildExtras),
     given: Given,
     registries: &Registries,
     view: &mut View,
@@ -105,6 +105,9 @@ async fn ours(
         query = query.with_some("dockerfile", given.named.clone());
     }
     let file = given.dockerfile.as_ref().map(|file| (file.name.clone(), file.text.clone()));
+    // They are lent until the build has ended.
+    let lent = agents::lend(client, &asked.agents).await?;
+    extras.agents = lent.as_ref().map(|lent| lent.told());
     let Body { content, failure: unsent } = send::ours(client, given, extras, view).await?;
     let headers =
         vec![("Accept", BUILD_STREAM.to_owned()), (REGISTRY_CONFIG, registries.all_headers())];
@@ -125,6 +128,7 @@ async fn ours(
             _ => {}
         }
     }
+    drop(lent);
     built.ok_or_else(|| {
         Fault::new(Kind::Unavailable, "the daemon's answer broke off before the build ended")
             .with_hint("see whether the daemon still runs, and what it logged; what was built by then is in its cache")
@@ -176,6 +180,9 @@ async fn theirs(
     quiet: bool,
 ) -> Result<String, Failed> {
     refuse(&asked.extras)?;
+    if !asked.agents.is_empty() {
+        return Err(elsewhere("flag `--ssh`").into());
+    }
     if let Some(output) = asked.outputs.iter().find(|output| !output.keeps_image()) {
         return Err(elsewhere(&format!("`--output` ({output:?})")).into());
     }
@@ -222,7 +229,6 @@ async fn id_of_quiet(mut lines: Lines) -> Result<String, Failed> {
 fn refuse(extras: &BuildExtras) -> Result<(), Fault> {
     for (name, given) in [
         ("--secret", !extras.secrets.is_empty()),
-        ("--ssh", !extras.ssh.is_empty()),
         ("--no-cache-filter", !extras.no_cache_filter.is_empty()),
         ("--cache-to", !extras.cache_to.is_empty()),
         ("--build-context", !extras.named_contexts.is_empty()),

@@ -70,7 +70,7 @@ pub(super) fn save(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     }
     let target = Target::choose(flags.text("output"))?;
     app.talk(async |client| {
-        let answer = client.save_images(flags.args(), format).await?;
+        let answer = client.save_images(flags.args(), &[], format).await?;
         target.fill(answer).await?;
         Ok(ExitStatus::SUCCESS)
     })

@@ -35,6 +35,7 @@ fn built() -> Result<Built, BuildFailure> {
         manifest: digest,
         size: 1,
         warnings: Vec::new(),
+        is_new: true,
         all_cached: false,
         cache: None,
     })

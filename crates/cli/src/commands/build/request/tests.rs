@@ -52,7 +52,7 @@ fn parameters_are_docker_s() {
 fn secrets_are_in_no_parameter() {
     let asked = asked("--secret id=token,src=key --ssh default=/agent -t a .").unwrap();
     assert_eq!(asked.extras.secrets["token"].reveal().unwrap(), b"hunter2");
-    assert_eq!(asked.extras.ssh["default"], "/agent");
+    assert_eq!(asked.agents["default"], "/agent");
     let query = asked.query.encode();
     assert!(
         !query.contains("token") && !query.contains("hunter2") && !query.contains("agent"),

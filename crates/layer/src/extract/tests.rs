@@ -191,9 +191,9 @@ fn streams_that_are_cut_or_foreign_fail() {
     assert!(house.extract(&whole[..2000], |_| {}).is_err());
     assert!(house.extract(&[b'?'; 2000], |_| {}).is_err());
     assert_eq!(house.extract(b"", |_| {}).unwrap().entries, 0);
-    let error = house.extract(b"BZh91AY&SY", |_| {}).unwrap_err();
+    let error = house.extract(b"\x04\x22\x4d\x18more", |_| {}).unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
-    assert!(error.to_string().contains("bzip2"), "{error}");
+    assert!(error.to_string().contains("lz4"), "{error}");
     for compression in [Compression::Gzip, Compression::Zstd] {
         let mut encoder = compression.encoder(Vec::new()).unwrap();
         io::Write::write_all(&mut encoder, &whole).unwrap();

@@ -314,18 +314,14 @@ mod tests {
         std::fs::create_dir_all(root.join("var/lib/dpkg")).unwrap();
         std::fs::create_dir_all(root.join("app/node_modules/@s/x")).unwrap();
         std::fs::create_dir_all(root.join("usr/lib/python3/site-packages/a.dist-info")).unwrap();
-        std::fs::write(
-            root.join("app/node_modules/@s/x/package.json"),
-            r#"{"name":"@s/x","version":"1"}"#,
-        )
-        .unwrap();
-        std::fs::write(
-            root.join("usr/lib/python3/site-packages/a.dist-info/METADATA"),
-            "Name: a\nVersion: 2\n",
-        )
-        .unwrap();
+        let write = |path: &Path, text: &str| {
+            naru_kernel::fs::write_atomic(path, text.as_bytes(), 0o600).unwrap();
+        };
+        write(&root.join("app/node_modules/@s/x/package.json"), r#"{"name":"@s/x","version":"1"}"#);
+        let metadata = "usr/lib/python3/site-packages/a.dist-info/METADATA";
+        write(&root.join(metadata), "Name: a\nVersion: 2\n");
         let outside = dir.path().join("status");
-        std::fs::write(&outside, "Package: secret\nVersion: 1\n").unwrap();
+        write(&outside, "Package: secret\nVersion: 1\n");
         std::os::unix::fs::symlink(&outside, root.join("var/lib/dpkg/status")).unwrap();
         std::os::unix::fs::symlink("/", root.join("app/loop")).unwrap();
         let fd = naru_kernel::path::open_directory(&root).unwrap();

@@ -101,7 +101,11 @@ pub(super) fn predicate(shared: &Shared, about: &About<'_>, max: bool) -> Value 
             ids.into_iter().map(|id| json!({"id": id, "optional": true})).collect()
         };
         set(&mut parameters, "secrets", ids(options.secrets.keys().collect()).into());
-        set(&mut parameters, "ssh", ids(options.ssh.iter().flat_map(|lent| &lent.ids).collect()).into());
+        set(
+            &mut parameters,
+            "ssh",
+            ids(options.ssh.iter().flat_map(|lent| &lent.ids).collect()).into(),
+        );
         let source = json!({"source": {"infos": [{
             "filename": shared.file_name,
             "data": STANDARD.encode(shared.text.as_slice()),

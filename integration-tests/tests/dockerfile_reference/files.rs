@@ -370,8 +370,8 @@ pub fn add() -> Vec<Sentence> {
         says("--checksum is for addresses", "FROM scratch\nADD --checksum=sha256:0000000000000000000000000000000000000000000000000000000000000000 t /x\n")
             .newer()
             .with("t", "t")
-            .fails("checksum can't be specified for non-HTTP"),
-        says("--keep-git-dir is for repositories", "FROM scratch\nADD --keep-git-dir=true t /x\n").newer().with("t", "t").file("x", "t"),
+            .fails("checksum requires HTTP(S) or Git sources"),
+        says("--keep-git-dir is for repositories", "FROM scratch\nADD --keep-git-dir=true t /x\n").newer().with("t", "t").fails("keep-git-dir can only be used with git sources"),
         says("--from is not ADD's", "FROM box AS a\nFROM scratch\nADD --from=a /etc/group /x\n").fails("unknown flag"),
     ]);
     all

@@ -57,6 +57,8 @@ impl Changes {
         if let Err(error) = added {
             tracing::warn!(%error, "the copy of what repositories hold is no longer kept; it is written anew at the next start");
             self.broken = true;
+            // It may still end as if it said everything.
+            drop(std::fs::remove_file(layout.repositories()));
         }
     }
 
@@ -70,8 +72,15 @@ impl Changes {
     fn open(&mut self, layout: &Layout) -> io::Result<()> {
         if self.file.is_none() {
             let path = layout.repositories();
-            let file = File::options().append(true).create(true).mode(0o600).open(path)?;
+            let file =
+                File::options().read(true).append(true).create(true).mode(0o600).open(path)?;
             self.length = file.metadata()?.len();
+            // What follows is not waited for. After a power cut the file may be as it was, so its end must be gone by then.
+            if ends(&file)? {
+                self.length -= END.len() as u64;
+                file.set_len(self.length)?;
+                file.sync_all()?;
+            }
             if self.base == 0 {
                 self.base = self.length;
             }
@@ -127,19 +136,22 @@ pub(crate) fn settle(
 
 /// Whether the file says what the rows say, as far as its end tells.
 fn is_whole(layout: &Layout, journal: &Journal) -> io::Result<bool> {
-    let mut file = match File::open(layout.repositories()) {
-        Ok(file) => file,
+    match File::open(layout.repositories()) {
+        Ok(file) => ends(&file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(TABLES.iter().all(|table| journal.list_bytes(table).is_empty()));
+            Ok(TABLES.iter().all(|table| journal.list_bytes(table).is_empty()))
         }
-        Err(error) => return Err(error),
-    };
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the last line of a file is `end`.
+fn ends(mut file: &File) -> io::Result<bool> {
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(END.len() as u64 + 1)))?;
-    let mut last = String::new();
-    // Half a character is no end either.
-    let read = file.read_to_string(&mut last);
-    Ok(read.is_ok() && (last == END || last.ends_with("\nend\n")))
+    let mut last = Vec::new();
+    file.read_to_end(&mut last)?;
+    Ok(last == END.as_bytes() || last.ends_with(b"\nend\n"))
 }
 
 /// Makes the rows as the file says.

@@ -238,6 +238,28 @@ fn a_copy_of_repositories_that_lacks_its_end_is_written_anew() {
     assert_repository(&open(dir.path()), &target);
 }
 
+/// While a store is open its file must not look whole: what is added to it may not be on the disk when the power goes.
+#[test]
+fn the_copy_of_repositories_says_that_it_is_not_whole_while_the_store_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, target) = with_repository(dir.path());
+    drop(store);
+    let path = dir.path().join("repositories.log");
+    let before = std::fs::read(&path).unwrap();
+    let store = open(dir.path());
+    let mut batch = Batch::new();
+    batch.put_tag("a", "new", &target);
+    store.commit(batch).unwrap();
+    // The copy follows the answer: when a second change is answered, the first one's copy is there.
+    let mut batch = Batch::new();
+    batch.put_tag("a", "newer", &target);
+    store.commit(batch).unwrap();
+    let open_now = std::fs::read(&path).unwrap();
+    assert!(open_now.starts_with(&before[..before.len() - 4]));
+    let added = &open_now[before.len() - 4..];
+    assert!(added.starts_with(b"[\"tag/a:new\""), "{}", String::from_utf8_lossy(added));
+}
+
 #[test]
 fn a_tag_without_its_manifest_does_not_come_back() {
     let dir = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use crate::row::Row;
 use crate::schema::{Key, table};
 use crate::{StoreError, Ticket};
 use naru_errdefs::{Failure, Kind};
-use naru_oci::{ChainId, Descriptor, Digest, ImageId, Platform, Reference};
+use naru_oci::{ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,6 +46,30 @@ pub struct ImageRecord {
 }
 
 pub(crate) type ImageRow = ImageRecord;
+
+impl ImageRecord {
+    /// The record of an image that comes into the store now: what its names lead to, its manifest, its configuration by digest and content, and the
+    /// snapshot of its layers with their unpacked size.
+    pub fn new(
+        target: Descriptor,
+        manifest: Digest,
+        (digest, config): (Digest, &Config),
+        (chain, size): (Option<ChainId>, u64),
+    ) -> ImageRecord {
+        ImageRecord {
+            target,
+            manifest,
+            image_id: ImageId(digest),
+            config: digest,
+            chain,
+            size,
+            created: config.created.clone(),
+            platform: Some(config.platform()),
+            parent: None,
+            added: crate::core::now(),
+        }
+    }
+}
 
 impl Row for ImageRecord {
     const VERSION: u8 = 1;

@@ -75,12 +75,7 @@ async fn fetch(
                 }
                 return Err(fault);
             }
-            let found = ingest.digest();
-            if found != blob.digest {
-                ingest.discard();
-                return Err(fetch.wrong(found));
-            }
-            Ok(ingest)
+            fetch.verified(ingest)
         })
         .await?;
     let digest = blob.digest;

@@ -169,6 +169,16 @@ impl Fetch<'_> {
         }
     }
 
+    /// An ingest that has all bytes, when they are what was asked for; what is not is thrown away.
+    pub(crate) fn verified(&self, ingest: Ingest) -> Result<Ingest, Fault> {
+        let found = ingest.digest();
+        if found == self.blob.digest {
+            return Ok(ingest);
+        }
+        ingest.discard();
+        Err(self.wrong(found))
+    }
+
     /// That a registry gave something else than was asked for.
     pub(crate) fn wrong(&self, found: impl std::fmt::Display) -> Fault {
         Fault::new(

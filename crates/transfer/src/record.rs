@@ -8,7 +8,7 @@ use naru_errdefs::{Fault, ResultExt};
 use naru_oci::{Config, ImageId, Reference};
 use naru_store::{Batch, ImageRecord, LeaseId, Store};
 use std::io::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Longer than any archive takes; the lease ends with the operation.
 pub(crate) const LEASE: Duration = Duration::from_secs(24 * 3600);
@@ -36,18 +36,12 @@ pub(crate) fn prepare(
         ingest.write_all(bytes).during(|| format!("cannot store `{digest}`"))?;
         ingest.commit(Some(*digest))?;
     }
-    Ok(ImageRecord {
-        target: image.target.clone(),
-        manifest: image.manifest.digest,
-        image_id: ImageId(image.config.digest),
-        config: image.config.digest,
-        chain,
-        size,
-        created: config.created.clone(),
-        platform: Some(config.platform()),
-        parent: None,
-        added: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    })
+    Ok(ImageRecord::new(
+        image.target.clone(),
+        image.manifest.digest,
+        (image.config.digest, &config),
+        (chain, size),
+    ))
 }
 
 /// Records images and their names in one step. Answers, for each name, the image that had it before.

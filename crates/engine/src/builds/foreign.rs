@@ -4,12 +4,10 @@
 use super::sources::Fetcher;
 use naru_build::ports::ImageRequest;
 use naru_errdefs::{Fault, Kind};
-use naru_oci::{
-    Config, Descriptor, Digest, ImageId, Index, Manifest, ManifestOrIndex, Platform, Reference,
-};
+use naru_oci::{Config, Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, Reference};
 use naru_store::{ImageRecord, Store};
 use naru_transfer::{AtRegistry, Layer};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The longest document that is read.
@@ -129,16 +127,10 @@ fn unpacked(
     let layers: Vec<Layer> =
         pairs.map(|(blob, diff_id)| Layer { blob, diff_id: *diff_id }).collect();
     let (chain, size) = naru_transfer::unpack(store, lease, &layers)?;
-    Ok(Some(ImageRecord {
-        target: entry.clone(),
-        manifest: entry.digest,
-        image_id: ImageId(described.digest),
-        config: described.digest,
-        chain,
-        size,
-        created: config.created.clone(),
-        platform: Some(config.platform()),
-        parent: None,
-        added: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    }))
+    Ok(Some(ImageRecord::new(
+        entry.clone(),
+        entry.digest,
+        (described.digest, &config),
+        (chain, size),
+    )))
 }

@@ -70,15 +70,9 @@ impl<'a> Blobs<'a> {
         let fetch = Fetch { store: self.store, repository, blob, lease };
         let fetch = &fetch;
         let ingest = fetch
-            .patiently(|repository| async move {
-                let ingest = self.whole(fetch, &repository).await?;
-                let found = ingest.digest();
-                if found != blob.digest {
-                    ingest.discard();
-                    return Err(fetch.wrong(found));
-                }
-                Ok(ingest)
-            })
+            .patiently(
+                |repository| async move { fetch.verified(self.whole(fetch, &repository).await?) },
+            )
             .await?;
         if self.passing {
             let file = ingest.reader()?;

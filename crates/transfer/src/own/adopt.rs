@@ -12,7 +12,6 @@ use naru_oci::{
     media_type,
 };
 use naru_store::{Batch, ImageRecord, MemberKind, Store};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How deep an index may lead to further ones.
 const MOST_NESTED: usize = 8;
@@ -206,18 +205,8 @@ fn adopt(
         let status = if known { "Already exists" } else { "Pull complete" };
         report(Progress::layer(status, layer.blob.digest.short(), 0, 0));
     }
-    let record = ImageRecord {
-        target: target.clone(),
-        manifest: digest,
-        image_id: ImageId(manifest.config.digest),
-        config: manifest.config.digest,
-        chain,
-        size,
-        created: config.created.clone(),
-        platform: Some(config.platform()),
-        parent: None,
-        added: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-    };
+    let record =
+        ImageRecord::new(target.clone(), digest, (manifest.config.digest, &config), (chain, size));
     let before = store.images.get(reference)?.map(|before| before.image_id);
     let is_new = before != Some(record.image_id);
     let mut batch = Batch::new();

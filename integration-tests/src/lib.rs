@@ -12,10 +12,12 @@ pub mod machines;
 pub mod own_registry;
 pub mod peer_docker;
 pub mod peer_registry;
+pub mod place;
 pub mod pty;
 pub mod run;
 pub mod scene;
 
 pub use daemon::Daemon;
+pub use place::{context, room};
 pub use run::{Done, binary, naru, run, run_with_input, until};
 pub use scene::Scene;

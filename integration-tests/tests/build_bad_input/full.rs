@@ -1,21 +1,10 @@
 //! A disk that is full: the data root lies on a small file system in memory, in a mount namespace of the daemon's own.
 
 use super::{build, context};
-use integration_tests::{Daemon, run, until};
-use std::process::Command;
+use integration_tests::{Daemon, room, until};
 use std::time::Duration;
 
 const SMALL: &str = r#"mkdir -p "$3" && mount -t tmpfs -o size=48m small "$3" && exec "$0" "$@""#;
-
-/// The room that is left on the daemon's disk, in KiB.
-#[track_caller]
-fn room(daemon: &Daemon) -> u64 {
-    let pid = daemon.pid().to_string();
-    let mut df = Command::new("nsenter");
-    df.args(["-m", "-t", &pid, "df", "--output=avail", "-k"]).arg(daemon.data_root());
-    let done = run(&mut df).ok();
-    done.stdout.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number")
-}
 
 #[test]
 fn steps_that_fill_the_disk_fail_and_give_it_back() {

@@ -8,25 +8,12 @@ mod full;
 mod process;
 mod secret;
 
-use integration_tests::{Daemon, Done, run};
+use integration_tests::{Daemon, Done, context, run};
 use std::path::{Path, PathBuf};
 
 /// A daemon with busybox as the image `box`.
 fn daemon() -> Daemon {
     Daemon::start().with_busybox("box")
-}
-
-/// A directory with these files.
-#[track_caller]
-fn context(daemon: &Daemon, name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let dir = daemon.dir().join(name);
-    std::fs::create_dir_all(&dir).expect("a directory");
-    for (path, text) in files {
-        let path = dir.join(path);
-        std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
-        std::fs::write(path, text).expect("a file");
-    }
-    dir
 }
 
 /// `naru build` without a network, with a cache of digests of its own.

@@ -6,9 +6,8 @@ mod documents;
 mod platforms;
 
 use integration_tests::peer_registry::{Options, PeerRegistry};
-use integration_tests::{Daemon, Done, run};
+use integration_tests::{Daemon, Done, context, run};
 use serde_json::Value;
-use std::path::PathBuf;
 
 /// Loopback, where plain HTTP is spoken.
 const ADDRESS: &str = "127.0.0.1:5000";
@@ -51,17 +50,6 @@ impl Site {
         let read = run(command.arg(format!("docker://{}", self.name(name)))).ok();
         serde_json::from_str(&read.stdout).expect("a manifest")
     }
-}
-
-/// A context with these files.
-fn context(daemon: &Daemon, name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let dir = daemon.dir().join(name);
-    for (path, text) in files {
-        let path = dir.join(path);
-        std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
-        std::fs::write(path, text).expect("a file");
-    }
-    dir
 }
 
 /// Builds the image `img`, or what is pushed under other names.

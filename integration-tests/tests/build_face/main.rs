@@ -6,8 +6,8 @@ mod flags;
 mod ours;
 
 use dockerd::Dockerd;
-use integration_tests::{Daemon, Done, run, run_with_input};
-use std::path::{Path, PathBuf};
+use integration_tests::{Daemon, Done, context, run, run_with_input};
+use std::path::Path;
 use std::process::Command;
 
 /// A daemon with busybox as the image `box`.
@@ -16,17 +16,6 @@ fn daemon() -> Daemon {
     let import = ["import", "-c", "CMD [\"sh\"]", "-", "box"];
     run_with_input(&mut daemon.command(&import), &integration_tests::image::busybox_tar()).ok();
     daemon
-}
-
-/// A directory with these files.
-fn context(daemon: &Daemon, name: &str, files: &[(&str, &str)]) -> PathBuf {
-    let dir = daemon.dir().join(name);
-    for (path, text) in files {
-        let path = dir.join(path);
-        std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
-        std::fs::write(path, text).expect("a file");
-    }
-    dir
 }
 
 /// docker's client without BuildKit.

@@ -3,7 +3,7 @@
 
 use crate::place::{archive, parts};
 use crate::random::Random;
-use integration_tests::{Daemon, binary, run, run_with_input, until};
+use integration_tests::{Daemon, binary, room, run, run_with_input, until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -43,16 +43,6 @@ impl Drop for Registry {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// The room that is left on the daemon's disk, in KiB.
-#[track_caller]
-fn room(daemon: &Daemon) -> u64 {
-    let pid = daemon.pid().to_string();
-    let mut df = Command::new("nsenter");
-    df.args(["-m", "-t", &pid, "df", "--output=avail", "-k"]).arg(daemon.data_root());
-    let done = run(&mut df).ok();
-    done.stdout.lines().nth(1).and_then(|line| line.trim().parse().ok()).expect("a number")
 }
 
 /// Everything large that lies on the daemon's disk.

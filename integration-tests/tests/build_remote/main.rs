@@ -10,7 +10,7 @@ mod repositories;
 mod server;
 
 use integration_tests::{Daemon, Done, context, run};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A daemon with busybox as the image `box`.
 fn daemon() -> Daemon {

@@ -96,10 +96,7 @@ pub(crate) fn commit(
     drop(buffered);
     let diff_id = DiffId(hashing.digester.finish());
     let ingest: Ingest = hashing.output.finish().during(|| "cannot write a layer".to_owned())?;
-    let chain = match parent {
-        None => ChainId::first(diff_id),
-        Some(parent) => parent.then(diff_id),
-    };
+    let chain = ChainId::on(parent, diff_id);
     let made = |blob: &Blob| CachedStep {
         chain: Some(chain),
         parent,

@@ -253,6 +253,11 @@ impl ChainId {
         ChainId(layer.0)
     }
 
+    /// The chain of a layer on what is below it, if anything is.
+    pub fn on(parent: Option<ChainId>, layer: DiffId) -> ChainId {
+        parent.map_or_else(|| ChainId::first(layer), |parent| parent.then(layer))
+    }
+
     /// The chain with one more layer on top: `SHA256(parent + " " + diffID)`.
     pub fn then(self, layer: DiffId) -> ChainId {
         ChainId(Digest::of(format!("{self} {layer}").as_bytes()))
@@ -263,11 +268,7 @@ impl ChainId {
 pub fn chain_ids(layers: &[DiffId]) -> Vec<ChainId> {
     let mut chains: Vec<ChainId> = Vec::with_capacity(layers.len());
     for layer in layers {
-        let next = match chains.last() {
-            None => ChainId::first(*layer),
-            Some(below) => below.then(*layer),
-        };
-        chains.push(next);
+        chains.push(ChainId::on(chains.last().copied(), *layer));
     }
     chains
 }

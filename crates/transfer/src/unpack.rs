@@ -42,7 +42,7 @@ pub fn unpack_on(
 ) -> Result<(), Fault> {
     let mut parent = base;
     for layer in layers {
-        let chain = on(parent, layer.diff_id);
+        let chain = ChainId::on(parent, layer.diff_id);
         if store.snapshots.has(&chain) {
             let file = store.content.open(&layer.blob.digest)?;
             let found = diff_id_of(file, &Limits::standard()).map_err(|error| {
@@ -53,11 +53,6 @@ pub fn unpack_on(
         parent = Some(chain);
     }
     unpack_above(store, lease, base, layers, &mut Unpacked::new()).map(drop)
-}
-
-/// The name of a layer on what is below it.
-fn on(parent: Option<ChainId>, diff_id: DiffId) -> ChainId {
-    parent.map_or_else(|| ChainId::first(diff_id), |parent| parent.then(diff_id))
 }
 
 /// The same when some of the layers have been unpacked already.
@@ -81,7 +76,7 @@ fn unpack_above(
     let mut wanted = Vec::new();
     let mut parent = base;
     for layer in layers {
-        let chain = on(parent, layer.diff_id);
+        let chain = ChainId::on(parent, layer.diff_id);
         match store.snapshots.begin(chain, parent, lease)? {
             Begin::AlreadyThere => size += store.snapshots.get(&chain)?.size,
             Begin::Pending(pending) => wanted.push((layer, parent, pending)),

@@ -127,8 +127,7 @@ impl Imported {
                 content_key: entry.content_key.clone(),
             };
             let Some(diff_id) = entry.diff_id else { return Ok(Some(step)) };
-            let chain =
-                parent.map_or_else(|| ChainId::first(diff_id), |parent| parent.then(diff_id));
+            let chain = ChainId::on(parent, diff_id);
             if let Some(there) =
                 shared.inner.store.build_cache.get(&row(&source.known.name, key))?
                 && there.chain == Some(chain)

@@ -84,7 +84,7 @@ async fn serve(config: Config) -> Result<(), Fault> {
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
     let registry = match &config.registry {
-        Some(own) => Some(registry::start(own, engine.store(), &config.registries).await?),
+        Some(own) => Some(registry::start(own, engine.store(), &registries).await?),
         None => None,
     };
     if let Some(registry) = &registry {

@@ -19,7 +19,7 @@ use naru_registry::config::{Listen, RegistryConfig};
 use naru_registry::edge::{self, Edge, ServeOptions};
 use naru_registry::upkeep::{Keeper, Quotas};
 use naru_store::Store;
-use naru_transfer::RegistriesConfig;
+use naru_transfer::{Registries, RegistriesConfig};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -82,7 +82,7 @@ async fn alone(config: RegistryConfig) -> Result<(), Fault> {
     let mut term = signal(SignalKind::terminate()).during(|| "cannot take SIGTERM".to_owned())?;
     let mut interrupt =
         signal(SignalKind::interrupt()).during(|| "cannot take SIGINT".to_owned())?;
-    let running = start(&config, store, &RegistriesConfig::default()).await?;
+    let running = start(&config, store, &Registries::new(RegistriesConfig::default())).await?;
     tokio::select! {
         _ = term.recv() => tracing::info!("SIGTERM: the registry ends"),
         _ = interrupt.recv() => tracing::info!("SIGINT: the registry ends"),
@@ -126,7 +126,7 @@ impl Running {
 pub async fn start(
     config: &RegistryConfig,
     store: Store,
-    others: &RegistriesConfig,
+    others: &Registries,
 ) -> Result<Running, Fault> {
     upkeep::check(config)?;
     let listen = Listen::parse(config.listen.as_deref().unwrap_or(DEFAULT_LISTEN))?;
@@ -181,7 +181,7 @@ pub async fn start(
 fn open(
     config: &RegistryConfig,
     store: &Store,
-    others: &RegistriesConfig,
+    others: &Registries,
 ) -> Result<(Edge, Arc<Keeper>, Option<Cache>), Fault> {
     let cache = match &config.cache {
         Some(cache) => Some(upstreams::cache(store, cache, others)?),

@@ -58,6 +58,13 @@ impl Registries {
         Registries { shared: Arc::new(wire::Shared::new(config, patience)) }
     }
 
+    /// Registries by other settings, which share the bound on bytes a second with these.
+    pub fn beside(&self, config: RegistriesConfig) -> Registries {
+        let mut shared = wire::Shared::new(config, Patience::default());
+        shared.share_limit(&self.shared);
+        Registries { shared: Arc::new(shared) }
+    }
+
     /// The settings.
     pub fn config(&self) -> &RegistriesConfig {
         &self.shared.config

@@ -100,3 +100,49 @@ fn what_was_pulled_through_is_served_when_the_upstream_is_gone_and_it_is_said() 
     }
     drop(registry);
 }
+
+/// The bound on bytes a second is for everything that the daemon transfers, also what it caches for others.
+#[test]
+fn the_daemons_rate_binds_its_cache() {
+    const OWN: &str = "127.0.0.1:5002";
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("registry.json");
+    let text = format!(
+        r#"{{"cache":{{"upstreams":[{{"name":"docker.io","prefix":"","url":"http://{UPSTREAM}","ttl":"1s"}}]}}}}"#
+    );
+    std::fs::write(&config, text).expect("a file");
+    let config = config.to_str().expect("a path");
+    let words = ["--registry", OWN, "--registry-config", config, "--limit-rate", "256k"];
+    let daemon = Daemon::start_apart(&words);
+    let upstream = PeerRegistry::start(&daemon, UPSTREAM, Options::default());
+    // What does not compress stays as large as it is.
+    let blob: Vec<u8> = (0..1_u32 << 17)
+        .flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let file = dir.path().join("blob");
+    std::fs::write(&file, &blob).expect("a file");
+    let digest = naru_oci::Digest::of(&blob);
+    let asked = ["-s", "-D", "-", "-o", "/dev/null", "-X", "POST"];
+    let url = format!("http://{UPSTREAM}/v2/library/box/blobs/uploads/");
+    let opened = run(daemon.neighbour("curl").args(asked).arg(&url)).ok().stdout;
+    let place = opened.lines().find_map(|line| line.strip_prefix("Location: ")).expect("a place");
+    let put = format!("{}&digest={digest}", place.trim());
+    let words = ["-s", "-f", "-X", "PUT", "-T", file.to_str().expect("a path"), &put];
+    run(daemon.neighbour("curl").args(words)).ok();
+
+    let get = || {
+        let url = format!("http://{OWN}/v2/library/box/blobs/{digest}");
+        let words = ["-s", "-f", "-w", "%{time_total} %{size_download}", "-o", "/dev/null", &url];
+        let done = run(daemon.neighbour("curl").args(words)).ok();
+        let (time, size) = done.text().split_once(' ').expect("two numbers");
+        assert_eq!(size, "524288");
+        time.parse::<f64>().expect("seconds")
+    };
+    // Two seconds' worth, less the short burst.
+    let cold = get();
+    assert!((1.7..10.0).contains(&cold), "{cold} s");
+    // What is there is not transferred again.
+    let warm = get();
+    assert!(warm < cold / 2.0, "{warm} s after {cold} s");
+    drop(upstream);
+}

@@ -17,13 +17,9 @@ use std::sync::Arc;
 /// A file of credentials is no longer.
 const CREDENTIALS_LIMIT: u64 = 4096;
 
-/// The cache of a registry, with a client for each upstream. `settings` say which registries may be insecure and where
-/// certificates lie.
-pub fn cache(
-    store: &Store,
-    config: &CacheConfig,
-    settings: &RegistriesConfig,
-) -> Result<Cache, Fault> {
+/// The cache of a registry, with a client for each upstream. `settings` say which registries may be insecure, where
+/// certificates lie, and how many bytes a second all transfers together may take.
+pub fn cache(store: &Store, config: &CacheConfig, settings: &Registries) -> Result<Cache, Fault> {
     Cache::new(store, config, |upstream| Ok(Arc::new(Client::new(upstream, settings)?)))
 }
 
@@ -36,14 +32,14 @@ struct Client {
 }
 
 impl Client {
-    fn new(upstream: &UpstreamConfig, settings: &RegistriesConfig) -> Result<Client, Fault> {
+    fn new(upstream: &UpstreamConfig, settings: &Registries) -> Result<Client, Fault> {
         let (is_plain, host, _) = upstream.address()?;
-        let config = reaching(&host, is_plain, settings);
+        let config = reaching(&host, is_plain, settings.config());
         let who = match &upstream.credentials {
             Some(path) => credentials(path)?,
             None => Credentials::Anonymous,
         };
-        Ok(Client { registries: Registries::new(config), host, who })
+        Ok(Client { registries: settings.beside(config), host, who })
     }
 
     fn repository(&self, name: &str) -> Repository {

@@ -274,7 +274,7 @@ impl Repository {
                 let fault = match tokio::time::timeout(stall, response.chunk()).await {
                     Ok(Ok(None)) => return None,
                     Ok(Ok(Some(chunk))) => {
-                        for limiter in shared.limiter.iter().chain(own.as_deref()) {
+                        for limiter in shared.limiter.iter().chain(&own) {
                             limiter.pass(chunk.len()).await;
                         }
                         return Some((Ok(chunk), Some(response)));

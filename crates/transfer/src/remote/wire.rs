@@ -52,7 +52,8 @@ pub(crate) struct Shared {
     pub(super) clients: Clients,
     pub(super) tokens: Tokens,
     pub(super) patience: Patience,
-    pub(super) limiter: Option<Limiter>,
+    /// For all transfers together, also of registries with other settings.
+    pub(super) limiter: Option<Arc<Limiter>>,
     /// What servers asked for, by origin.
     manners: Mutex<BTreeMap<String, Manner>>,
     /// What insecure servers speak.
@@ -66,7 +67,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(super) fn new(config: RegistriesConfig, patience: Patience) -> Shared {
         Shared {
-            limiter: config.limit_rate.map(Limiter::new),
+            limiter: config.limit_rate.map(|rate| Arc::new(Limiter::new(rate))),
             config,
             clients: Clients::default(),
             tokens: Tokens::default(),
@@ -76,6 +77,11 @@ impl Shared {
             own: OnceLock::new(),
             fetching: Mutex::default(),
         }
+    }
+
+    /// Pays for bytes where another pays.
+    pub(super) fn share_limit(&mut self, other: &Shared) {
+        self.limiter.clone_from(&other.limiter);
     }
 
     pub(crate) fn attempts(&self) -> u32 {

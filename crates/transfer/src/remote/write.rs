@@ -109,7 +109,7 @@ impl Writer {
             let (shared, own) = (Arc::clone(&shared), own.clone());
             async move {
                 let length = piece.as_ref().map_or(0, bytes::Bytes::len);
-                for limiter in [shared.limiter.as_ref(), own.as_deref()].into_iter().flatten() {
+                for limiter in shared.limiter.iter().chain(&own) {
                     limiter.pass(length).await;
                 }
                 piece

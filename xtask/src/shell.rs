@@ -23,12 +23,17 @@ pub fn run(program: &str, args: &[&str]) -> Result<(), String> {
 /// As [`run`], with more environment.
 pub fn run_with(program: &str, args: &[&str], env: &[(&str, &str)]) -> Result<(), String> {
     say(&format!("$ {program} {}", args.join(" ")));
+    let start = std::time::Instant::now();
     let status = Command::new(program)
         .args(args)
         .envs(env.iter().copied())
         .current_dir(root())
         .status()
         .map_err(|error| format!("cannot run `{program}`: {error}"))?;
+    let seconds = start.elapsed().as_secs();
+    if seconds >= 10 {
+        say(&format!("  {seconds} s: {program} {}", args.join(" ")));
+    }
     if status.success() {
         Ok(())
     } else {

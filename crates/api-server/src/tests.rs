@@ -146,6 +146,10 @@ struct Server {
 }
 
 fn server() -> Server {
+    server_with(OPTIONS)
+}
+
+fn server_with(options: ServeOptions) -> Server {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.sock");
     let listening: Listening = listener::bind_unix(&path).unwrap();
@@ -153,7 +157,7 @@ fn server() -> Server {
     let cancelled = Arc::clone(&fake.cancelled);
     let silenced = Arc::clone(&fake.silenced);
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(serve_with(vec![listening], Arc::new(fake), OPTIONS, async {
+    let task = tokio::spawn(serve_with(vec![listening], Arc::new(fake), options, async {
         drop(stopped.await);
     }));
     Server { path, cancelled, silenced, stop: Some(stop), task, _dir: dir }
@@ -287,7 +291,8 @@ async fn a_client_that_goes_away_cancels_its_request() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_clients_at_once_are_all_answered() {
-    let server = server();
+    // As long as a daemon has: a machine with other work may leave a client without its turn for a while.
+    let server = server_with(ServeOptions { patience: Duration::from_secs(60), ..OPTIONS });
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..1000 {
         let path = server.path.clone();
@@ -311,8 +316,8 @@ async fn a_thousand_clients_at_once_are_all_answered() {
         });
     }
     let answers = within(clients.join_all()).await;
-    let good = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
-    assert_eq!(good, 1000);
+    let bad: Vec<_> = answers.iter().filter(|answer| !matches!(answer, Ok(true))).collect();
+    assert!(bad.is_empty(), "{} of 1000: {bad:?}", bad.len());
 }
 
 /// Reads the head of an answer.

@@ -1,23 +1,25 @@
 //! The daemon's own log, on standard error. Acts: installs the process-wide subscriber.
 
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
 /// Logs from this level on; systemd adds the time itself when it reads our standard error.
 pub fn install(level: &str) {
     let level = match level {
-        "debug" => "debug",
-        "warn" => "warn",
-        "error" | "fatal" => "error",
-        _ => "info",
+        "debug" => LevelFilter::DEBUG,
+        "warn" => LevelFilter::WARN,
+        "error" | "fatal" => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
     };
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .parse_lossy(format!("{level},sled=warn,hyper=warn"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
+    let targets = Targets::new()
+        .with_default(level)
+        .with_target("hyper", LevelFilter::WARN);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let installed = if std::env::var_os("JOURNAL_STREAM").is_some() {
-        builder.without_time().try_init()
+        tracing_subscriber::registry().with(lines.without_time()).with(targets).try_init()
     } else {
-        builder.try_init()
+        tracing_subscriber::registry().with(lines).with(targets).try_init()
     };
     // A subscriber can only be there already in a test that starts two daemons in one process; the first one serves both.
     installed.ok();

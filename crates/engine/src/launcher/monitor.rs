@@ -99,6 +99,7 @@ impl MonitorLauncher {
                 pid: handles.pid,
                 started_at: Timestamp(handles.started_at),
                 ended: exit.map(ended),
+                tied: handles.spec.tied,
             });
             processes.insert(key, Process { handles, taps: Vec::new(), ended: exit.is_some() });
         }
@@ -332,6 +333,7 @@ impl MonitorLauncher {
                 max_files: *files,
             }),
             exit_record: job.exit_record.clone(),
+            tied: job.tied,
         };
         let mut state = self.state();
         let mut taps = Vec::new();
@@ -506,6 +508,13 @@ impl Launcher for MonitorLauncher {
                 Fault::io(format!("cannot send a signal to container {}", key.container), error)
             }
         })
+    }
+
+    fn kill_group(&self, key: &Key) -> Result<(), Fault> {
+        let state = self.state();
+        let handles = &state.processes.get(key).ok_or_else(|| no_process(key))?.handles;
+        pidfd::kill_group(&handles.pidfd, handles.pid)
+            .map_err(|error| Fault::io("cannot kill a process of a container", error))
     }
 
     fn resize(&self, key: &Key, rows: u16, columns: u16) -> Result<(), Fault> {

@@ -120,6 +120,9 @@ impl Containers {
                 sender: output,
             });
         }
+        // Before anybody can hear of its end, as in Docker.
+        let action = format!("exec_start: {}", request.cmd.join(" "));
+        inner.publish(&record, &action, &[("execID", id.to_owned())]);
         let asked = self.exec_plan(&record, request, start).and_then(|plan| {
             let job = Job {
                 key: exec.key(),
@@ -144,8 +147,6 @@ impl Containers {
             }
         };
         started?;
-        let action = format!("exec_start: {}", request.cmd.join(" "));
-        inner.publish(&record, &action, &[("execID", id.to_owned())]);
         if start.detach {
             return Ok(None);
         }

@@ -75,10 +75,12 @@ async fn probe(
     rules: &Rules,
     before: Option<Arc<Exec>>,
 ) -> (i64, String) {
-    if let Some(before) = before
-        && !is_over(&before).await
-    {
-        return (-1, "the health check before this one cannot be ended".to_owned());
+    if let Some(before) = before {
+        // It began in the moment in which its container was paused, or could not be ended.
+        inner.launcher.kill_group(&before.key()).ok();
+        if !is_over(&before).await {
+            return (-1, "the health check before this one cannot be ended".to_owned());
+        }
     }
     let containers = Containers { inner: Arc::clone(inner) };
     let request = ExecRequest {

@@ -8,7 +8,7 @@
 
 mod words;
 
-use self::words::{attachment, ended, key_of, no_process, process_key, refused, resume};
+use self::words::{attachment, ended, found_of, key_of, no_process, process_key, refused, resume};
 use super::cgroups::Cgroups;
 use super::tap::{Ends, Tap};
 use super::{Ended, Found, Job, Key, Launcher, Listener, Sink};
@@ -94,13 +94,7 @@ impl MonitorLauncher {
         let mut found = Vec::new();
         for (handles, exit) in listed {
             let key = key_of(&handles.spec.key);
-            found.push(Found {
-                key: key.clone(),
-                pid: handles.pid,
-                started_at: Timestamp(handles.started_at),
-                ended: exit.map(ended),
-                tied: handles.spec.tied,
-            });
+            found.push(found_of(&handles, exit));
             processes.insert(key, Process { handles, taps: Vec::new(), ended: exit.is_some() });
         }
         Ok(Arc::new_cyclic(|me| MonitorLauncher {

@@ -1,6 +1,7 @@
 //! Acts: one container in memory: its record, who waits for it, who listens to it, what is planned for it.
 
 use crate::exec::Exec;
+use crate::health::Health;
 use crate::launcher::{Key, Listener};
 use crate::lifecycle::{Effect, Event, Refused, State, step};
 use crate::model::{WaitCondition, WaitOutcome};
@@ -62,6 +63,8 @@ pub(crate) struct Seat {
     pub(crate) cleanup: Option<JoinHandle<()>>,
     /// Further processes.
     pub(crate) execs: BTreeMap<String, Arc<Exec>>,
+    /// How well it is, if that was ever asked since the daemon started.
+    pub(crate) health: Option<Box<Health>>,
 }
 
 /// Somebody who waits.
@@ -92,6 +95,7 @@ impl Container {
                 listeners: Vec::new(),
                 cleanup: None,
                 execs: BTreeMap::new(),
+                health: None,
             }),
         }
     }

@@ -15,6 +15,8 @@ pub(crate) struct Exec {
     pub(crate) container: String,
     /// What was asked for.
     pub(crate) request: ExecRequest,
+    /// Whether it is a health check: nobody but the engine waits for it, and it is forgotten when it ends.
+    pub(crate) probe: bool,
     /// Becomes true when it has ended.
     pub(crate) over: watch::Sender<bool>,
     state: Mutex<ExecSeat>,
@@ -60,6 +62,7 @@ impl Exec {
             id,
             container,
             request,
+            probe: false,
             over: watch::Sender::new(matches!(state, ExecState::Exited { .. })),
             state: Mutex::new(ExecSeat { state, starter: None }),
         }

@@ -145,6 +145,7 @@ impl Supervisor {
             stdin: record.config.open_stdin,
             log,
             exit_record: Some(self.places.exit_record(&record.id)),
+            tied: false,
         }
     }
 

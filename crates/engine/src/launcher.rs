@@ -39,6 +39,8 @@ pub(crate) struct Job {
     pub(crate) log: Option<(PathBuf, u64, u32)>,
     /// Where its exit is noted when no daemon is there.
     pub(crate) exit_record: Option<PathBuf>,
+    /// Whether it ends, with its process group, when this daemon does.
+    pub(crate) tied: bool,
 }
 
 /// Somebody who wants what a process writes.
@@ -74,6 +76,8 @@ pub(crate) struct Found {
     pub(crate) started_at: Timestamp,
     /// How it ended, if it did.
     pub(crate) ended: Option<Ended>,
+    /// Whether it was of use to the daemon before only, and is being killed.
+    pub(crate) tied: bool,
 }
 
 /// Who is told, in the order in which it happens, on a thread of the launcher's own: what is done there must be short.
@@ -96,6 +100,8 @@ pub(crate) trait Launcher: Debug + Send + Sync {
     fn attach(&self, key: &Key, listener: Listener) -> Result<(), Fault>;
     /// Sends a signal.
     fn signal(&self, key: &Key, signal: u8) -> Result<(), Fault>;
+    /// Kills a process and its process group.
+    fn kill_group(&self, key: &Key) -> Result<(), Fault>;
     /// Sets the terminal's size.
     fn resize(&self, key: &Key, rows: u16, columns: u16) -> Result<(), Fault>;
     /// A copy of the descriptor that standard input is written to; `None` when there is none.

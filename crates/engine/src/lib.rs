@@ -8,6 +8,7 @@ mod container;
 mod containers;
 mod events;
 mod exec;
+mod health;
 mod host_files;
 pub mod images;
 mod launch;

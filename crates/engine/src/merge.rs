@@ -34,6 +34,9 @@ pub(crate) fn config(
     if request.shell.is_empty() {
         request.shell.clone_from(&image.shell);
     }
+    if let Some(check) = &request.healthcheck {
+        crate::health::validate(check)?;
+    }
     request.healthcheck = healthcheck(request.healthcheck.take(), image);
     request.env = environment(&image.env, &request.env, Unset::Keep);
 
@@ -142,6 +145,7 @@ pub(crate) fn process_environment(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use naru_oci::Healthcheck;
 
     fn words(text: &str) -> Option<Vec<String>> {
         match text {
@@ -218,8 +222,33 @@ mod tests {
             "invalid environment variable: =x"
         );
         assert_eq!(
-            refused(ContainerConfig { stop_signal: "NOPE".into(), ..base }),
+            refused(ContainerConfig { stop_signal: "NOPE".into(), ..base.clone() }),
             "invalid signal: NOPE"
         );
+        let check = Healthcheck::default();
+        for (check, want) in [
+            (
+                Healthcheck { interval: 999_999, ..check.clone() },
+                "Interval in Healthcheck cannot be less than 1ms",
+            ),
+            (
+                Healthcheck { timeout: -1, ..check.clone() },
+                "Timeout in Healthcheck cannot be less than 1ms",
+            ),
+            (
+                Healthcheck { retries: -1, ..check.clone() },
+                "Retries in Healthcheck cannot be negative",
+            ),
+            (
+                Healthcheck { start_period: 1, ..check.clone() },
+                "StartPeriod in Healthcheck cannot be less than 1ms",
+            ),
+            (
+                Healthcheck { start_interval: 1, ..check },
+                "StartInterval in Healthcheck cannot be less than 1ms",
+            ),
+        ] {
+            assert_eq!(refused(ContainerConfig { healthcheck: Some(check), ..base.clone() }), want);
+        }
     }
 }

@@ -31,7 +31,8 @@ pub use network::{
 pub use stats::{BlockCount, Stats, Top, Traffic};
 pub use timestamp::Timestamp;
 pub use view::{
-    ContainerView, HealthView, RemoveOptions, StateView, Status, WaitCondition, WaitOutcome,
+    ContainerView, HealthResult, HealthStatus, HealthView, RemoveOptions, StateView, Status,
+    WaitCondition, WaitOutcome,
 };
 pub(crate) use volume::{ANONYMOUS_LABEL, VolumeRecord};
 pub use volume::{VolumeFilter, VolumePruneFilter, VolumeRequest, VolumeUsage, VolumeView};

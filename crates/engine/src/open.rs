@@ -8,7 +8,7 @@ use crate::seccomp::Filters;
 use crate::storage::{DiskStorage, Storage, put_aside, put_back};
 use crate::supervisor::Supervisor;
 use crate::volumes::Book;
-use crate::{Builds, Containers, Events, Images, System, Volumes, recovery};
+use crate::{Builds, Containers, Events, Images, System, Volumes, health, recovery};
 use naru_errdefs::{Fault, ResultExt};
 use naru_runtime::Host;
 use naru_store::Store;
@@ -186,7 +186,8 @@ pub(crate) struct Parts {
 impl Supervisor {
     /// A supervisor of no containers.
     pub(crate) fn new(parts: Parts, runtime: Handle) -> Arc<Supervisor> {
-        Arc::new_cyclic(|me| Supervisor {
+        let checks = Arc::<health::Queue>::default();
+        let supervisor = Arc::new_cyclic(|me| Supervisor {
             storage: parts.storage,
             launcher: parts.launcher,
             events: parts.events,
@@ -200,7 +201,10 @@ impl Supervisor {
             me: Weak::clone(me),
             table: Mutex::default(),
             execs: Mutex::new(BTreeMap::new()),
-        })
+            checks: Arc::clone(&checks),
+        });
+        supervisor.runtime.spawn(health::run(checks, Arc::downgrade(&supervisor)));
+        supervisor
     }
 }
 

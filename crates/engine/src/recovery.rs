@@ -11,6 +11,7 @@
 
 use crate::container::Container;
 use crate::exec::{Exec, ExecState};
+use crate::health::Begin;
 use crate::launcher::{Ended, Found, Sink};
 use crate::lifecycle::{Event, State};
 use crate::model::{ExecRequest, Timestamp};
@@ -166,6 +167,7 @@ fn take_over(supervisor: &Supervisor, mut record: Record, found: Option<Found>) 
     // Those that ended meanwhile give their places back as everybody does.
     match found_up {
         Some(record) => {
+            supervisor.watch_over(&container, &mut container.seat(), Begin::TakenOver);
             supervisor.networks.take_over(&record);
             container.phase.send_modify(|phase| {
                 phase.run = 1;
@@ -199,6 +201,14 @@ fn take_over_exec(supervisor: &Supervisor, found: Found) {
         supervisor.launcher.forget(&found.key);
         return;
     };
+    if found.tied {
+        // A health check of the daemon before; its end is forgotten when it comes.
+        match found.ended {
+            Some(_) => supervisor.launcher.forget(&found.key),
+            None => drop(supervisor.launcher.kill_group(&found.key)),
+        }
+        return;
+    }
     if found.ended.is_some() {
         // Nobody is there any more who was told of it.
         supervisor.launcher.forget(&found.key);

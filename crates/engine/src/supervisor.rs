@@ -4,6 +4,7 @@
 use crate::container::{Container, Seat, Waiter};
 use crate::events::{Event as Told, Events};
 use crate::exec::{Exec, ExecState};
+use crate::health::Begin;
 use crate::launcher::{Ended, Key, Launcher, Sink};
 use crate::lifecycle::{Effect, Event, Exit, Refused, State};
 use crate::model::{Timestamp, WaitCondition};
@@ -46,6 +47,8 @@ pub(crate) struct Supervisor {
     pub(crate) me: Weak<Supervisor>,
     pub(crate) table: Mutex<Table>,
     pub(crate) execs: Mutex<BTreeMap<String, Arc<Exec>>>,
+    /// Health checks that are due.
+    pub(crate) checks: Arc<crate::health::Queue>,
 }
 
 /// What is done after a run, off the fast path.
@@ -142,11 +145,14 @@ impl Supervisor {
         let mut cleanup = Cleanup::default();
         for effect in effects {
             match effect {
-                Effect::Launch | Effect::Freeze | Effect::Thaw | Effect::Destroy => {}
+                Effect::Launch | Effect::Destroy => {}
+                Effect::Freeze => self.look_away(seat),
+                Effect::Thaw => self.watch_over(container, seat, Begin::Again),
                 // The monitor knows the state of one that is gone when it ends.
                 Effect::Save => cleanup.save = !seat.record.is_ephemeral(),
                 Effect::Release => {
                     cleanup.release = true;
+                    self.look_away(seat);
                     self.end_execs(seat);
                 }
                 Effect::Publish("die") => {
@@ -271,6 +277,25 @@ impl Supervisor {
             exec.over.send_replace(true);
             self.launcher.forget(&exec.key());
         }
+        let mut all = self.execs();
+        seat.execs.retain(|id, exec| {
+            if exec.probe {
+                all.remove(id);
+            }
+            !exec.probe
+        });
+    }
+
+    /// A health check is over; nobody asks for it any more.
+    pub(crate) fn forget_probe(&self, exec: &Exec) {
+        if exec.probe {
+            let container = self.table().by_id(&exec.container);
+            let mut seat = container.as_ref().map(|container| container.seat());
+            if let Some(seat) = &mut seat {
+                seat.execs.remove(&exec.id);
+            }
+            self.execs().remove(&exec.id);
+        }
     }
 
     fn schedule(&self, container: &Arc<Container>, seat: &mut Seat, pause: Option<Duration>) {
@@ -380,8 +405,10 @@ impl Sink for Supervisor {
             if seat.state == ExecState::Starting {
                 seat.state = ExecState::Running { pid };
             }
-            if let Some(starter) = seat.starter.take() {
-                starter.send(Ok(())).ok();
+            let left = seat.starter.take().is_some_and(|starter| starter.send(Ok(())).is_err());
+            if left && exec.probe {
+                // Its container was paused meanwhile, or the start took too long.
+                self.launcher.kill_group(key).ok();
             }
             return;
         }
@@ -390,6 +417,7 @@ impl Sink for Supervisor {
         match seat.step(Event::Launched { pid }) {
             Ok(effects) => {
                 seat.record.started_at = Some(at);
+                self.watch_over(&container, &mut seat, Begin::Started);
                 container.phase.send_modify(|phase| {
                     phase.run += 1;
                     phase.up = true;
@@ -424,6 +452,8 @@ impl Sink for Supervisor {
             if let Some(starter) = seat.starter.take() {
                 starter.send(Err(fault)).ok();
             }
+            drop(seat);
+            self.forget_probe(&exec);
             return;
         }
         let Some(container) = self.table().by_id(&key.container) else { return };
@@ -446,6 +476,7 @@ impl Sink for Supervisor {
                     let more = [("exitCode", ended.code.to_string()), ("execID", id.clone())];
                     self.publish(&seat.record, "exec_die", &more);
                 }
+                self.forget_probe(&exec);
             }
             self.launcher.forget(key);
             return;

@@ -6,7 +6,7 @@
 //! that is no real init may reap late or never, so both are needed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,14 +34,37 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
 
 /// Sends a signal by its number.
 pub fn send_signal(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
+    send(pidfd.as_fd(), signal, 0)
+}
+
+/// Kills a process, and all of its group if it leads one: in one step, so that what forks without end is caught too.
+/// `pid` is the number the process has. Not an error when all are gone.
+pub fn kill_group(pidfd: impl AsFd, pid: u32) -> io::Result<()> {
+    const KILL: i32 = 9;
+    const PROCESS_GROUP: u32 = 4;
+    let pidfd = pidfd.as_fd();
+    match send(pidfd, KILL, PROCESS_GROUP) {
+        // Before Linux 6.9 a group has a number only; that of a process that lives is nobody else's.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) && !has_ended(pidfd)? => {
+            rustix::process::kill_process_group(pid_of(pid)?, rustix::process::Signal::KILL).ok();
+        }
+        _ => {}
+    }
+    match send(pidfd, KILL, 0) {
+        Err(error) if error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn send(pidfd: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
     // SAFETY: the descriptor is open while `pidfd` lives, and a null siginfo is what the call documents for "as kill".
     let result = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,
-            pidfd.as_fd().as_raw_fd(),
+            pidfd.as_raw_fd(),
             signal,
             std::ptr::null::<libc::siginfo_t>(),
-            0,
+            flags,
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -163,6 +186,32 @@ mod tests {
         assert_eq!(reap(&pidfd).unwrap(), None);
         assert_eq!(ended_elsewhere(&pidfd, child.id()).unwrap(), None);
         send_signal(&pidfd, 9).unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_group_is_killed_in_one_step() {
+        use std::io::Read;
+        use std::os::unix::process::CommandExt;
+        // The second forks on and on, and all of them hold the pipe.
+        let script = "sleep 100 & (while :; do (:) & done) & echo; wait";
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", script])
+            .process_group(0)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = child.stdout.take().unwrap();
+        output.read_exact(&mut [0]).unwrap();
+        let pidfd = open(child.id()).unwrap();
+        kill_group(&pidfd, child.id()).unwrap();
+        // The end comes when none of them is left.
+        assert_eq!(output.read(&mut [0]).unwrap(), 0);
+        child.wait().unwrap();
+        kill_group(&pidfd, child.id()).unwrap();
+        // One that leads no group is killed alone.
+        let mut child = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        kill_group(open(child.id()).unwrap(), child.id()).unwrap();
         child.wait().unwrap();
     }
 }

@@ -116,6 +116,9 @@ pub struct ProcessSpec {
     /// [`Exit`] as JSON. For the case that both are killed before the daemon could ask.
     #[serde(default)]
     pub exit_record: Option<PathBuf>,
+    /// Whether it is of use to this daemon only: the monitor kills it, with its process group, when the connection ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tied: bool,
 }
 
 /// How a process ended.
@@ -374,6 +377,7 @@ mod tests {
             stdin: true,
             log: Some(LogSpec::bounded("/x/y-json.log")),
             exit_record: None,
+            tied: true,
         };
         let attach = AttachSpec {
             attachment: 1,

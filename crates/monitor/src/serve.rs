@@ -23,7 +23,7 @@ use crate::protocol::{Answer, Envelope, MAX_BODY, ProcessKey, Refusal};
 use crate::watch::Watch;
 use naru_kernel::poll::{Epoll, Interest, Ready};
 use naru_kernel::signal::{self, Signals};
-use naru_kernel::{process, socket};
+use naru_kernel::{pidfd, process, socket};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -406,6 +406,12 @@ impl<'a> Monitor<'a> {
         self.listing = None;
         self.idle_since = Instant::now();
         self.write_exit_records();
+        for process in self.slots.iter().flatten().map(|slot| &slot.process) {
+            if process.spec.tied && process.exit.is_none() {
+                // Its end is listed for the next daemon.
+                pidfd::kill_group(&process.pidfd, process.pid).ok();
+            }
+        }
     }
 
     fn converse(&mut self, event: Ready) {

@@ -130,7 +130,7 @@ fn told(place: &str) -> Option<String> {
 
 #[test]
 fn every_file_is_one_that_docker_compose_reads() {
-    for name in ["shop", "scaled", "fixed", "hermits"] {
+    for name in ["shop", "scaled", "fixed", "hermits", "guarded"] {
         run(compose(&source(name)).args(["config", "--quiet"])).ok();
     }
 }
@@ -164,6 +164,22 @@ fn services_without_a_network_come_up_scale_restart_and_go() {
     assert!(project.running().is_empty());
     project.compose(&["start"]).ok();
     assert_eq!(project.running().len(), 2);
+    project.compose(&["down", "-v", "-t", "5"]).ok();
+    assert_eq!(project.daemon.naru(&["ps", "-aq"]).ok().text(), "");
+}
+
+#[test]
+fn a_service_waits_until_another_is_healthy() {
+    let project = Project::start("guarded");
+    project.compose(&["up", "-d"]).ok();
+    assert_eq!(project.running(), ["guarded_reader_1", "guarded_store_1"]);
+    let listed = project.compose(&["ps"]).ok();
+    assert!(listed.stdout.contains("Up (healthy)"), "{}", listed.stdout);
+    let read = || {
+        let logs = project.compose(&["logs", "--no-color", "reader"]).ok();
+        logs.stdout.contains("it is ready").then_some(())
+    };
+    assert!(until(DEADLINE, read).is_some(), "the reader came too early");
     project.compose(&["down", "-v", "-t", "5"]).ok();
     assert_eq!(project.daemon.naru(&["ps", "-aq"]).ok().text(), "");
 }

@@ -76,10 +76,19 @@ fn state(state: engine::StateView) -> api::ContainerState {
         started_at: engine::Timestamp::show(state.started_at),
         finished_at: engine::Timestamp::show(state.finished_at),
         health: state.health.map(|health| api::Health {
-            status: health.status,
-            failing_streak: i64::from(health.failing_streak),
-            log: Some(Vec::new()),
+            status: health.status.as_str().to_owned(),
+            failing_streak: health.failing_streak,
+            log: Some(health.log.into_iter().map(health_result).collect()),
         }),
+    }
+}
+
+fn health_result(result: engine::HealthResult) -> api::HealthResult {
+    api::HealthResult {
+        start: result.start.to_string(),
+        end: result.end.to_string(),
+        exit_code: result.exit_code,
+        output: result.output,
     }
 }
 

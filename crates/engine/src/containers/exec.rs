@@ -1,6 +1,7 @@
 //! Acts: further processes in a running container.
 
 use super::{Containers, attach};
+use crate::container::Container;
 use crate::exec::{Exec, ExecState};
 use crate::launcher::{Job, Listener};
 use crate::merge::{self, Unset};
@@ -31,11 +32,22 @@ impl Containers {
                 request.working_dir
             )));
         }
+        Ok(self.prepare(&container, request, false)?.id.clone())
+    }
+
+    /// Prepares a further process, of a user or of a health check.
+    pub(crate) fn prepare(
+        &self,
+        container: &Container,
+        request: ExecRequest,
+        probe: bool,
+    ) -> Result<Arc<Exec>, Fault> {
         let id = super::create::new_id()?;
         let mut seat = container.seat();
         Supervisor::require_running(&seat.record)?;
-        let exec =
-            Arc::new(Exec::new(id.clone(), container.id.clone(), request, ExecState::Created));
+        let mut exec = Exec::new(id.clone(), container.id.clone(), request, ExecState::Created);
+        exec.probe = probe;
+        let exec = Arc::new(exec);
         let action = format!("exec_create: {}", exec.request.cmd.join(" "));
         self.inner.publish(&seat.record, &action, &[("execID", id.clone())]);
         let mut execs = self.inner.execs();
@@ -50,8 +62,8 @@ impl Containers {
             seat.execs.remove(id);
         }
         execs.insert(id.clone(), Arc::clone(&exec));
-        seat.execs.insert(id.clone(), exec);
-        Ok(id)
+        seat.execs.insert(id, Arc::clone(&exec));
+        Ok(exec)
     }
 
     /// Starts it; the attachment is absent when detached.
@@ -108,6 +120,9 @@ impl Containers {
                 sender: output,
             });
         }
+        // Before anybody can hear of its end, as in Docker.
+        let action = format!("exec_start: {}", request.cmd.join(" "));
+        inner.publish(&record, &action, &[("execID", id.to_owned())]);
         let asked = self.exec_plan(&record, request, start).and_then(|plan| {
             let job = Job {
                 key: exec.key(),
@@ -115,6 +130,7 @@ impl Containers {
                 stdin: request.attach_stdin && !start.detach,
                 log: None,
                 exit_record: None,
+                tied: exec.probe,
             };
             inner.launcher.exec(&job, plan, listeners)
         });
@@ -131,8 +147,6 @@ impl Containers {
             }
         };
         started?;
-        let action = format!("exec_start: {}", request.cmd.join(" "));
-        inner.publish(&record, &action, &[("execID", id.to_owned())]);
         if start.detach {
             return Ok(None);
         }

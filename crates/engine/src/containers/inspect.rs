@@ -15,9 +15,10 @@ impl Containers {
     pub async fn inspect(&self, name: &str, size: bool) -> Result<ContainerView, Fault> {
         let inner = &self.inner;
         let container = inner.find(name)?;
-        let (record, exec_ids) = {
+        let (record, exec_ids, health) = {
             let seat = container.seat();
-            (seat.record.clone(), seat.execs.keys().cloned().collect())
+            let health = seat.health.as_ref().map(|health| health.view.clone());
+            (seat.record.clone(), seat.execs.keys().cloned().collect(), health)
         };
         let (size_rw, size_root_fs) = if size {
             let record = record.clone();
@@ -48,7 +49,7 @@ impl Containers {
             created: record.created,
             path: words.next().unwrap_or_default(),
             args: words.collect(),
-            state: state_view(&record),
+            state: StateView { health, ..state_view(&record) },
             image_id: record.image,
             config,
             host,

@@ -3,7 +3,9 @@
 use super::{Containers, inspect};
 use crate::lifecycle::State;
 use crate::merge;
-use crate::model::{ContainerSummary, EndpointView, ListFilter, PublishedPort, Status, Timestamp};
+use crate::model::{
+    ContainerSummary, EndpointView, HealthStatus, ListFilter, PublishedPort, Status, Timestamp,
+};
 use crate::record::Record;
 use naru_errdefs::Fault;
 use naru_oci::ImageId;
@@ -27,28 +29,31 @@ impl Containers {
             || !filter.exited.is_empty();
 
         let containers = inner.table().all();
-        let mut records: Vec<Record> = containers
+        let mut records: Vec<(Record, Option<HealthStatus>)> = containers
             .iter()
-            .map(|container| container.seat().record.clone())
-            .filter(|record| all || record.state.is_up())
-            .filter(|record| !is_vanishing(record))
-            .filter(|record| matches(filter, record))
-            .filter(|record| {
+            .map(|container| {
+                let seat = container.seat();
+                (seat.record.clone(), seat.health.as_ref().map(|health| health.view.status))
+            })
+            .filter(|(record, _)| all || record.state.is_up())
+            .filter(|(record, _)| !is_vanishing(record))
+            .filter(|(record, health)| matches(filter, record, *health))
+            .filter(|(record, _)| {
                 ancestors.is_empty()
                     || ancestors.iter().flatten().any(|image| *image == record.image)
                     || filter.ancestor.contains(&record.config.image)
             })
-            .filter(|record| before.iter().all(|at| record.created < *at))
-            .filter(|record| since.iter().all(|at| record.created > *at))
+            .filter(|(record, _)| before.iter().all(|at| record.created < *at))
+            .filter(|(record, _)| since.iter().all(|at| record.created > *at))
             .collect();
-        records.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        records.sort_by(|(a, _), (b, _)| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
         if let Some(limit) = filter.limit {
             records.truncate(limit);
         }
 
         let mut names: HashMap<String, Option<ImageId>> = HashMap::new();
         let mut rows = Vec::with_capacity(records.len());
-        for record in records {
+        for (record, health) in records {
             let sizes = if filter.size {
                 let record = record.clone();
                 Some(inner.blocking(move |inner| inner.storage.usage(&record)).await?)
@@ -59,7 +64,7 @@ impl Containers {
             let now_means =
                 *names.entry(image.clone()).or_insert_with(|| inner.storage.image_id(&image));
             let places = inner.networks.of_container(&record);
-            rows.push(summary(record, now_means, sizes, places));
+            rows.push(summary((record, health), now_means, sizes, places));
         }
         Ok(rows)
     }
@@ -92,7 +97,7 @@ fn line(words: &[String]) -> String {
 }
 
 fn summary(
-    record: Record,
+    (record, health): (Record, Option<HealthStatus>),
     now_means: Option<ImageId>,
     sizes: Option<(u64, u64)>,
     (networks, published): (BTreeMap<String, EndpointView>, Vec<PublishedPort>),
@@ -104,7 +109,7 @@ fn summary(
         command: line(&merge::command(&record.config)),
         created: record.created,
         state: inspect::status_of(&record),
-        status: describe(&record, Timestamp::now()),
+        status: describe(&record, health, Timestamp::now()),
         labels: record.config.labels.clone(),
         network_mode: record.host.network_mode.clone(),
         mounts: inspect::shown_mounts(&record),
@@ -118,7 +123,7 @@ fn summary(
     }
 }
 
-fn matches(filter: &ListFilter, record: &Record) -> bool {
+fn matches(filter: &ListFilter, record: &Record, health: Option<HealthStatus>) -> bool {
     fn any<T>(wanted: &[T], matches: impl Fn(&T) -> bool) -> bool {
         wanted.is_empty() || wanted.iter().any(matches)
     }
@@ -141,7 +146,7 @@ fn matches(filter: &ListFilter, record: &Record) -> bool {
         && any(&filter.network, |network| {
             record.host.network_mode == *network || record.networks.contains_key(network)
         })
-        && any(&filter.health, |health| health == "none")
+        && any(&filter.health, |wanted| wanted == health.map_or("none", HealthStatus::as_str))
 }
 
 /// Whether a label filter (`key` or `key=value`) matches.
@@ -172,11 +177,18 @@ fn name_matches(pattern: &str, name: &str) -> bool {
 }
 
 /// The state for people.
-fn describe(record: &Record, now: Timestamp) -> String {
+fn describe(record: &Record, health: Option<HealthStatus>, now: Timestamp) -> String {
     let since = |at: Option<Timestamp>| at.map_or(Duration::ZERO, |at| now.since(at));
     let code = record.state.last_exit().map_or(0, |exit| exit.code);
     match &record.state {
-        State::Running { .. } => format!("Up {}", human(since(record.started_at))),
+        State::Running { .. } => {
+            let health = match health {
+                None => String::new(),
+                Some(HealthStatus::Starting) => " (health: starting)".to_owned(),
+                Some(health) => format!(" ({})", health.as_str()),
+            };
+            format!("Up {}{health}", human(since(record.started_at)))
+        }
         State::Paused { .. } => format!("Up {} (Paused)", human(since(record.started_at))),
         State::Restarting { .. } | State::Starting { again: true, .. } => {
             format!("Restarting ({code}) {} ago", human(since(record.finished_at)))

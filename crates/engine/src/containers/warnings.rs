@@ -37,11 +37,7 @@ pub(super) fn of(
             )
         }));
     }
-    if config.healthcheck.as_ref().is_some_and(|check| {
-        !check.test.is_empty() && check.test.first().is_some_and(|first| first != "NONE")
-    }) {
-        list.push("Health checks are not run yet: the container has no health status.".to_owned());
-    }
+    list.extend(crate::health::never_run(config));
     if modes::ipc(&host.ipc_mode)? == modes::Sharing::Shareable {
         list.push(
             "The size of shared memory is not limited in the IPC mode `shareable`.".to_owned(),

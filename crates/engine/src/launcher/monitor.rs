@@ -8,7 +8,7 @@
 
 mod words;
 
-use self::words::{attachment, ended, key_of, no_process, process_key, refused, resume};
+use self::words::{attachment, ended, found_of, key_of, no_process, process_key, refused, resume};
 use super::cgroups::Cgroups;
 use super::tap::{Ends, Tap};
 use super::{Ended, Found, Job, Key, Launcher, Listener, Sink};
@@ -94,12 +94,7 @@ impl MonitorLauncher {
         let mut found = Vec::new();
         for (handles, exit) in listed {
             let key = key_of(&handles.spec.key);
-            found.push(Found {
-                key: key.clone(),
-                pid: handles.pid,
-                started_at: Timestamp(handles.started_at),
-                ended: exit.map(ended),
-            });
+            found.push(found_of(&handles, exit));
             processes.insert(key, Process { handles, taps: Vec::new(), ended: exit.is_some() });
         }
         Ok(Arc::new_cyclic(|me| MonitorLauncher {
@@ -332,6 +327,7 @@ impl MonitorLauncher {
                 max_files: *files,
             }),
             exit_record: job.exit_record.clone(),
+            tied: job.tied,
         };
         let mut state = self.state();
         let mut taps = Vec::new();
@@ -506,6 +502,13 @@ impl Launcher for MonitorLauncher {
                 Fault::io(format!("cannot send a signal to container {}", key.container), error)
             }
         })
+    }
+
+    fn kill_group(&self, key: &Key) -> Result<(), Fault> {
+        let state = self.state();
+        let handles = &state.processes.get(key).ok_or_else(|| no_process(key))?.handles;
+        pidfd::kill_group(&handles.pidfd, handles.pid)
+            .map_err(|error| Fault::io("cannot kill a process of a container", error))
     }
 
     fn resize(&self, key: &Key, rows: u16, columns: u16) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use super::{ContainerConfig, EndpointView, HostConfig, MountPoint, PublishedPort, Timestamp};
 use naru_oci::ImageId;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
 /// The states, in Docker's words.
@@ -76,13 +76,51 @@ pub struct StateView {
     pub health: Option<HealthView>,
 }
 
+/// How well a container is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HealthStatus {
+    /// No check has said anything that counts yet.
+    #[default]
+    Starting,
+    /// The last check went well, or not enough of them failed since.
+    Healthy,
+    /// Too many checks failed in a row, or nobody checks because it does not run.
+    Unhealthy,
+}
+
+impl HealthStatus {
+    /// Docker's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            HealthStatus::Starting => "starting",
+            HealthStatus::Healthy => "healthy",
+            HealthStatus::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 /// The outcome of health checks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HealthView {
-    /// `starting`, `healthy`, `unhealthy` or `none`.
-    pub status: String,
+    /// What follows from them.
+    pub status: HealthStatus,
     /// Failures in a row.
-    pub failing_streak: u32,
+    pub failing_streak: i64,
+    /// The last results, oldest first.
+    pub log: VecDeque<HealthResult>,
+}
+
+/// The outcome of one health check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthResult {
+    /// When it began.
+    pub start: Timestamp,
+    /// When it ended.
+    pub end: Timestamp,
+    /// The exit code; -1 when it took too long or could not be run.
+    pub exit_code: i64,
+    /// The beginning of what it wrote, or why it has no exit code.
+    pub output: String,
 }
 
 impl StateView {

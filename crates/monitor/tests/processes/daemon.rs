@@ -175,6 +175,7 @@ impl Daemon {
             stdin: false,
             log: Some(LogSpec { max_size: None, ..LogSpec::bounded(self.log(name)) }),
             exit_record: Some(self.path(&format!("{name}.exit"))),
+            tied: false,
         }
     }
 

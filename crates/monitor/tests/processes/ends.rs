@@ -3,7 +3,7 @@
 use crate::daemon::{Daemon, LIMIT, reader};
 use crate::fake::FakePlan;
 use naru_kernel::pidfd;
-use naru_monitor::protocol::{ExitStatus, Position, ProcessKey, Refusal, Stream};
+use naru_monitor::protocol::{ExitStatus, Position, ProcessKey, ProcessSpec, Refusal, Stream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -216,4 +216,15 @@ pub fn starts_of_a_dead_daemon_are_listed() {
     daemon.replace_daemon();
     assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(daemon.handles.len(), 20);
+}
+
+pub fn what_is_tied_ends_with_its_daemon() {
+    let mut daemon = Daemon::new();
+    for tied in [true, false] {
+        let spec = ProcessSpec { tied, ..daemon.spec(if tied { "tied" } else { "free" }) };
+        daemon.start(&spec, &["/bin/sleep", "100"], &[]);
+    }
+    daemon.replace_daemon();
+    assert_eq!(daemon.exit_of("tied"), ExitStatus::Signal(9));
+    assert!(!daemon.exits.contains_key(&ProcessKey::container("free")));
 }

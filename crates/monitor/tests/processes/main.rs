@@ -37,6 +37,7 @@ const TESTS: &[Test] = &[
     ("a_hung_start_blocks_nobody", ends::a_hung_start_blocks_nobody),
     ("failed_starts_say_why", ends::failed_starts_say_why),
     ("starts_of_a_dead_daemon_are_listed", ends::starts_of_a_dead_daemon_are_listed),
+    ("what_is_tied_ends_with_its_daemon", ends::what_is_tied_ends_with_its_daemon),
     ("orphans_are_reaped", ends::orphans_are_reaped),
     ("what_a_dead_monitor_started_is_reaped", ends::what_a_dead_monitor_started_is_reaped),
     ("an_idle_monitor_sleeps_and_ends", ends::an_idle_monitor_sleeps_and_ends),

@@ -2,8 +2,6 @@
 
 use crate::flags::{Flag, list, switch, switch_on, value};
 
-const HEALTH: &str =
-    "health checks are not run yet; leave it out and check from outside with `naru exec`";
 const WINDOWS: &str = "it exists on Windows only";
 
 /// Flags that only `run` has.
@@ -54,12 +52,12 @@ pub(crate) static CREATE: &[Flag] = &[
     value("gpus", "gpu-request", "GPU devices to add to the container ('all' to pass all GPUs)")
         .refused("pass the devices one by one with `--device /dev/nvidia0` and bind the driver's libraries"),
     list("group-add", "list", "Add additional groups to join"),
-    value("health-cmd", "string", "Command to run to check health").refused(HEALTH),
-    value("health-interval", "duration", "Time between running the check").refused(HEALTH),
-    value("health-retries", "int", "Consecutive failures needed to report unhealthy").refused(HEALTH),
-    value("health-start-interval", "duration", "Time between checks during the start period").refused(HEALTH),
-    value("health-start-period", "duration", "Start period for the container to initialize").refused(HEALTH),
-    value("health-timeout", "duration", "Maximum time to allow one check to run").refused(HEALTH),
+    value("health-cmd", "string", "Command to run to check health"),
+    value("health-interval", "duration", "Time between running the check"),
+    value("health-retries", "int", "Consecutive failures needed to report unhealthy"),
+    value("health-start-interval", "duration", "Time between checks during the start period"),
+    value("health-start-period", "duration", "Start period for the container to initialize"),
+    value("health-timeout", "duration", "Maximum time to allow one check to run"),
     value("hostname", "string", "Container host name").short('h'),
     switch("init", "Run an init inside the container that forwards signals and reaps processes"),
     switch("interactive", "Keep STDIN open even if not attached").short('i'),

@@ -139,9 +139,7 @@ fn config(
         stdin_once: interactive && attach_stdin,
         env: some_vec(env),
         cmd: StrSlice(some_vec(command)),
-        healthcheck: flags
-            .switch("no-healthcheck")
-            .then(|| Healthcheck { test: Some(vec!["NONE".to_owned()]), ..Healthcheck::default() }),
+        healthcheck: healthcheck(flags)?,
         image: flags.arg(0).to_owned(),
         volumes: some_map(volumes),
         working_dir: text(flags, "workdir"),
@@ -151,6 +149,37 @@ fn config(
         stop_timeout: flags.number("stop-timeout")?,
         ..ContainerConfig::default()
     })
+}
+
+fn healthcheck(flags: &Flags) -> Result<Option<Healthcheck>, Failed> {
+    let time = |long: &str| -> Result<i64, Failed> {
+        let parse = |text: &str| opts::duration::parse(text.strip_prefix('-').unwrap_or(text));
+        let time = flags.parsed(long, parse)?.unwrap_or_default();
+        if !time.is_zero() && flags.text(long).is_some_and(|text| text.starts_with('-')) {
+            return Err(refuse(format!("--{long} cannot be negative")));
+        }
+        Ok(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+    };
+    let line = text(flags, "health-cmd");
+    let check = Healthcheck {
+        test: (!line.is_empty()).then(|| vec!["CMD-SHELL".to_owned(), line]),
+        interval: time("health-interval")?,
+        timeout: time("health-timeout")?,
+        start_period: time("health-start-period")?,
+        start_interval: time("health-start-interval")?,
+        retries: flags.number("health-retries")?.unwrap_or(0),
+    };
+    if check.retries < 0 {
+        return Err(refuse("--health-retries cannot be negative"));
+    }
+    let given = check != Healthcheck::default();
+    if !flags.switch("no-healthcheck") {
+        return Ok(given.then_some(check));
+    }
+    if given {
+        return Err(refuse("--no-healthcheck conflicts with --health-* options"));
+    }
+    Ok(Some(Healthcheck { test: Some(vec!["NONE".to_owned()]), ..check }))
 }
 
 fn labels(flags: &Flags, around: &Surroundings<'_>) -> Result<Map<String>, Failed> {

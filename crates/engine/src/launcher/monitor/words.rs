@@ -1,10 +1,10 @@
 //! The monitor's words and the engine's. Pure, but for the pipes that a resumed attachment needs.
 
 use super::super::tap::{Ends, Lane, Tap};
-use super::super::{Ended, Key};
+use super::super::{Ended, Found, Key};
 use crate::model::Timestamp;
 use naru_errdefs::{Fault, Kind};
-use naru_monitor::client::Attachment;
+use naru_monitor::client::{Attachment, Handles};
 use naru_monitor::protocol::{AttachSpec, Exit, ExitStatus, Position, ProcessKey, Refusal};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -15,6 +15,16 @@ pub(super) fn process_key(key: &Key) -> ProcessKey {
 
 pub(super) fn key_of(key: &ProcessKey) -> Key {
     Key { container: key.container.clone(), exec: key.exec.clone() }
+}
+
+pub(super) fn found_of(handles: &Handles, exit: Option<Exit>) -> Found {
+    Found {
+        key: key_of(&handles.spec.key),
+        pid: handles.pid,
+        started_at: Timestamp(handles.started_at),
+        ended: exit.map(ended),
+        tied: handles.spec.tied,
+    }
 }
 
 pub(super) fn ended(exit: Exit) -> Ended {

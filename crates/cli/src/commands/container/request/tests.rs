@@ -102,6 +102,17 @@ fn flags_become_fields() {
         ("--read-only img", "/HostConfig/ReadonlyRootfs", json!(true)),
         ("--shm-size 1m img", "/HostConfig/ShmSize", json!(1 << 20)),
         ("--no-healthcheck img", "/Healthcheck/Test", json!(["NONE"])),
+        ("--no-healthcheck --health-interval -0s img", "/Healthcheck/Test", json!(["NONE"])),
+        (
+            "--health-cmd curl --health-retries 0 img",
+            "/Healthcheck",
+            json!({"Test": ["CMD-SHELL", "curl"]}),
+        ),
+        (
+            "--health-interval 4.5s --health-timeout 2s --health-start-period 5s --health-start-interval 1ms --health-retries 3 img",
+            "/Healthcheck",
+            json!({"Interval": 4_500_000_000_u64, "Timeout": 2_000_000_000, "StartPeriod": 5_000_000_000_u64, "StartInterval": 1_000_000, "Retries": 3}),
+        ),
         ("--log-opt max-size=1m img", "/HostConfig/LogConfig/Config", json!({"max-size": "1m"})),
         (
             "--add-host a:1.2.3.4 --add-host b=[::1] --add-host c=host-gateway img",

@@ -207,7 +207,9 @@ impl Imported {
                 && (made.is_some()
                     || said == ours
                     || keyword(said) == keyword(ours) && INERT.contains(&keyword(said)));
-            is_same |= goes_on && (made.is_some() || said == ours);
+            // Builders show ports and checks of health each in its way.
+            let is_shown_otherwise = matches!(keyword(said), "EXPOSE" | "HEALTHCHECK");
+            is_same |= goes_on && (made.is_some() || said == ours || is_shown_otherwise);
             if goes_on {
                 follow.line += 1;
                 follow.layer += usize::from(made.is_some());

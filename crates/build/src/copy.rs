@@ -133,9 +133,10 @@ pub(crate) fn content_of(
     content::digest(pieces, excluded, with_names)
 }
 
-/// What docker's classic builder writes into the history about the content of pieces, where that can be known.
-pub(crate) fn classic_word(pieces: &[Piece]) -> Result<Option<String>, Fault> {
-    sum::word(pieces)
+/// What docker's classic builder writes into the history about the content of pieces, where that can be known. `with_kind`
+/// as older clients sent them.
+pub(crate) fn classic_word(pieces: &[Piece], with_kind: bool) -> Result<Option<String>, Fault> {
+    sum::word(pieces, with_kind)
 }
 
 /// Copies pieces into a target. Answers the time that new directories on the way are to have.

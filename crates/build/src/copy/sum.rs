@@ -1,5 +1,5 @@
 //! Acts: what docker's classic builder calls the content of COPY and ADD in the history of an image: the first version of its
-//! "tarsum", of the entries that docker's client sends (owned by root, with the kind among the bits of the mode).
+//! "tarsum", of the entries that clients send: owned by root, and, by older ones, with the kind among the bits of the mode.
 
 use super::Piece;
 use super::put::read_failed;
@@ -11,13 +11,13 @@ use std::fs::File;
 use std::io::{self, Read};
 
 /// The word for pieces of the context; none for others, whose owners only docker's host can name.
-pub(super) fn word(pieces: &[Piece]) -> Result<Option<String>, Fault> {
+pub(super) fn word(pieces: &[Piece], with_kind: bool) -> Result<Option<String>, Fault> {
     let mut words = Vec::with_capacity(pieces.len());
     for piece in pieces {
         let View::Context(context) = &piece.view else { return Ok(None) };
         let failed = |error| read_failed(&piece.path, error);
         if piece.found.sort != Sort::Directory {
-            words.push(format!("file:{}", sum(context, &piece.path).map_err(failed)?));
+            words.push(format!("file:{}", sum(context, &piece.path, with_kind).map_err(failed)?));
             continue;
         }
         let itself = std::iter::once(piece.path.as_slice()).filter(|path| !path.is_empty());
@@ -27,7 +27,7 @@ pub(super) fn word(pieces: &[Piece]) -> Result<Option<String>, Fault> {
             // A link counts as what it leads to, or else as its name.
             let real = context.tree.resolve(path).filter(|real| !real.is_empty());
             sums.push(match real {
-                Some(real) => sum(context, &real).map_err(failed)?,
+                Some(real) => sum(context, &real, with_kind).map_err(failed)?,
                 None => String::from_utf8_lossy(path).into_owned(),
             });
         }
@@ -46,9 +46,8 @@ fn all(kind: &str, words: &[String]) -> String {
 }
 
 /// The sum of one entry: its header without times, and its bytes.
-fn sum(context: &BuildContext, path: &[u8]) -> io::Result<String> {
+fn sum(context: &BuildContext, path: &[u8], with_kind: bool) -> io::Result<String> {
     let Some(node) = context.tree.get(path) else { return Ok(String::new()) };
-    let mode = u64::from(node.mode & 0o7777);
     let (kind, letter, size, slash): (u64, _, _, &[u8]) = match &node.content {
         Content::Directory => (0o040_000, '5', 0, b"/"),
         Content::File { size, .. } => (0o100_000, '0', *size, b""),
@@ -62,7 +61,9 @@ fn sum(context: &BuildContext, path: &[u8]) -> io::Result<String> {
     for part in [b"name", path, slash] {
         digester.update(part);
     }
-    digester.update(format!("mode{}uid0gid0size{size}typeflag{letter}", mode | kind).as_bytes());
+    let mode = u64::from(node.mode & 0o7777);
+    let mode = if with_kind { mode | kind } else { mode };
+    digester.update(format!("mode{mode}uid0gid0size{size}typeflag{letter}").as_bytes());
     for part in [b"linkname", link, b"unamegnamedevmajor0devminor0"] {
         digester.update(part);
     }

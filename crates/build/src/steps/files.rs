@@ -220,7 +220,8 @@ async fn classic_text(
     let flag = chown.map(|chown| format!("--chown={chown}")).unwrap_or_default();
     let before = format!("{} {flag}", asked.keyword);
     let after = format!(" in {destination}");
-    if !step.session.shared.imported.has_sum(stage, &before, &after) {
+    let shared = &step.session.shared;
+    if !shared.imported.has_sum(stage, &before, &after) {
         return Ok(Vec::new());
     }
     let mut pieces = Vec::with_capacity(items.len());
@@ -228,8 +229,17 @@ async fn classic_text(
         let Item::Here(piece) = item else { return Ok(Vec::new()) };
         pieces.push(piece.clone());
     }
-    let word = step.session.shared.blocking(move |_| copy::classic_word(&pieces)).await?;
-    Ok(word.map(|word| format!("{before}{word}{after}")).into_iter().collect())
+    let mut texts = Vec::new();
+    for with_kind in [false, true] {
+        let listed = pieces.clone();
+        let word = shared.blocking(move |_| copy::classic_word(&listed, with_kind)).await?;
+        let text = word.map(|word| format!("{before}{word}{after}"));
+        texts.extend(text.filter(|text| shared.imported.has_sum(stage, text, "")));
+        if !texts.is_empty() {
+            break;
+        }
+    }
+    Ok(texts)
 }
 
 /// The key by where the files of a `COPY --from` come from: that file system is known by its content, so it need not be

@@ -207,8 +207,8 @@ impl Imported {
                 && (made.is_some()
                     || said == ours
                     || keyword(said) == keyword(ours) && INERT.contains(&keyword(said)));
-            // Builders show ports and checks of health each in its way.
-            let is_shown_otherwise = matches!(keyword(said), "EXPOSE" | "HEALTHCHECK");
+            // Builders show values of arguments, ports and checks of health each in its way.
+            let is_shown_otherwise = matches!(keyword(said), "ARG" | "EXPOSE" | "HEALTHCHECK");
             is_same |= goes_on && (made.is_some() || said == ours || is_shown_otherwise);
             if goes_on {
                 follow.line += 1;
@@ -216,19 +216,20 @@ impl Imported {
                 source.used.layers.fetch_add(u32::from(made.is_some()), Ordering::Relaxed);
                 return true;
             }
-            let is_blind = made.is_some() && said == ours && says(line).ends_with("# buildkit");
             let short = |text: &str| text.chars().take(80).collect::<String>();
-            let why = if is_blind {
-                format!(
-                    "its line `{}` was written by BuildKit, which does not say what was copied",
-                    short(said)
-                )
-            } else {
-                format!(
-                    "its history goes on with `{}`, and the build with `{}`",
-                    short(said),
-                    short(ours)
-                )
+            let (is_blind, why) = match keyword(said) {
+                _ if said != ours => (
+                    false,
+                    format!("goes on with `{}`, and the build with `{}`", short(said), short(ours)),
+                ),
+                "COPY" | "ADD" => (
+                    true,
+                    format!(
+                        "has `{}` from BuildKit, which does not say what was copied",
+                        short(said)
+                    ),
+                ),
+                _ => (false, format!("does not tell all that `{}` depends on", short(said))),
             };
             let mut left = source.used.left.lock().unwrap_or_else(PoisonError::into_inner);
             left.get_or_insert((why, is_blind));
@@ -249,11 +250,11 @@ impl Imported {
                 Some((_, false)) if taken => continue,
                 Some((why, _)) => why,
                 None if source.used.begun.load(Ordering::Relaxed) => continue,
-                None => "it does not begin with the base of a stage, or does not say how its layers were made".to_owned(),
+                None => "does not begin with the base of a stage, or leaves layers out".to_owned(),
             };
             let more = if taken { "nothing more" } else { "nothing" };
             let text = format!(
-                "{more} is taken from the image `{}`, which carries no keys of this cache: {why}; write them with `--cache-to type=inline`",
+                "{more} is taken from the image `{}`, which carries no keys of this cache: its history {why}; write them with `--cache-to type=inline`",
                 source.known.name
             );
             shared.warn("", text, 0).await;

@@ -14,6 +14,7 @@ pub mod peer_docker;
 pub mod peer_registry;
 pub mod place;
 pub mod pty;
+pub mod python;
 pub mod run;
 pub mod scene;
 

@@ -21,6 +21,12 @@ pub(crate) fn rfc3339(seconds: u64) -> String {
         .unwrap_or_default()
 }
 
+/// The other way round; 0 for what is no time.
+pub(crate) fn seconds(text: &str) -> u64 {
+    let time = OffsetDateTime::parse(text, &Rfc3339);
+    time.ok().and_then(|time| u64::try_from(time.unix_timestamp()).ok()).unwrap_or_default()
+}
+
 /// Records what was built.
 pub(crate) async fn assemble(
     shared: &Arc<Shared>,

@@ -155,6 +155,7 @@ impl Builder {
             }
             break built;
         };
+        shared.imported.conclude(&shared).await;
         shared.inner.touch(&shared);
         drop(shared);
         self.inner.bound_contents();

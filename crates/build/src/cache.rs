@@ -9,6 +9,8 @@
 //! keys of the build ─▶ list ◆ ─▶ into the image's configuration, a registry, or to the client
 //! ```
 //!
+//! An image that carries no keys, of whichever builder, is followed line by line of its history: see `import/history.rs`.
+//!
 //! **Trust.** A cache says "this key led to this layer", which only whoever wrote it can know. So what one says counts for
 //! builds that name it and for no others: rows of what was brought are kept under a name of that cache. What can be
 //! checked is checked: sizes, digests of blobs, and that a blob unpacks to the layer that was promised. A cache that fails
@@ -20,5 +22,5 @@ mod list;
 mod read;
 
 pub(crate) use export::{Noted, export, inline};
-pub(crate) use import::{Imported, bring, bring_whole};
+pub(crate) use import::{Follow, Imported, bring, bring_whole, run_texts};
 pub(crate) use list::INLINE;

@@ -6,6 +6,7 @@ mod content;
 mod mode;
 mod pattern;
 mod put;
+mod sum;
 mod target;
 mod unpack;
 mod view;
@@ -130,6 +131,12 @@ pub(crate) fn content_of(
     with_names: bool,
 ) -> Result<String, Fault> {
     content::digest(pieces, excluded, with_names)
+}
+
+/// What docker's classic builder writes into the history about the content of pieces, where that can be known. `with_kind`
+/// as older clients sent them.
+pub(crate) fn classic_word(pieces: &[Piece], with_kind: bool) -> Result<Option<String>, Fault> {
+    sum::word(pieces, with_kind)
 }
 
 /// Copies pieces into a target. Answers the time that new directories on the way are to have.

@@ -55,6 +55,8 @@ pub struct BuildOptions {
     pub registry_auth: BTreeMap<String, RegistryAuth>,
     /// Where cache comes from, besides the store.
     pub cache_from: Vec<CacheSource>,
+    /// Of the store's own cache, only what became part of an image of `cache_from` is taken: docker's classic builder.
+    pub only_named_caches: bool,
     /// Where the cache goes, besides the store.
     pub cache_to: Vec<CacheExport>,
     /// The network of `RUN`.

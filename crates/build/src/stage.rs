@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) inherited: usize,
     /// Whether it has a `CMD` of its own.
     pub(crate) has_cmd: bool,
+    /// Images of caches whose history it has followed so far.
+    pub(crate) follows: Vec<crate::cache::Follow>,
     /// The triggers of its base, yet to be carried out.
     triggers: Vec<String>,
     /// What docker's classic stream shows of its base: nothing when it starts from nothing.
@@ -109,6 +111,9 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let mut stage =
         finish(session, (id, started), base, |stage| (stage.cached, stage.base)).await?;
 
+    if no_cache {
+        stage.follows.clear();
+    }
     let triggers = triggers(&std::mem::take(&mut stage.triggers))?;
     // Triggers have no steps of their own: they belong to the `FROM`.
     let triggers = triggers.iter().map(|statement| (statement, None));
@@ -144,11 +149,13 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
             .await;
         let mut running = Step { session, stage: number, id, statement, no_cache, cached: true };
         let (before, layers) = (result_of(&stage), stage.layers.len());
+        let lines = stage.config.history.len();
         let mut done = Box::pin(steps::carry_out(&mut running, &mut stage)).await;
         let mut cached = running.cached;
         stage.cached &= cached;
+        let followed = done.is_ok() && shared.imported.advance(&mut stage, (lines, layers));
         if done.is_ok() && stage.layers.len() == layers {
-            match known(session, &before, statement, no_cache) {
+            match known(session, &before, statement, (no_cache, followed)) {
                 Ok(known) => cached &= known,
                 Err(fault) => done = Err(fault.into()),
             }
@@ -173,7 +180,7 @@ fn known(
     session: &Session,
     before: &Digest,
     statement: &Statement<Instruction>,
-    no_cache: bool,
+    (no_cache, followed): (bool, bool),
 ) -> Result<bool, Fault> {
     let shared = &session.shared;
     let mut key = KeyMaker::new("step", None);
@@ -181,9 +188,10 @@ fn known(
     let key = key.finish();
     let keys = [key];
     steps::note_nothing(session, None, &keys);
-    let told = !no_cache && shared.imported.find(shared, None, &keys)?.is_some();
+    let told = followed || !no_cache && shared.imported.find(shared, None, &keys)?.is_some();
     let [key] = keys;
-    if !no_cache && shared.inner.store.build_cache.get(&key)?.is_some() {
+    let asks = !no_cache && (followed || !shared.options.only_named_caches);
+    if asks && shared.inner.store.build_cache.get(&key)?.is_some() {
         shared.used.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
         return Ok(true);
     }
@@ -239,7 +247,9 @@ async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, B
         }
         _ => {
             let platform = base.platform.as_ref().unwrap_or(&session.platform);
-            image(session, &base.name, platform, id).await
+            let mut stage = image(session, &base.name, platform, id).await?;
+            stage.follows = session.shared.imported.follow(&stage);
+            Ok(stage)
         }
     }
 }
@@ -268,6 +278,7 @@ pub(crate) async fn image(
             cached: true,
             inherited: 0,
             has_cmd: false,
+            follows: Vec::new(),
             triggers: Vec::new(),
         });
     }
@@ -331,6 +342,7 @@ fn read_image(store: &Store, record: &naru_store::ImageRecord) -> Result<Stage, 
         size: record.size,
         cached: true,
         has_cmd: false,
+        follows: Vec::new(),
         triggers,
     })
 }

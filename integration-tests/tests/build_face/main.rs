@@ -3,6 +3,7 @@
 
 mod dockerd;
 mod flags;
+mod history;
 mod ours;
 
 use dockerd::Dockerd;

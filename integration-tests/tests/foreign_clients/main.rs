@@ -1,6 +1,7 @@
 //! Foreign clients against our registry as a site runs it: TLS by an authority of its own, and passwords or tokens. What they push
 //! runs here, and what runs here they pull. Acts: as root, with the built binary; every test has a network of its own.
 
+mod attested;
 mod buildah;
 mod docker;
 mod embedded;

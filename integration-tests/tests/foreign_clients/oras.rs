@@ -6,6 +6,7 @@
 use super::{ADDRESS, Site};
 use integration_tests::own_registry::Challenge;
 use integration_tests::peer_registry::{PASSWORD, USER};
+use integration_tests::python::{Environment, interpreter};
 use integration_tests::{image, run};
 use serde_json::Value;
 use std::ffi::OsString;
@@ -15,38 +16,20 @@ use std::process::Command;
 /// The package, of the version that the script is written for.
 const PACKAGE: &str = "oras==0.2.43";
 
-/// An interpreter that has it; made on first use, while other tests wait for it.
+/// An interpreter that has it.
 #[track_caller]
 fn python() -> OsString {
     if let Some(python) = std::env::var_os("NARU_ORAS_PYTHON").filter(|name| !name.is_empty()) {
         return python;
     }
-    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let place = all.join(PACKAGE);
-    std::fs::create_dir_all(all).expect("a directory");
-    let lock = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(all.join(format!("{PACKAGE}.lock")))
-        .expect("a lock file");
-    lock.lock().expect("a lock");
-    let python = place.join("bin/python3");
-    let works = || {
-        let mut probe = Command::new(&python);
-        python.exists() && run(probe.args(["-c", "import oras.client"])).code == 0
+    let environment = Environment {
+        name: PACKAGE,
+        packages: &[PACKAGE],
+        probe: "import oras.client",
+        source: None,
+        variable: "NARU_ORAS_PYTHON",
     };
-    if !works() {
-        // Debian's own interpreter has Debian's package python3-venv.
-        let mut venv = Command::new("/usr/bin/python3");
-        run(venv.args(["-m", "venv", "--clear"]).arg(&place)).ok();
-        let mut pip = Command::new(&python);
-        let done = run(pip.args(["-m", "pip", "install", "-q", PACKAGE]));
-        assert!(
-            done.code == 0,
-            "pip cannot bring {PACKAGE}; NARU_ORAS_PYTHON may name an interpreter that has it: {done:?}"
-        );
-    }
-    python.into()
+    interpreter(&environment.place(Path::new(env!("CARGO_TARGET_TMPDIR")))).into()
 }
 
 fn artifacts_come_and_go(challenge: Challenge) {

@@ -172,3 +172,28 @@ fn foreign_clients_push_list_and_pull() {
         assert!(catalog.contains(&format!("\"{repository}\"")), "{catalog}");
     }
 }
+
+#[test]
+fn what_is_built_is_pushed_to_the_own_registry_with_what_is_said_of_it() {
+    let daemon = embedded();
+    let files = [("Dockerfile", "FROM box\nRUN echo made > /a\nCMD [\"cat\", \"/a\"]\n")];
+    let dir = integration_tests::context(&daemon, "c", &files);
+    let dir = dir.to_str().expect("a path");
+    let head = ["build", "-q", "--network", "none"];
+    let (flag, output) = (format!("{REGISTRY}/by/flag:1"), format!("{REGISTRY}/by/output:1"));
+    let by_output = format!("type=image,name={output},push=true");
+    daemon.naru(&[&head[..], &["-t", &flag, "--push", dir]].concat()).ok();
+    daemon.naru(&[&head[..], &["--sbom=true", "--output", &by_output, dir]].concat()).ok();
+    // An image alone has a manifest, one with documents an index.
+    for (name, field) in [(&flag, "layers"), (&output, "manifests")] {
+        let mut skopeo = daemon.neighbour("skopeo");
+        skopeo.args(["inspect", "--raw", "--tls-verify=false"]);
+        let raw = run(skopeo.arg(format!("docker://{name}"))).ok().stdout;
+        assert!(raw.contains(&format!("\"{field}\":[")), "{raw}");
+        // It is there without the engine's name too.
+        daemon.naru(&["rmi", name]).ok();
+        let ran = daemon.naru(&["run", "--rm", "--network", "none", name]).ok();
+        assert_eq!((ran.text(), ran.stderr.as_str()), ("made", ""), "nothing is pulled");
+    }
+    daemon.naru(&["system", "verify"]).ok();
+}

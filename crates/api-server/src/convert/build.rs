@@ -53,6 +53,7 @@ pub(crate) fn options(
         secrets.insert(id, Secret(bytes));
     }
     let names: Vec<String> = json(query, "cachefrom", "cache-from")?.unwrap_or_default();
+    let only_named_caches = names.iter().any(|name| !name.is_empty());
     let mut cache_from: Vec<CacheSource> = Vec::new();
     for spec in names.iter().chain(&extras.cache_from).filter(|spec| !spec.is_empty()) {
         cache_from.push(cache::source(spec)?);
@@ -87,6 +88,7 @@ pub(crate) fn options(
             None => None,
         },
         cache_from,
+        only_named_caches,
         cache_to: cache.targets,
         network: network(query.text("networkmode"))?,
         platforms: query

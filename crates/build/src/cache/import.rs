@@ -1,5 +1,10 @@
 //! Acts: keys that other caches know, and layers that only they have, brought when they are needed.
 
+mod history;
+
+pub(crate) use history::{Follow, run_texts};
+
+use super::list::Entry;
 use super::read::{Known, read};
 use crate::build::Shared;
 use crate::event::BuildEvent;
@@ -38,6 +43,8 @@ pub(crate) struct Imported {
 struct Source {
     known: Known,
     belief: AtomicU8,
+    /// What came of the history of its images.
+    used: history::Use,
 }
 
 /// A layer that a cache has told of.
@@ -89,7 +96,8 @@ impl Imported {
                 shared.warn("", text, 0).await;
             }
             if let Ok(known) = known {
-                sources.push(Source { known, belief: AtomicU8::new(ALL) });
+                let used = history::Use::default();
+                sources.push(Source { known, belief: AtomicU8::new(ALL), used });
             }
         }
         shared.imported.sources.set(sources).ok();
@@ -116,54 +124,66 @@ impl Imported {
             else {
                 continue;
             };
-            let mut step = CachedStep {
-                chain: parent,
-                parent,
-                layer: None,
-                description: String::new(),
-                created: entry.created,
-                last_used: shared.now,
-                uses: 0,
-                content_key: entry.content_key.clone(),
-            };
-            let Some(diff_id) = entry.diff_id else { return Ok(Some(step)) };
-            let chain = ChainId::on(parent, diff_id);
-            if let Some(there) =
-                shared.inner.store.build_cache.get(&row(&source.known.name, key))?
-                && there.chain == Some(chain)
-                && crate::steps::hold(&shared.inner.store, &shared.lease, &there)?
-            {
-                return Ok(Some(there));
-            }
             let at = entry.layer.and_then(|at| usize::try_from(at).ok());
             let blob = at.and_then(|at| source.known.layers.get(at));
-            if blob.is_none() && belief < ALL {
-                continue;
+            let found = self.take(shared, number, parent, (key, entry), blob)?;
+            if found.is_some() {
+                return Ok(found);
             }
-            step.chain = Some(chain);
-            // What does not go along has no blob; it is only stood on.
-            let standing = || Descriptor::new(media_type::OCI_LAYER, diff_id.0, 0);
-            step.layer = Some(CachedLayer {
-                blob: blob.map_or_else(standing, oci),
-                diff_id,
-                size: entry.size,
-            });
-            if source.known.is_proven
-                && blob.is_some()
-                && crate::steps::hold(&shared.inner.store, &shared.lease, &step)?
-            {
-                return Ok(Some(step));
-            }
-            let told = Told {
-                source: number,
-                key: key.clone(),
-                step: step.clone(),
-                goes_along: blob.is_some(),
-            };
-            self.tell(chain, told);
-            return Ok(Some(step));
         }
         Ok(None)
+    }
+
+    /// What a cache says of one key, on a file system. Nothing when it is not believed so far.
+    fn take(
+        &self,
+        shared: &Shared,
+        number: usize,
+        parent: Option<ChainId>,
+        (key, entry): (&str, &Entry),
+        blob: Option<&Descriptor>,
+    ) -> Result<Option<CachedStep>, Fault> {
+        let Some(source) = self.sources().get(number) else { return Ok(None) };
+        let mut step = CachedStep {
+            chain: parent,
+            parent,
+            layer: None,
+            description: String::new(),
+            created: entry.created,
+            last_used: shared.now,
+            uses: 0,
+            content_key: entry.content_key.clone(),
+        };
+        let Some(diff_id) = entry.diff_id else { return Ok(Some(step)) };
+        let store = &shared.inner.store;
+        let chain = ChainId::on(parent, diff_id);
+        if let Some(there) = store.build_cache.get(&row(&source.known.name, key))?
+            && there.chain == Some(chain)
+            && crate::steps::hold(store, &shared.lease, &there)?
+        {
+            return Ok(Some(there));
+        }
+        if blob.is_none() && source.belief.load(Ordering::Relaxed) < ALL {
+            return Ok(None);
+        }
+        step.chain = Some(chain);
+        // What does not go along has no blob; it is only stood on.
+        let standing = || Descriptor::new(media_type::OCI_LAYER, diff_id.0, 0);
+        step.layer =
+            Some(CachedLayer { blob: blob.map_or_else(standing, oci), diff_id, size: entry.size });
+        if source.known.is_proven
+            && blob.is_some()
+            && crate::steps::hold(store, &shared.lease, &step)?
+        {
+            if let Some(layer) = &mut step.layer {
+                layer.size = store.snapshots.get(&chain)?.size;
+            }
+            return Ok(Some(step));
+        }
+        let goes_along = blob.is_some();
+        let told = Told { source: number, key: key.to_owned(), step: step.clone(), goes_along };
+        self.tell(chain, told);
+        Ok(Some(step))
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<ChainId, Told>> {

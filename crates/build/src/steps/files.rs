@@ -114,7 +114,7 @@ pub(super) async fn copy(
     key.text(&format!("{mode:?} {} {link} {}", asked.parents, compression(step)));
     let origin = origin_key(step, asked, key).await?;
     if let Some(key) = origin.as_ref().filter(|_| !step.no_cache)
-        && let Some(found) = vertex::cached(step, parent, std::slice::from_ref(key))?
+        && let Some(found) = vertex::cached(step, (stage, parent), std::slice::from_ref(key), &[])?
     {
         let found = if link { rebase(step, stage, found).await? } else { found };
         stage.push(&found, created_by);
@@ -171,7 +171,19 @@ pub(super) async fn copy(
     }
     key.text(&compression(step));
     let keys: Vec<String> = std::iter::once(key.finish()).chain(origin).collect();
-    let found = if step.no_cache { None } else { vertex::cached(step, parent, &keys)? };
+    let found = if step.no_cache {
+        None
+    } else {
+        let is_plain =
+            mode.is_none() && !parents && !link && excludes.is_none() && inline.is_empty();
+        let texts = match is_plain {
+            true => {
+                classic_text(step, stage, asked, (chown.as_deref(), &destination), &items).await?
+            }
+            false => Vec::new(),
+        };
+        vertex::cached(step, (stage, parent), &keys, &texts)?
+    };
     let made = match found {
         Some(found) => found,
         None => {
@@ -195,6 +207,39 @@ pub(super) async fn copy(
     let made = if link { rebase(step, stage, made).await? } else { made };
     stage.push(&made, created_by);
     Ok(())
+}
+
+/// What the history of an image of docker's classic builder says of this COPY or ADD, if one is followed that may say it.
+async fn classic_text(
+    step: &Step<'_>,
+    stage: &Stage,
+    asked: &Asked<'_>,
+    (chown, destination): (Option<&str>, &str),
+    items: &[Item],
+) -> Result<Vec<String>, Fault> {
+    let flag = chown.map(|chown| format!("--chown={chown}")).unwrap_or_default();
+    let before = format!("{} {flag}", asked.keyword);
+    let after = format!(" in {destination}");
+    let shared = &step.session.shared;
+    if !shared.imported.has_sum(stage, &before, &after) {
+        return Ok(Vec::new());
+    }
+    let mut pieces = Vec::with_capacity(items.len());
+    for item in items {
+        let Item::Here(piece) = item else { return Ok(Vec::new()) };
+        pieces.push(piece.clone());
+    }
+    let mut texts = Vec::new();
+    for with_kind in [false, true] {
+        let listed = pieces.clone();
+        let word = shared.blocking(move |_| copy::classic_word(&listed, with_kind)).await?;
+        let text = word.map(|word| format!("{before}{word}{after}"));
+        texts.extend(text.filter(|text| shared.imported.has_sum(stage, text, "")));
+        if !texts.is_empty() {
+            break;
+        }
+    }
+    Ok(texts)
 }
 
 /// The key by where the files of a `COPY --from` come from: that file system is known by its content, so it need not be
@@ -430,7 +475,12 @@ pub(super) async fn working_dir(
     let mut key = KeyMaker::new("WORKDIR", stage.chain);
     key.text(&path).text(&user).text(&compression(step));
     let keys = vec![key.finish()];
-    let found = if step.no_cache { None } else { vertex::cached(step, stage.chain, &keys)? };
+    let found = if step.no_cache {
+        None
+    } else {
+        let texts = std::slice::from_ref(&created_by);
+        vertex::cached(step, (stage, stage.chain), &keys, texts)?
+    };
     if let Some(found) = found {
         match found.layer {
             Some(_) => stage.push(&found, created_by),

@@ -14,7 +14,7 @@ use crate::mounts::Scratch;
 use crate::options::NetworkChoice;
 use crate::ports::RunRequest;
 use crate::stage::{Stage, Step};
-use crate::{config, wording};
+use crate::{cache, config, wording};
 use bytes::Bytes;
 use mount::Wanted;
 use naru_dockerfile::{Command, Heredoc, Run, RunNetwork, RunSecurity, Script, script};
@@ -89,7 +89,17 @@ pub(super) async fn run(
     }
     key.text(&format!("{:?} {:?}", shared.options.compression, shared.options.source_date_epoch));
     let keys = vec![key.finish()];
-    let found = if step.no_cache { None } else { vertex::cached(step, stage.chain, &keys)? };
+    // What is mounted, and a script that is a file, are in no line of a history.
+    let texts = if run.mounts.is_empty() && line.script.is_none() && !insecure {
+        cache::run_texts(&counted, &line.args, &created_by)
+    } else {
+        Vec::new()
+    };
+    let found = if step.no_cache {
+        None
+    } else {
+        vertex::cached(step, (stage, stage.chain), &keys, &texts)?
+    };
     let made = match found {
         Some(found) => found,
         None => {
@@ -177,7 +187,7 @@ async fn resolve(
             Some(from) => chain_of(step, from).await?,
             None => None,
         };
-        crate::cache::bring(&step.session.shared, chain, step.id).await?;
+        cache::bring(&step.session.shared, chain, step.id).await?;
         list.push((mount, chain));
     }
     Ok(list)

@@ -4,7 +4,7 @@ use crate::build::{Inner, Session, Shared};
 use crate::event::{BuildEvent, BuildFailure};
 use crate::flight::{Landed, Log};
 use crate::layer::{self, About, Changes};
-use crate::stage::Step;
+use crate::stage::{Stage, Step};
 use naru_errdefs::Fault;
 use naru_oci::ChainId;
 use naru_store::{CachedStep, Lease, Store};
@@ -66,16 +66,26 @@ pub(crate) fn view(store: &Store, chain: Option<ChainId>) -> Result<Option<Owned
 
 /// What was made under one of these keys on a file system, here or, as other caches say, elsewhere. The first key is by
 /// content; further ones are by where that content comes from. What is here is held by the build's lease.
+///
+/// `texts` are what the history of an image may say of this very vertex on the stage.
 pub(crate) fn cached(
     step: &Step<'_>,
-    parent: Option<ChainId>,
+    (stage, parent): (&Stage, Option<ChainId>),
     keys: &[String],
+    texts: &[String],
 ) -> Result<Option<CachedStep>, Fault> {
     let shared = &step.session.shared;
-    let found = match here(shared, keys)? {
-        Some(found) => Some(found),
-        None => shared.imported.find(shared, parent, keys)?,
-    };
+    let imported = &shared.imported;
+    let mut found = here(shared, keys)?;
+    if shared.options.only_named_caches {
+        found = found.filter(|found| imported.allows(stage, found));
+    }
+    if found.is_none() {
+        found = imported.find(shared, parent, keys)?;
+    }
+    if found.is_none() && !texts.is_empty() && shared.options.source_date_epoch.is_none() {
+        found = imported.offer(shared, stage, texts)?;
+    }
     if let Some(found) = &found {
         shared.exports.note(step.session.index, keys, found);
     }

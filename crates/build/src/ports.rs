@@ -3,7 +3,7 @@
 use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;
 use naru_errdefs::Fault;
-use naru_git::{Address, Oid, PackWriter};
+use naru_git::{Address, Oid, PackWriter, Tip};
 use naru_oci::{ChainId, Descriptor, DiffId, Digest, Platform, Reference};
 use naru_store::{ImageRecord, LeaseId};
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,7 @@ pub trait Sources: Debug + Send + Sync {
     fn file<'a>(&'a self, request: FileRequest<'a>) -> Promise<'a, Result<Fetched, Fault>>;
 
     /// The commit that the reference of a git repository means.
-    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>>;
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Tip, Fault>>;
 
     /// Writes a pack in which a commit is with all its files.
     fn pack<'a>(

@@ -4,6 +4,7 @@
 //! that is lost costs a transfer.
 
 pub(crate) mod git;
+mod trees;
 
 use crate::build::Inner;
 use crate::context::{BuildContext, Content};
@@ -38,6 +39,19 @@ const HEAD: usize = 512;
 const UNNAMED: &str = "download";
 /// The vertex that tells how the context comes; those of the file are numbered from 1.
 const OWN: u32 = 0;
+
+/// The build argument that lets a context from a repository have its `.git`.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+
+/// Pure: a build argument that is for the builder itself.
+pub(crate) fn setting<'a>(options: &'a BuildOptions, name: &str) -> Option<&'a str> {
+    options.build_args.get(name)?.as_deref().filter(|value| !value.is_empty())
+}
+
+/// Pure: what Go takes for true.
+fn is_on(text: &str) -> bool {
+    ["1", "t", "T", "true", "True", "TRUE"].contains(&text)
+}
 
 /// One fetch at a time for an address: whoever comes later is told that it is still the same.
 #[derive(Debug, Default)]
@@ -213,8 +227,10 @@ async fn of_commit(
     options: &BuildOptions,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<BuildContext, Fault> {
-    let commit = git::commit(inner, options, repository).await?;
-    git::context(inner, options, (repository, commit), cancelled).await
+    let tip = git::commit(inner, options, repository).await?;
+    let keeps = setting(options, KEEP_GIT_DIR).is_some_and(is_on);
+    let wanted = git::Wanted { address: repository, tip: &tip, keeps };
+    git::context(inner, options, &wanted, cancelled).await
 }
 
 async fn archive_or_dockerfile(

@@ -74,7 +74,9 @@ pub(super) async fn run(
     let declared: Vec<String> =
         scope.declared().map(|(name, value)| format!("{name}={value}")).collect();
     let created_by = wording::run(&declared, &shown_command);
-    let hostname = setting(step, "BUILDKIT_SANDBOX_HOSTNAME").unwrap_or(HOST_NAME).to_owned();
+    let hostname = crate::remote::setting(&shared.options, "BUILDKIT_SANDBOX_HOSTNAME")
+        .unwrap_or(HOST_NAME)
+        .to_owned();
 
     let mounts = mount::wanted(step, stage, run)?;
     let mut key = KeyMaker::new("RUN", stage.chain);
@@ -119,12 +121,6 @@ pub(super) async fn run(
 /// The name that processes of builds see for their host, unless the build says another; the same everywhere, so that it changes
 /// no result.
 const HOST_NAME: &str = "buildkitsandbox";
-
-/// A build argument that is for the builder itself.
-fn setting<'a>(step: &Step<'a>, name: &str) -> Option<&'a str> {
-    let given = step.session.shared.options.build_args.get(name)?.as_deref();
-    given.filter(|value| !value.is_empty())
-}
 
 /// What is executed: words, a line for the shell, a script for the shell, or a script with an interpreter of its own.
 fn line(defaults: &naru_oci::ContainerDefaults, what: &Command, heredocs: &[Heredoc]) -> Line {

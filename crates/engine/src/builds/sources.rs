@@ -7,7 +7,7 @@ use naru_build::ports::{
     Base, Fetched, FileRequest, GitRequest, ImageRequest, Promise, Sources, Validators,
 };
 use naru_errdefs::{Fault, Kind};
-use naru_git::{Oid, PackWriter};
+use naru_git::{Oid, PackWriter, Tip};
 use naru_oci::{Platform, Reference};
 use naru_store::{ImageRecord, Store};
 use naru_transfer::Download;
@@ -164,7 +164,7 @@ impl Sources for Fetcher {
         })
     }
 
-    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>> {
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Tip, Fault>> {
         Box::pin(super::git::commit(self.images.known_registries(), request))
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub(super) fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command
         .current_dir(dir)
@@ -28,14 +28,14 @@ fn git(dir: &Path, args: &[&str]) -> String {
     run(&mut command).ok().text().to_owned()
 }
 
-fn put(dir: &Path, name: &str, text: &str) {
+pub(super) fn put(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
     std::fs::write(path, text).expect("a file");
 }
 
 /// A repository `app.git` with branches, a tag, a submodule `lib.git` and a Dockerfile.
-fn repositories(daemon: &Daemon) -> PathBuf {
+pub(super) fn repositories(daemon: &Daemon) -> PathBuf {
     let root = daemon.dir().join("repositories");
     let lib = root.join("lib.git");
     std::fs::create_dir_all(&lib).expect("a directory");
@@ -224,7 +224,7 @@ fn a_git_directory_is_kept_and_git_can_work_with_it() {
     judged(&src, &["fsck", "--strict"]);
     let src = out(&daemon, "hash", &file(&format!("{url}#{first}")), &[]).join("src");
     assert_eq!(judged(&src, &["log", "--format=%H"]), first);
-    assert_eq!(judged(&src, &["show-ref"]).len(), 0);
+    assert_eq!(judged(&src, &["for-each-ref"]), "");
     let dir = context(&daemon, "dir", &[("Dockerfile", &file(&format!("{url}#v1:dir")))]);
     let place = daemon.dir().join("dir.out");
     let output = format!("type=local,dest={}", place.display());

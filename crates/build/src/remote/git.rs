@@ -6,12 +6,13 @@ use crate::build::Inner;
 use crate::context::{BuildContext, Content, Files, Node, Tree};
 use crate::mounts::Scratch;
 use crate::options::BuildOptions;
-use crate::ports::{GitAuth, GitRequest};
+use crate::ports::{GitAuth, GitRequest, KnownHosts};
 use naru_errdefs::{Fault, ResultExt};
 use naru_git::{Address, Checkout, Kept, Limits, Oid, Pack, PackWriter, Tip, Transport, check_out};
 use naru_kernel::times::FileTime;
 use naru_oci::Digest;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -150,18 +151,34 @@ fn plain(address: &Address) -> String {
     }
 }
 
-/// The agent for a repository by ssh, as long as it is needed.
-struct Agent(Option<(AgentSocket, Scratch)>);
+/// What a repository by ssh is reached with, as long as it is needed.
+struct Agent {
+    socket: Option<AgentSocket>,
+    theirs: Option<PathBuf>,
+    /// The hosts that were met before.
+    ours: PathBuf,
+    _scratch: Option<Scratch>,
+}
 
 impl Agent {
     fn open(inner: &Inner, options: &BuildOptions, address: &Address) -> Result<Agent, Fault> {
-        let Transport::Ssh { .. } = address.transport else { return Ok(Agent(None)) };
-        let Some(lent) = options.ssh.as_ref().filter(|lent| lent.has(DEFAULT_AGENT)) else {
-            return Ok(Agent(None));
+        let ours = inner.place.join("known_hosts");
+        let Transport::Ssh { .. } = address.transport else {
+            return Ok(Agent { socket: None, theirs: None, ours, _scratch: None });
         };
         let scratch = Scratch::new(&inner.place)?;
-        let socket = AgentSocket::open(scratch.path(), lent, DEFAULT_AGENT, (0o600, 0, 0))?;
-        Ok(Agent(Some((socket, scratch))))
+        let lent = options.ssh.as_ref().filter(|lent| lent.has(DEFAULT_AGENT));
+        let open = |lent| AgentSocket::open(scratch.path(), lent, DEFAULT_AGENT, (0o600, 0, 0));
+        let socket = lent.map(open).transpose()?;
+        let mut theirs = None;
+        if let Some(text) = &options.known_hosts {
+            let path = scratch.path().join("known_hosts");
+            let failed = || "cannot keep the known hosts of a build".to_owned();
+            let mut file = naru_kernel::fs::create_new(&path, 0o600).during(failed)?;
+            file.write_all(text).during(failed)?;
+            theirs = Some(path);
+        }
+        Ok(Agent { socket, theirs, ours, _scratch: Some(scratch) })
     }
 }
 
@@ -182,7 +199,8 @@ fn request<'a>(
         Some(header) => Some(GitAuth::Header(header)),
         None => secret("GIT_AUTH_TOKEN").map(GitAuth::Token),
     };
-    GitRequest { address, auth, agent: agent.0.as_ref().map(|(socket, _)| socket.short()) }
+    let hosts = KnownHosts { theirs: agent.theirs.as_deref(), ours: &agent.ours };
+    GitRequest { address, auth, agent: agent.socket.as_ref().map(AgentSocket::short), hosts }
 }
 
 /// A file that goes with whoever has it open.

@@ -3,7 +3,7 @@
 mod mount;
 mod scrub;
 
-use super::files::chain_of;
+use super::files::{Place, place_of};
 use super::located;
 use super::vertex::{self, Hand, make};
 use crate::build::Session;
@@ -143,14 +143,17 @@ async fn mount_key(
     key: &mut KeyMaker,
 ) -> Result<(), BuildFailure> {
     key.text(&mount.described());
-    match mount.files() {
-        None => {}
-        Some((Some(from), source)) => {
-            let chain = chain_of(step, from).await?;
+    let Some((from, source)) = mount.files() else { return Ok(()) };
+    let place = match from {
+        Some(from) => place_of(step, from).await?,
+        None => Place::Context(step.session.shared.context.clone()),
+    };
+    match place {
+        Place::Root(chain) => {
             key.text(&format!("{chain:?} {source}"));
         }
-        Some((None, source)) => {
-            let view = View::Context(step.session.shared.context.clone());
+        Place::Context(context) => {
+            let view = View::Context(context);
             let source = source.to_owned();
             let digest = step.session.shared.blocking(move |_| {
                 let pieces = copy::find(&view, &source, copy::Pattern::None, false)?;
@@ -162,19 +165,22 @@ async fn mount_key(
     Ok(())
 }
 
-/// Mounts with the file systems that they show.
+/// Mounts with what they show.
 async fn resolve(
     step: &Step<'_>,
     mounts: Vec<Wanted>,
-) -> Result<Vec<(Wanted, Option<naru_oci::ChainId>)>, BuildFailure> {
+) -> Result<Vec<(Wanted, Place)>, BuildFailure> {
     let mut list = Vec::with_capacity(mounts.len());
     for mount in mounts {
-        let chain = match mount.from() {
-            Some(from) => chain_of(step, from).await?,
-            None => None,
+        let place = match mount.from() {
+            Some(from) => place_of(step, from).await?,
+            None if mount.files().is_some() => Place::Context(step.session.shared.context.clone()),
+            None => Place::Root(None),
         };
-        crate::cache::bring(&step.session.shared, chain, step.id).await?;
-        list.push((mount, chain));
+        if let Place::Root(chain) = place {
+            crate::cache::bring(&step.session.shared, chain, step.id).await?;
+        }
+        list.push((mount, place));
     }
     Ok(list)
 }
@@ -188,15 +194,15 @@ struct Order {
     network: NetworkChoice,
     hostname: String,
     insecure: bool,
-    mounts: Vec<(Wanted, Option<naru_oci::ChainId>)>,
+    mounts: Vec<(Wanted, Place)>,
 }
 
 async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, BuildFailure> {
     let scratch = Scratch::new(&hand.inner.place)?;
     let changes = hand.blocking(Hand::begin).await?;
     let mut ready = mount::Ready::default();
-    for (mount, chain) in &order.mounts {
-        mount::make_ready(&hand, &order.session, mount, *chain, &scratch, &mut ready).await?;
+    for (mount, place) in &order.mounts {
+        mount::make_ready(&hand, &order.session, mount, place, &scratch, &mut ready).await?;
     }
     if let Some((name, script)) = &order.line.script {
         ready.script(&scratch, name, script)?;

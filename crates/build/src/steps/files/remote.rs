@@ -38,7 +38,7 @@ impl Later {
     pub(super) async fn fetch(self, step: &Step<'_>) -> Result<Vec<Piece>, BuildFailure> {
         match self {
             Later::File { address, digest, unpack, .. } => {
-                let found = remote::file(&step.session.shared.inner, &address).await?;
+                let found = file(step, &address).await?;
                 verify(found.digest, digest)?;
                 Ok(pieces(step, found, unpack).await?)
             }
@@ -83,7 +83,7 @@ pub(super) async fn items(
         let address = source.to_owned();
         return Ok(Some(vec![Item::Later(Later::File { address, name, digest, unpack })]));
     }
-    let found = remote::file(&step.session.shared.inner, source).await?;
+    let found = file(step, source).await?;
     if !found.is_named && to.ends_with('/') {
         return Err(located(step, &format!("cannot determine filename for source {source}"))
             .with_hint("name the file: let the destination end with a name instead of a slash")
@@ -97,6 +97,11 @@ pub(super) async fn items(
         verify(digests, digest)?;
     }
     Ok(Some(pieces(step, found, unpack).await?.into_iter().map(Item::Here).collect()))
+}
+
+async fn file(step: &Step<'_>, address: &str) -> Result<remote::Remote, Fault> {
+    let shared = &step.session.shared;
+    remote::file(&shared.inner, address, &shared.options).await
 }
 
 /// A failure at the place of an instruction.

@@ -1,6 +1,6 @@
 //! Acts: `build --check`: reads the Dockerfile here and says what a reviewer would; nothing is built.
 
-use super::file::{self, Place};
+use super::file::{self, Dockerfile, Place};
 use crate::context;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
@@ -29,7 +29,7 @@ pub(super) fn check(flags: &Flags) -> Result<ExitStatus, Failed> {
     let parsed = naru_dockerfile::parse(&source.text)
         .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
     let ignored = match &given.context {
-        Place::Directory(root) => source.ignored(root)?,
+        Place::Directory(root) => Dockerfile::ignored(Some(&source), root)?,
         Place::Archive(..) | Place::Nothing | Place::Address(_) => None,
     };
     let patterns = ignored

@@ -11,7 +11,7 @@ use crate::options::{BuildOptions, DockerfileSource};
 use crate::plan::{self, Plan};
 use crate::ports::{Caches, Executor, Sources};
 use crate::stage::{self, Stage};
-use naru_dockerfile::{Dockerfile, Given, check};
+use naru_dockerfile::{CheckDirective, Dockerfile, Given, check};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Platform;
 use naru_store::{Lease, Store};
@@ -112,8 +112,11 @@ impl Builder {
                 .with_hint("begin it with `FROM IMAGE`")
                 .into());
         }
-        let file = naru_dockerfile::parse(&text)
+        let mut file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
+        if let Some(text) = crate::remote::setting(&options, crate::remote::CHECK) {
+            file.directives.check = CheckDirective::parse(text).map_err(Fault::invalid)?;
+        }
         bound(&file)?;
         let (context, ignored) =
             crate::ignore::apply(&context, &name, options.ignore_file.as_deref())?;

@@ -47,6 +47,9 @@ const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 pub(crate) const SETTINGS: [&str; 4] =
     [KEEP_GIT_DIR, "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SANDBOX_HOSTNAME"];
 
+/// The build argument that takes the place of the directive `check`.
+pub(crate) const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
+
 /// Pure: a build argument that is for the builder itself.
 pub(crate) fn setting<'a>(options: &'a BuildOptions, name: &str) -> Option<&'a str> {
     options.build_args.get(name)?.as_deref().filter(|value| !value.is_empty())

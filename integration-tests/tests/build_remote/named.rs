@@ -161,3 +161,32 @@ fn archives_and_repositories_are_fetched_by_the_daemon() {
     assert_eq!(cat(&daemon, "s", "/x/in/a"), "of the archive");
     assert!(!daemon.log().contains("t0ken"));
 }
+
+#[test]
+fn what_means_nothing_is_said_and_what_means_something_counts() {
+    let daemon = daemon();
+    // The platform of a stage that starts from another one, and arguments of other builders.
+    let file = "FROM box AS one\nFROM --platform=linux/s390x one\nARG A\nRUN test -z \"$A\"\n";
+    let dir = context(&daemon, "n", &[("Dockerfile", file)]);
+    let done = build(&daemon, &["--build-arg", "BUILDKIT_MULTI_PLATFORM=1"], &dir).ok();
+    for words in
+        ["--platform=linux/s390x means nothing here", "BUILDKIT_MULTI_PLATFORM changes nothing"]
+    {
+        assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
+    let file =
+        "FROM --platform=$BUILDPLATFORM box AS one\nFROM --platform=$BUILDPLATFORM one\nENV A=b\n";
+    let dir = context(&daemon, "s", &[("Dockerfile", file)]);
+    assert!(!build(&daemon, &[], &dir).ok().stderr.contains("means nothing"));
+    // The argument goes before the directive.
+    let file = "# check=error=true\nFROM box as one\nENV A=b\n";
+    let dir = context(&daemon, "c", &[("Dockerfile", file)]);
+    build(&daemon, &[], &dir).fails(1, "FromAsCasing");
+    build(&daemon, &["--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=all"], &dir).ok();
+    build(&daemon, &["--build-arg", "BUILDKIT_DOCKERFILE_CHECK=nonsense"], &dir)
+        .fails(1, "invalid check option");
+    // A tmpfs that cannot be written to.
+    let file = "FROM box\nRUN --mount=type=tmpfs,target=/t,ro ! touch /t/x\nRUN --mount=type=tmpfs,target=/t touch /t/x\n";
+    let dir = context(&daemon, "t", &[("Dockerfile", file)]);
+    build(&daemon, &[], &dir).ok();
+}

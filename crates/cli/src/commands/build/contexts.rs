@@ -52,7 +52,7 @@ fn layout_of(text: &str) -> (&str, String) {
         _ => (path, None),
     };
     // The digest says all; with neither, there is one image, or one is the latest.
-    (path, digest.or(tag).map_or("oci-archive".to_owned(), |name| format!("oci-archive:{name}")))
+    (path, format!("oci-archive:{}", digest.or(tag).unwrap_or_default()))
 }
 
 /// Sends what the daemon lacks of a directory.
@@ -98,11 +98,11 @@ mod tests {
     #[test]
     fn an_image_of_a_layout_is_named_by_tag_or_digest() {
         for (text, path, source) in [
-            ("a/b", "a/b", "oci-archive"),
+            ("a/b", "a/b", "oci-archive:"),
             ("/a/b:v1", "/a/b", "oci-archive:v1"),
             ("a@sha256:12", "a", "oci-archive:sha256:12"),
             ("/a:v1@sha256:12", "/a", "oci-archive:sha256:12"),
-            ("/a:b/c", "/a:b/c", "oci-archive"),
+            ("/a:b/c", "/a:b/c", "oci-archive:"),
         ] {
             assert_eq!(layout_of(text), (path, source.to_owned()), "{text}");
         }

@@ -24,21 +24,42 @@ pub fn run(args: &[String]) -> Result<(), String> {
     if quick {
         return tests(&["--workspace", "--exclude", "integration-tests"], "");
     }
-    shell::run("cargo", &["build", "--release", "--package", "naru"])?;
+    make_ready()?;
     check_binary()?;
-    // Made once, before the tests' own time limits run.
-    shell::say("a Debian root and an image of many layers for the tests that need them");
-    integration_tests::debian::root_tar();
-    integration_tests::debian::layered_layout();
     let binary = release_binary();
     tests(&["--workspace"], &binary.to_string_lossy())?;
     conformance::run_if_named(&binary)?;
-    vm_test::run(&[])
+    vm_test::with_binary(&binary)
+}
+
+/// What the tests need, side by side: linking the release binary keeps one processor busy for minutes, and what is made of
+/// Debian's packages waits for disks and mirrors. Made here and not by the tests that need it, whose time is limited.
+fn make_ready() -> Result<(), String> {
+    std::thread::scope(|scope| {
+        let programs = scope.spawn(|| {
+            let build: &[&str] =
+                if nextest() { &["nextest", "run", "--no-run"] } else { &["test", "--no-run"] };
+            shell::run("cargo", &[build, &["--workspace"]].concat())
+        });
+        let images = scope.spawn(|| {
+            shell::say("Debian roots, images and packages for the tests that need them");
+            integration_tests::debian::root_tar();
+            integration_tests::debian::layered_layout();
+            integration_tests::debian::for_builds();
+        });
+        shell::run("cargo", &["build", "--release", "--package", "naru"])?;
+        programs.join().map_err(|_panic| "building the tests ended by panic".to_owned())??;
+        images.join().map_err(|_panic| "no Debian root or image for the tests".to_owned())
+    })
+}
+
+fn nextest() -> bool {
+    shell::exists("cargo-nextest")
 }
 
 /// nextest where it is installed (each test in a process of its own, with a time limit), `cargo test` elsewhere.
 fn tests(selection: &[&str], binary: &str) -> Result<(), String> {
-    let mut args: Vec<&str> = if shell::exists("cargo-nextest") {
+    let mut args: Vec<&str> = if nextest() {
         vec![
             "nextest",
             "run",

@@ -83,19 +83,38 @@ const MODULES: [&str; 4] = ["virtio_pci", "virtio_blk", "bfq", "overlay"];
 
 /// Runs it. With names as arguments only the tests whose names contain one of them are run.
 pub fn run(args: &[String]) -> Result<(), String> {
-    let started = Instant::now();
-    if args.is_empty() || args.iter().any(|part| no_ipv6::is_meant(part)) {
-        without_ipv6()?;
+    let ipv6 = args.is_empty() || args.iter().any(|part| no_ipv6::is_meant(part));
+    if ipv6 {
+        let messages = shell::output(
+            "cargo",
+            &["build", "--quiet", "--package", "naru", "--message-format=json"],
+        )?;
+        without_ipv6(&program_of(&messages)?)?;
     }
-    if !args.is_empty() && args.iter().all(|part| no_ipv6::is_meant(part)) {
+    if ipv6 && args.iter().all(|part| no_ipv6::is_meant(part)) && !args.is_empty() {
         return Ok(());
     }
+    unified(args, false)
+}
+
+/// Runs all of it with a binary and tests that the workspace has built already. A machine under emulation uses one processor, so they run side by side.
+pub fn with_binary(binary: &Path) -> Result<(), String> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| without_ipv6(binary));
+        unified(&[], true)?;
+        other.join().map_err(|_panic| "the machine without IPv6 ended by panic".to_owned())?
+    })
+}
+
+/// The test programs on a host with the unified hierarchy alone.
+fn unified(args: &[String], built: bool) -> Result<(), String> {
+    let started = Instant::now();
     let kernel = modules::newest_cloud_kernel(&MODULES)?;
     let mut archive = base(&kernel)?;
     let mut expected = Vec::new();
     let mut commands = String::new();
     for suite in &SUITES {
-        let program = build(suite)?;
+        let program = build(suite, built)?;
         let tests = select(&list(&program)?, suite, args)?;
         archive.file(&format!("tests/{}", suite.name), 0o755, &slim(&program)?)?;
         // One name a line: the command line of the kernel would not hold them all.
@@ -117,15 +136,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
 }
 
 /// A whole daemon on a host whose kernel was booted without IPv6.
-fn without_ipv6() -> Result<(), String> {
+fn without_ipv6(binary: &Path) -> Result<(), String> {
     let started = Instant::now();
     let kernel = modules::newest_cloud_kernel(&no_ipv6::MODULES)?;
     let mut archive = base(&kernel)?;
-    let messages = shell::output(
-        "cargo",
-        &["build", "--quiet", "--package", "naru", "--message-format=json"],
-    )?;
-    archive.file("bin/naru", 0o755, &slim(&program_of(&messages)?)?)?;
+    archive.file("bin/naru", 0o755, &slim(binary)?)?;
     archive.file("init", 0o755, init_script(&kernel.loading_order, no_ipv6::SCRIPT).as_bytes())?;
     let expected: Vec<String> = no_ipv6::EXPECTED.iter().map(|&name| name.to_owned()).collect();
     let report = boot(&kernel, archive, no_ipv6::WORDS, &expected)?;
@@ -243,11 +258,16 @@ poweroff -f
     )
 }
 
-/// Builds the test program of a package and finds it.
-fn build(suite: &Suite) -> Result<PathBuf, String> {
+/// Builds the test program of a package, unless the whole workspace's are `built`, and finds it.
+fn build(suite: &Suite, built: bool) -> Result<PathBuf, String> {
     let package = suite.package;
     shell::say(&format!("building `{}` of {package}", suite.name));
-    let mut arguments = vec!["test", "--quiet", "--package", package];
+    let mut arguments = vec!["test", "--quiet"];
+    // What was built with the workspace is found again only with the features that all of it gives its dependencies.
+    match built {
+        true => arguments.push("--workspace"),
+        false => arguments.extend(["--package", package]),
+    }
     arguments.extend(suite.target);
     arguments.extend(["--no-run", "--message-format=json"]);
     let messages = shell::output("cargo", &arguments)?;
@@ -255,6 +275,10 @@ fn build(suite: &Suite) -> Result<PathBuf, String> {
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message.pointer("/profile/test").is_some_and(|test| test == true))
+        .filter(|message| {
+            let id = message.get("package_id").and_then(serde_json::Value::as_str);
+            id.is_some_and(|id| id.contains(&format!("#{package}@")))
+        })
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .ok_or_else(|| format!("cargo built no test program for `{package}`"))
 }

@@ -13,6 +13,7 @@
 mod answers;
 mod exits;
 mod requests;
+mod rest;
 mod upgrade;
 
 use crate::connection::Connection;
@@ -171,6 +172,7 @@ struct Monitor<'a> {
     buffers: Buffers,
     warnings: Vec<String>,
     idle_since: Instant,
+    rest: rest::Rest,
     upgrade: Option<upgrade::Wanted>,
     listing: Option<Listing>,
     over: bool,
@@ -278,6 +280,7 @@ impl<'a> Monitor<'a> {
             buffers: Buffers::new(),
             warnings: Vec::new(),
             idle_since: Instant::now(),
+            rest: rest::Rest::new(Instant::now()),
             upgrade: None,
             listing: None,
             over: false,
@@ -292,6 +295,11 @@ impl<'a> Monitor<'a> {
             let timeout = self.timeout();
             ready.clear();
             self.epoll.wait(timeout, &mut ready).map_err(system("poll"))?;
+            if self.rest.turn(Instant::now(), !ready.is_empty()) {
+                naru_kernel::memory::trim();
+                // It is a saving, and the next one comes.
+                naru_kernel::memory::let_go_of_code().ok();
+            }
             for event in ready.drain(..) {
                 self.react(event);
             }
@@ -453,6 +461,9 @@ impl<'a> Monitor<'a> {
         }
         if let Some(listing) = &self.listing {
             earlier(listing.deadline);
+        }
+        if let Some(due) = self.rest.due() {
+            earlier(due);
         }
         for slot in self.slots.iter().flatten() {
             if let Some(deadline) = slot.process.deadline {

@@ -65,7 +65,9 @@ pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for case in contexts::all() {
         shell::say(case.name);
-        rows.push(measure(&case, &subjects, dir.path(), rounds)?);
+        let row = measure(&case, &subjects, dir.path(), rounds)?;
+        shell::say(&format!("  {} | {}", row.ours, row.peers));
+        rows.push(row);
     }
     Ok(rows)
 }

@@ -33,6 +33,7 @@ pub fn enter(binary: &Path, also: &[&Path]) -> Result<bool, String> {
         set -e
         image=$1 stage=$2 binary=$3 program=$4; shift 4
         mount -o loop,noatime "$image" "$stage"
+        rm "$image" # It lives as long as the loop device does, and whatever ends this ends it.
         chmod 1777 "$stage"
         cp "$binary" "$stage/naru-measured"
         while [ "$1" != -- ]; do

@@ -91,16 +91,18 @@ fn pulls(
     let mut measured: Vec<Measured> = list.iter().map(|_| Measured::default()).collect();
     let (mut inflate, mut disk) = (Vec::new(), Vec::new());
     for number in 0..=rounds {
+        // Just before ours, and as it with nothing left to write for others: the disk's pace is not the same all the time.
+        timed(&mut Command::new("sync"))?;
+        let (inflated, written) = floor::measure(layout, dir)?;
+        if number > 0 {
+            inflate.push(inflated);
+            disk.push(written);
+        }
         for (subject, figures) in list.iter().zip(&mut measured) {
             subject.forget(image).map_err(|error| format!("{}: {error}", subject.name))?;
             // What others have still to write is not written at this one's cost.
             timed(&mut Command::new("sync"))?;
             figures.once(subject, number, &mut subject.pull(image))?;
-        }
-        let (inflated, written) = floor::measure(layout, dir)?;
-        if number > 0 {
-            inflate.push(inflated);
-            disk.push(written);
         }
     }
     let (inflate, disk) = (Times::new(inflate).median(), Times::new(disk).median());

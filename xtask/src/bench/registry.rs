@@ -1,5 +1,6 @@
 //! `bench registry`: blobs in and out, manifests, tags and memory, beside Debian's docker-registry. Acts.
 
+mod bare;
 mod http;
 mod server;
 
@@ -27,10 +28,21 @@ struct Size {
     puts: usize,
 }
 
+/// What clients do with a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    /// They get it and leave its bytes in the kernel: what is measured is the server.
+    Get,
+    /// They get it and read its bytes, on the processors that the server runs on.
+    Read,
+    /// They put it.
+    Put,
+}
+
 const SIZES: [Size; 3] = [
     Size { name: "1 KB", bytes: 1_000, gets: 20_000, puts: 3_000 },
     Size { name: "1 MB", bytes: 1_000_000, gets: 4_000, puts: 400 },
-    Size { name: "100 MB", bytes: 100_000_000, gets: 32, puts: 8 },
+    Size { name: "100 MB", bytes: 100_000_000, gets: 64, puts: 8 },
 ];
 
 /// Measures everything and returns the rows of the table.
@@ -42,11 +54,14 @@ pub fn run(binary: &Path, quick: bool) -> Result<Vec<Row>, String> {
     let servers = [Server::ours(binary, dir.path())?, Server::docker(dir.path(), None)?];
     let limit = Duration::from_millis(if quick { 300 } else { 2000 });
     let body = noise();
+    let file = dir.path().join("bare");
+    super::report::write_bytes(&file, &body)?;
+    let bare = bare::serve(&file)?;
     let mut rows = Vec::new();
     for size in &SIZES {
         for clients in CLIENTS {
-            for put in [false, true] {
-                rows.push(blobs(&servers, &body, size, clients, put, limit)?);
+            for load in [Load::Get, Load::Read, Load::Put] {
+                rows.push(blobs((&servers, &bare), &body, size, clients, load, limit)?);
             }
         }
     }
@@ -115,13 +130,15 @@ fn expect(status: u16, wanted: u16, body: &[u8]) -> Result<(), String> {
 fn load(
     address: &str,
     clients: usize,
+    copies: bool,
     count: usize,
     limit: Duration,
     request: &(dyn Fn(&mut Connection, usize) -> Result<(), String> + Sync),
 ) -> Result<f64, String> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let connections =
-        (0..clients).map(|_| Connection::open(address)).collect::<Result<Vec<_>, _>>()?;
+    let connections = (0..clients)
+        .map(|_| Ok(Connection::open(address)?.copying(copies)))
+        .collect::<Result<Vec<_>, String>>()?;
     let start = Instant::now();
     std::thread::scope(|scope| {
         let workers: Vec<_> = connections
@@ -149,44 +166,60 @@ fn load(
 }
 
 fn blobs(
-    servers: &[Server; 2],
+    (servers, bare): (&[Server; 2], &str),
     body: &[u8],
     size: &Size,
     clients: usize,
-    puts: bool,
+    what: Load,
     limit: Duration,
 ) -> Result<Row, String> {
-    let verb = if puts { "PUT" } else { "GET" };
-    shell::say(&format!("blob {verb}, {}, {clients} clients", size.name));
+    let puts = what == Load::Put;
+    let (verb, how) = match what {
+        Load::Get => ("GET", ""),
+        Load::Read => ("GET", ", client reads"),
+        Load::Put => ("PUT", ""),
+    };
+    shell::say(&format!("blob {verb}, {}, {clients} clients{how}", size.name));
     let count = if puts { size.puts.max(clients.min(16)) } else { size.gets };
     // No blob is put twice: the number of clients and the size are part of it.
     let made = if puts { count } else { 1 };
-    let seed = (clients as u128) << 64 | (size.bytes as u128) << 96 | u128::from(puts) << 63;
+    let seed = (clients as u128) << 64 | (size.bytes as u128) << 96 | (what as u128) << 62;
     let list: Vec<Blob<'_>> =
         (0..made).map(|number| blob(body, size.bytes, seed + number as u128)).collect();
-    let measure = |server: &Server| -> Result<f64, String> {
-        let first = list.first().ok_or("no blob")?;
-        if !puts {
-            put(&mut Connection::open(&server.address)?, first)?;
-        }
-        let target = format!("/v2/bench/box/blobs/{}", first.digest);
-        let rate = load(&server.address, clients, count, limit, &|connection, number| {
+    let measure = |name: &str, address: &str, target: &str| -> Result<f64, String> {
+        let copies = what == Load::Read;
+        let rate = load(address, clients, copies, count, limit, &|connection, number| {
             if puts {
                 return put(connection, list.get(number).ok_or("no blob")?);
             }
-            let got = connection.ask("GET", &target, BYTES, &[], false)?;
+            let got = connection.ask("GET", target, BYTES, &[], false)?;
             if got.length != size.bytes as u64 {
                 return Err(format!("{} bytes instead of {}", got.length, size.bytes));
             }
             expect(got.status, 200, &[])
         })
-        .map_err(|error| format!("{}: {error}", server.name))?;
+        .map_err(|error| format!("{name}: {error}"))?;
         Ok(if size.bytes > 1000 { rate * size.bytes as f64 / 1e6 } else { rate })
     };
+    let first = list.first().ok_or("no blob")?;
+    let target = format!("/v2/bench/box/blobs/{}", first.digest);
+    let of = |server: &Server| -> Result<f64, String> {
+        if !puts {
+            put(&mut Connection::open(&server.address)?, first)?;
+        }
+        measure(server.name, &server.address, &target)
+    };
     let unit = if size.bytes > 1000 { "MB/s" } else { "a second" };
-    let [ours, theirs] = [measure(&servers[0])?, measure(&servers[1])?];
+    let [ours, theirs] = [of(&servers[0])?, of(&servers[1])?];
     let bar = if puts { 1.5 } else { 2.0 };
-    Ok(row(format!("blob {verb}, {}, {clients} clients ({unit})", size.name), ours, theirs, bar))
+    let name = format!("blob {verb}, {}, {clients} clients{how} ({unit})", size.name);
+    let mut row = row(name, ours, theirs, bar);
+    if !puts && size.bytes > 1_000_000 {
+        let bare = measure("bare sendfile", bare, &format!("/{}", size.bytes))?;
+        row.peers.push_str(&format!(", bare sendfile {bare:.0} (×{:.2})", ours / bare));
+        shell::say(&format!("  {}", row.peers));
+    }
+    Ok(row)
 }
 
 /// A row of rates.
@@ -241,7 +274,7 @@ fn manifests(servers: &[Server; 2], time: &str) -> Result<Row, String> {
             return number.and_then(|number| number.trim().parse().ok()).ok_or_else(|| text.into());
         }
         let limit = Duration::from_secs(3);
-        load(&server.address, 64, usize::MAX, limit, &|connection, _| {
+        load(&server.address, 64, true, usize::MAX, limit, &|connection, _| {
             let target = "/v2/bench/box/manifests/latest";
             expect(connection.ask("GET", target, BYTES, &[], false)?.status, 200, &[])
         })
@@ -257,11 +290,11 @@ fn tags(servers: &[Server; 2], many: usize) -> Result<Vec<Row>, String> {
     for server in servers {
         let manifest = image(server)?;
         let hour = Duration::from_secs(100);
-        puts.push(load(&server.address, 8, many, hour, &|connection, number| {
+        puts.push(load(&server.address, 8, true, many, hour, &|connection, number| {
             tag(connection, &manifest, &format!("v{number:05}"))
         })?);
         let listed = std::sync::Mutex::new(0);
-        let rate = load(&server.address, 1, 20, Duration::from_secs(5), &|connection, _| {
+        let rate = load(&server.address, 1, true, 20, Duration::from_secs(5), &|connection, _| {
             let found = list(connection)?;
             *listed.lock().map_err(|_poison| "a client ended by panic")? = found;
             Ok(())

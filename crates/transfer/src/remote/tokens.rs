@@ -13,7 +13,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// What a token lasts when its server does not say (docker's token specification).
@@ -51,8 +51,13 @@ impl fmt::Debug for Token {
 /// Tokens by issuer, scopes, and a digest of who asked.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    known: Mutex<BTreeMap<(Issuer, String, Digest), Token>>,
+    known: Mutex<BTreeMap<Key, Token>>,
+    /// Who asks for a token holds its turn; the others wait and find it.
+    turns: Mutex<BTreeMap<Key, Weak<Turn>>>,
 }
+
+type Key = (Issuer, String, Digest);
+type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -87,10 +92,33 @@ impl Tokens {
         known.insert((issuer.clone(), joined(scopes), fingerprint(who)), token.clone());
     }
 
-    /// Forgets a token that was refused.
-    pub(super) fn forget(&self, issuer: &Issuer, scopes: &BTreeSet<String>, who: &Credentials) {
+    /// Forgets a token that was refused with this value of `Authorization`; one that another request has got since stays.
+    pub(super) fn forget(
+        &self,
+        issuer: &Issuer,
+        scopes: &BTreeSet<String>,
+        who: &Credentials,
+        refused: Option<&str>,
+    ) {
+        let Some(refused) = refused.and_then(|text| text.strip_prefix("Bearer ")) else { return };
         let key = (issuer.clone(), joined(scopes), fingerprint(who));
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.get(&key).is_some_and(|token| token.text == refused) {
+            known.remove(&key);
+        }
+    }
+
+    /// The turn to ask for a token: one request at a time does, however many need the token.
+    fn turn(&self, issuer: &Issuer, scopes: &BTreeSet<String>, who: &Credentials) -> Arc<Turn> {
+        let key = (issuer.clone(), joined(scopes), fingerprint(who));
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::default();
+        turns.insert(key, Arc::downgrade(&turn));
+        turn
     }
 }
 
@@ -141,6 +169,26 @@ fn checked(shared: &Shared, realm: &str, plain_home: Option<&str>) -> Result<Url
 }
 
 impl Shared {
+    /// A token that is known, or that another request is getting, or a fresh one; and whether it is that.
+    pub(super) async fn token(
+        &self,
+        issuer: &Issuer,
+        scopes: &BTreeSet<String>,
+        who: &Credentials,
+        registry: (Scheme, &str),
+    ) -> Result<(Token, bool), Fault> {
+        let known = || self.tokens.get(issuer, scopes, who).map(|token| (token, false));
+        if let Some(known) = known() {
+            return Ok(known);
+        }
+        let turn = self.tokens.turn(issuer, scopes, who);
+        let _held = turn.lock().await;
+        match known() {
+            Some(known) => Ok(known),
+            None => Ok((self.fetch_token(issuer, scopes, who, registry, false).await?, true)),
+        }
+    }
+
     /// Asks for a token. With `offline`, for a refresh token too (`docker login`).
     pub(super) async fn fetch_token(
         &self,

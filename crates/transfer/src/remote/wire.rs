@@ -307,7 +307,9 @@ impl Shared {
                     // A registry may want other scopes than it should; they are asked for once.
                     let more = more_scopes(&answer, &scopes).filter(|_| scopes == call.scopes);
                     let again = answer.at_home && (!fresh || more.is_some());
-                    if !again || !self.learn(&origin, who, &scopes, &answer) {
+                    if !again
+                        || !self.learn(&origin, who, &scopes, (&answer, authorization.as_deref()))
+                    {
                         return Ok(answer);
                     }
                     if let Payload::Once(_) = call.payload {
@@ -385,13 +387,8 @@ impl Shared {
                 _ => None,
             }),
             Some(Manner::Bearer(issuer)) => {
-                let token = match self.tokens.get(&issuer, scopes, who) {
-                    Some(token) => token,
-                    None => {
-                        *fresh = true;
-                        self.fetch_token(&issuer, scopes, who, registry, false).await?
-                    }
-                };
+                let (token, new) = self.token(&issuer, scopes, who, registry).await?;
+                *fresh |= new;
                 Ok(Some(format!("Bearer {}", token.text)))
             }
         }
@@ -403,7 +400,7 @@ impl Shared {
         origin: &str,
         who: &Credentials,
         scopes: &BTreeSet<String>,
-        answer: &Answer,
+        (answer, refused): (&Answer, Option<&str>),
     ) -> bool {
         let challenges = challenges(answer);
         let bearer = challenges.iter().find(|one| one.scheme == "bearer").and_then(|one| {
@@ -417,7 +414,7 @@ impl Shared {
         let can_help = match &manner {
             Manner::Basic => matches!(who, Credentials::Basic { .. }),
             Manner::Bearer(issuer) => {
-                self.tokens.forget(issuer, scopes, who);
+                self.tokens.forget(issuer, scopes, who, refused);
                 !matches!(who, Credentials::RegistryToken(_))
             }
         };

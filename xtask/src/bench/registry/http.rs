@@ -1,5 +1,6 @@
 //! A load client: raw HTTP/1.1 on one connection that is kept. Acts.
 
+use rustix::net::RecvFlags;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -13,6 +14,7 @@ pub struct Connection {
     address: String,
     stream: BufReader<TcpStream>,
     buffer: Vec<u8>,
+    copies: bool,
 }
 
 /// What came back; the body only where it was asked for.
@@ -34,9 +36,18 @@ impl Connection {
         stream.set_write_timeout(Some(LIMIT)).map_err(text)?;
         Ok(Connection {
             address: address.to_owned(),
-            stream: BufReader::with_capacity(256 << 10, stream),
+            // For heads and the bodies that are wanted; the others pass it by.
+            stream: BufReader::with_capacity(8 << 10, stream),
             buffer: vec![0; 256 << 10],
+            copies: false,
         })
+    }
+
+    /// Reads also the bodies that are not wanted, as a client does that shares the server's processors. Otherwise they stay in
+    /// the kernel, so that it is the server that is measured.
+    pub fn copying(mut self, copies: bool) -> Connection {
+        self.copies = copies;
+        self
     }
 
     /// Sends a request whose body is the parts in turn, and reads the answer, dropping its body unless `keep`.
@@ -117,7 +128,15 @@ impl Connection {
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             let space = self.buffer.get_mut(..most).ok_or("no space")?;
-            let got = self.stream.read(space).map_err(text)?;
+            let got = match keep || self.copies || !self.stream.buffer().is_empty() {
+                true => self.stream.read(space).map_err(text)?,
+                false => {
+                    let (_, got) =
+                        rustix::net::recv(self.stream.get_ref(), space, RecvFlags::TRUNC)
+                            .map_err(text)?;
+                    got
+                }
+            };
             if got == 0 {
                 return Err(format!("the body ended {left} bytes early"));
             }

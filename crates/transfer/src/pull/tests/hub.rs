@@ -144,6 +144,17 @@ fn docker_hub_is_understood_and_its_storage_learns_nothing() {
 }
 
 #[test]
+fn many_pulls_at_once_ask_for_one_token() {
+    let shelf = Shelf::of(&image());
+    let there = Hub::default().open(&shelf);
+    let bench = Bench::new();
+    let store = Store::open(bench.dir.path()).unwrap();
+    let pulls = bench.pull_into(&store, &bench.registries(), &name_at(&there), 12);
+    assert!(pulls.iter().all(Result::is_ok), "{pulls:?}");
+    assert_eq!(tokens(&there).len(), 1, "{:?}", there.log());
+}
+
+#[test]
 fn a_token_that_ends_in_the_middle_of_a_pull_is_renewed() {
     let shelf = Shelf::of(&image());
     let (big, bytes) = large_blob(&shelf);

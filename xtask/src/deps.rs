@@ -33,6 +33,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("bzip2", "bzip2"),
     ("git", "git"),
     ("openssh-client", "ssh-agent"),
+    ("openssh-server", "/usr/sbin/sshd"),
     ("curl", "curl"),
     ("strace", "strace"),
     ("wrk", "wrk"),

@@ -21,7 +21,9 @@ use naru_api_types::build::{
     BUILD_BODY, BUILD_STREAM, BuildExtras, BuildPruneResponse, ContextFiles, ContextMissing,
     MOST_EXTRAS, MOST_FILES,
 };
-use naru_engine::builds::{BuildContext, Content, LentAgents, Tree};
+use naru_engine::builds::{
+    BuildContext, Content, ContextUpload, LentAgents, NamedContext, Tree, context_key,
+};
 use naru_engine::{Builds, Timestamp};
 use naru_errdefs::{Fault, Kind};
 use std::collections::BTreeSet;
@@ -46,6 +48,7 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
     let announced = extras.context.take();
     let has_text = extras.dockerfile.is_some();
     let lent = extras.agents.take();
+    let directories = std::mem::take(&mut extras.named_directories);
     let header = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
     let mut options = convert::options(&query, header, extras)?;
     if let Some(lent) = lent {
@@ -55,12 +58,14 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
         })?;
         options.ssh = Some(LentAgents { ids: lent.ids.into_iter().collect(), agents });
     }
+    for (name, sent) in directories {
+        let upload = announced_as(desk, &sent.id)?;
+        let context = builds.finish(upload, tokio::io::empty()).await?;
+        options.named_contexts.insert(context_key(&name), NamedContext::Files(context));
+    }
     let context: Option<BuildContext> = match (announced, query.text("remote")) {
         (Some(announced), None) => {
-            let upload = desk.take(&announced.id).ok_or_else(|| {
-                Fault::not_found(format!("no build context `{}` was announced", announced.id))
-                    .with_hint("announce it again; one waits ten minutes for its build")
-            })?;
+            let upload = announced_as(desk, &announced.id)?;
             Some(builds.finish(upload, body).await?)
         }
         (Some(_), Some(_)) => {
@@ -133,8 +138,20 @@ async fn extras(body: &mut (impl AsyncBufReadExt + Unpin)) -> Result<BuildExtras
     })
 }
 
-/// Announces the files of a context.
+fn announced_as(desk: &Desk, id: &str) -> Result<ContextUpload, Fault> {
+    desk.take(id).ok_or_else(|| {
+        Fault::not_found(format!("no build context `{id}` was announced"))
+            .with_hint("announce it again; one waits ten minutes for its build")
+    })
+}
+
+/// Announces the files of a context, or brings what was missing of one.
 pub(crate) async fn announce(builds: &Builds, desk: &Desk, call: Call) -> Result<Reply, Refusal> {
+    if let Some(id) = call.query.text("contents").map(str::to_owned) {
+        let upload = announced_as(desk, &id)?;
+        let upload = builds.fill(upload, patient(call.into_body())).await?;
+        return Ok(reply::ok(&ContextMissing { id: desk.keep(upload), missing: Vec::new() }));
+    }
     let mut body = patient(call.into_body());
     let mut text = Vec::new();
     let most = u64::try_from(MOST_FILES).unwrap_or(u64::MAX);

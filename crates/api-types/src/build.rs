@@ -5,6 +5,7 @@
 //!   client                                     daemon
 //!   HEAD /_ping                      ─▶        Naru-Build: 1                       (another daemon says nothing of it)
 //!   POST /naru/context  (files)      ─▶        which of them are missing           (only for a directory)
+//!   POST /naru/context?contents=ID   ─▶        nothing is missing any more         (only for a further context: `--build-context`)
 //!   POST /naru/agents?id=STREAM      ─▶        101; connections to agents of ssh       (only with `--ssh`; see [`crate::agent`])
 //!   POST /build
 //!     Content-Type: BUILD_BODY       ─▶        first line: BuildExtras, then the archive
@@ -78,14 +79,21 @@ wire! {
         /// Agents of ssh that are lent to the build.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub agents: Option<AgentsLent>,
+        /// The hosts that whoever builds knows, as `ssh` keeps them; sent when repositories may come by ssh.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub known_hosts: Option<Base64>,
         /// Stages and steps whose cache is not used.
         pub no_cache_filter: Vec<String>,
         /// Where cache comes from, as `type=registry,ref=NAME`.
         pub cache_from: Vec<String>,
         /// Where cache goes to, as `type=inline`.
         pub cache_to: Vec<String>,
-        /// Further contexts by name: an image as `docker-image://NAME`.
+        /// Further contexts by name: an image as `docker-image://NAME` or, when it was brought into the store, as
+        /// `content:DIGEST`; or the address of an archive or a git repository.
         pub named_contexts: Map<String>,
+        /// Further contexts by name whose files were announced, and sent since.
+        #[serde(skip_serializing_if = "Map::is_empty")]
+        pub named_directories: Map<ContextAnnounced>,
         /// How layers are compressed: `gzip`, `zstd` or `none`.
         pub compression: Option<String>,
         /// How hard.
@@ -154,7 +162,7 @@ wire! {
 
     /// What is to be sent of an announced context.
     pub struct ContextMissing {
-        /// What the build is to name.
+        /// What the build (or who sends contents) is to name.
         pub id: String,
         /// Indices of files whose content the daemon lacks, rising; each content once.
         pub missing: Vec<u32>,

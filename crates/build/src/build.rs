@@ -6,11 +6,12 @@ use crate::cache::{self, Imported, Noted};
 use crate::context::{BuildContext, Files};
 use crate::event::{BuildEvent, BuildFailure, BuildWarning, Built};
 use crate::flight::Flights;
+use crate::named::Once;
 use crate::options::{BuildOptions, DockerfileSource};
 use crate::plan::{self, Plan};
 use crate::ports::{Caches, Executor, Sources};
 use crate::stage::{self, Stage};
-use naru_dockerfile::{Dockerfile, Given, check};
+use naru_dockerfile::{CheckDirective, Dockerfile, Given, check};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Platform;
 use naru_store::{Lease, Store};
@@ -111,8 +112,11 @@ impl Builder {
                 .with_hint("begin it with `FROM IMAGE`")
                 .into());
         }
-        let file = naru_dockerfile::parse(&text)
+        let mut file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
+        if let Some(text) = crate::remote::setting(&options, crate::remote::CHECK) {
+            file.directives.check = CheckDirective::parse(text).map_err(Fault::invalid)?;
+        }
         bound(&file)?;
         let (context, ignored) =
             crate::ignore::apply(&context, &name, options.ignore_file.as_deref())?;
@@ -140,7 +144,8 @@ impl Builder {
             exports: Noted::default(),
             materials: Materials::default(),
             noted: Mutex::default(),
-            materialized: tokio::sync::OnceCell::new(),
+            materialized: Once::default(),
+            fetched: Once::default(),
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         });
         shared.check().await?;
@@ -225,8 +230,10 @@ pub(crate) struct Shared {
     pub(crate) materials: Materials,
     /// Steps that made no layer and were not known, by key, to be noted at the end.
     pub(crate) noted: Mutex<BTreeMap<String, String>>,
-    /// The context as a directory, for binds.
-    pub(crate) materialized: tokio::sync::OnceCell<crate::mounts::Scratch>,
+    /// Contexts as directories, for binds, by their names; the build's own has none.
+    pub(crate) materialized: Once<crate::mounts::Scratch>,
+    /// Files of further contexts, by their addresses.
+    pub(crate) fetched: Once<BuildContext>,
     /// Seconds since 1970, when the build began.
     pub(crate) now: u64,
 }
@@ -307,6 +314,17 @@ impl Shared {
             let text = format!("One or more build-args [{}] were not consumed", unused.join(" "));
             self.warn("", text, 0).await;
         }
+        self.say_unknown_settings().await;
+    }
+
+    /// Arguments that other builders know, and that change nothing here.
+    async fn say_unknown_settings(&self) {
+        let unknown = |name: &&String| {
+            name.starts_with("BUILDKIT_") && !crate::remote::SETTINGS.contains(&name.as_str())
+        };
+        for name in self.options.build_args.keys().filter(unknown) {
+            self.warn("", format!("the build argument {name} changes nothing here"), 0).await;
+        }
     }
 
     /// What was said.
@@ -374,7 +392,9 @@ async fn run(
 ) -> Result<Arc<Stage>, BuildFailure> {
     let file = &shared.file;
     let host = Platform::host();
-    let plan = plan::plan(file, &shared.file_name, shared.given(&host, &platform))?;
+    let replaced = |name: &str| shared.options.named(name).is_some();
+    let given = shared.given(&host, &platform);
+    let plan = plan::plan(file, &shared.file_name, given, &replaced)?;
     shared.tell(BuildEvent::Planned { vertices: plan.steps }).await;
     let (wanted, mut asked) = mpsc::unbounded_channel();
     let session = Arc::new(Session {

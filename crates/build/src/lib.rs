@@ -25,6 +25,7 @@ mod ignore;
 mod key;
 mod layer;
 mod mounts;
+mod named;
 mod options;
 mod plan;
 pub mod ports;
@@ -41,7 +42,8 @@ pub use context::{BuildContext, Content, Files, Hold, Node, Tree};
 pub use event::{
     BuildEvent, BuildFailure, BuildWarning, Built, CacheRecord, PruneBuild, PrunedBuild,
 };
+pub use named::key as context_key;
 pub use options::{
     Attestations, BuildOptions, CacheExport, CacheSource, CacheTarget, DockerfileSource,
-    LayerCompression, NetworkChoice, RegistryAuth, RunLimits, Secret, Ulimit,
+    LayerCompression, NamedContext, NetworkChoice, RegistryAuth, RunLimits, Secret, Ulimit,
 };

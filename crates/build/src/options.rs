@@ -1,6 +1,7 @@
 //! Pure: what a build is asked for.
 
 use crate::agent::LentAgents;
+use crate::context::BuildContext;
 use bytes::Bytes;
 use naru_oci::{Digest, Platform, Reference};
 use std::collections::BTreeMap;
@@ -41,8 +42,8 @@ pub struct BuildOptions {
     pub target: Option<String>,
     /// Build arguments; `None` takes nothing (the client had no such variable).
     pub build_args: BTreeMap<String, Option<String>>,
-    /// Further contexts by name: an image (`docker-image://…`) or the name of another context.
-    pub named_contexts: BTreeMap<String, String>,
+    /// Further contexts, by names as [`crate::context_key`] has them.
+    pub named_contexts: BTreeMap<String, NamedContext>,
     /// Labels of the result.
     pub labels: BTreeMap<String, String>,
     /// Nothing is taken from the cache.
@@ -69,6 +70,8 @@ pub struct BuildOptions {
     pub secrets: BTreeMap<String, Secret>,
     /// Agents for `RUN --mount=type=ssh` and for repositories by ssh.
     pub ssh: Option<LentAgents>,
+    /// The hosts that whoever builds knows, as `ssh` keeps them (`known_hosts`).
+    pub known_hosts: Option<Bytes>,
     /// How layers are compressed.
     pub compression: LayerCompression,
     /// Seconds since 1970 that replace every younger time in the result.
@@ -81,6 +84,19 @@ pub struct BuildOptions {
     pub annotations: BTreeMap<String, String>,
     /// `linux` entitlements that were granted (`security.insecure`, `network.host`).
     pub entitlements: Vec<String>,
+}
+
+/// A context that the Dockerfile knows by a name.
+#[derive(Debug, Clone)]
+pub enum NamedContext {
+    /// An image, by name or ID.
+    Image(String),
+    /// An image that the client has brought into the store: its manifest, or an index of some.
+    Content(Digest),
+    /// Files at an address: a repository or an archive.
+    Address(String),
+    /// Files that the client has sent.
+    Files(BuildContext),
 }
 
 /// Who the build is to a registry. Empty fields are not used.

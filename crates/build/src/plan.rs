@@ -25,8 +25,13 @@ pub(crate) struct Plan {
     pub(crate) first_step: BTreeMap<usize, usize>,
 }
 
-/// Plans the build of a file that messages call `name`.
-pub(crate) fn plan(file: &Dockerfile, name: &str, given: Given<'_>) -> Result<Plan, Fault> {
+/// Plans the build of a file that messages call `name`. Stages whose names `replaced` knows come from elsewhere.
+pub(crate) fn plan(
+    file: &Dockerfile,
+    name: &str,
+    given: Given<'_>,
+    replaced: &dyn Fn(&str) -> bool,
+) -> Result<Plan, Fault> {
     let escape = file.directives.escape;
     let globals = Globals::of(file, given).map_err(|problem| refused(name, &problem))?;
     let bases: Result<Vec<Base>, Problem> =
@@ -38,7 +43,11 @@ pub(crate) fn plan(file: &Dockerfile, name: &str, given: Given<'_>) -> Result<Pl
     })?;
     let names: Vec<String> = bases.iter().map(|base| base.name.clone()).collect();
     let circular = |problems: Problems| refused(name, problems.first());
-    let graph = Graph::new(file, &names).map_err(circular)?;
+    let mut graph = Graph::new(file, &names).map_err(circular)?;
+    let named = |(_, stage): &(usize, &Stage)| stage.name.as_deref().is_some_and(replaced);
+    let elsewhere: BTreeSet<usize> =
+        file.stages.iter().enumerate().filter(named).map(|(number, _)| number).collect();
+    graph.replace(&elsewhere);
     let target = graph.target(given.stage).map_err(Fault::invalid)?;
     let needed = graph.needed(target).map_err(circular)?;
     let mut first_step = BTreeMap::new();
@@ -93,7 +102,7 @@ mod tests {
         let host: Platform = "linux/amd64".parse().unwrap();
         let arguments = BTreeMap::from([("GIVEN".to_owned(), Some("busybox".to_owned()))]);
         let given = Given { build: &host, target: &host, stage: target, arguments: &arguments };
-        plan(&file, "Dockerfile", given)
+        plan(&file, "Dockerfile", given, &|name| name == "elsewhere")
     }
 
     #[test]
@@ -104,6 +113,14 @@ mod tests {
         assert_eq!(plan.first_step, BTreeMap::from([(0, 1), (2, 3)]));
         assert_eq!(plan.bases.first().map(|base| base.name.as_str()), Some("busybox"));
         assert_eq!(planned(text, Some("TWO")).unwrap().needed, [1]);
+    }
+
+    #[test]
+    fn a_stage_that_comes_from_elsewhere_needs_nothing() {
+        let text =
+            "FROM a AS one\nFROM one AS elsewhere\nRUN x\nFROM b\nCOPY --from=elsewhere / /\n";
+        assert_eq!(planned(text, None).unwrap().needed, [2]);
+        assert_eq!(planned(text, Some("elsewhere")).unwrap().needed, [1]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::{NetworkChoice, RegistryAuth, RunLimits};
 use bytes::Bytes;
 use naru_errdefs::Fault;
-use naru_git::{Address, Oid, PackWriter};
+use naru_git::{Address, Oid, PackWriter, Tip};
 use naru_oci::{ChainId, Descriptor, DiffId, Digest, Platform, Reference};
 use naru_store::{ImageRecord, LeaseId};
 use serde::{Deserialize, Serialize};
@@ -111,14 +111,22 @@ pub struct Base {
 }
 
 /// A file of the network that is wanted.
-#[derive(Debug)]
 pub struct FileRequest<'a> {
     /// Its address.
     pub address: &'a str,
+    /// What the header `Authorization` says to its server, and to no other.
+    pub authorization: Option<String>,
     /// Where it is written to; there is nothing yet.
     pub path: PathBuf,
     /// What the server said of it the last time.
     pub known: &'a Validators,
+}
+
+impl Debug for FileRequest<'_> {
+    /// Never shows a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileRequest").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// What a server says of a file, to be asked with whether it is still the same.
@@ -155,6 +163,17 @@ pub struct GitRequest<'a> {
     pub auth: Option<GitAuth<'a>>,
     /// The socket of an agent for `ssh`.
     pub agent: Option<&'a Path>,
+    /// The hosts that are known.
+    pub hosts: KnownHosts<'a>,
+}
+
+/// Files with keys of hosts, as `ssh` has them.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownHosts<'a> {
+    /// The hosts that whoever builds knows.
+    pub theirs: Option<&'a Path>,
+    /// The hosts that were met here before; may not be there yet.
+    pub ours: &'a Path,
 }
 
 /// Who we are to a repository.
@@ -182,11 +201,18 @@ pub trait Sources: Debug + Send + Sync {
         progress: mpsc::Sender<(String, u64, u64)>,
     ) -> Promise<'a, Result<Base, Fault>>;
 
+    /// An image that is in the store, by the digest of its manifest or of an index of some.
+    fn content<'a>(
+        &'a self,
+        digest: Digest,
+        platform: &'a Platform,
+    ) -> Promise<'a, Result<Base, Fault>>;
+
     /// A file at an address, unless it is still what it was.
     fn file<'a>(&'a self, request: FileRequest<'a>) -> Promise<'a, Result<Fetched, Fault>>;
 
     /// The commit that the reference of a git repository means.
-    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>>;
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Tip, Fault>>;
 
     /// Writes a pack in which a commit is with all its files.
     fn pack<'a>(

@@ -4,6 +4,7 @@
 //! that is lost costs a transfer.
 
 pub(crate) mod git;
+mod trees;
 
 use crate::build::Inner;
 use crate::context::{BuildContext, Content};
@@ -38,6 +39,26 @@ const HEAD: usize = 512;
 const UNNAMED: &str = "download";
 /// The vertex that tells how the context comes; those of the file are numbered from 1.
 const OWN: u32 = 0;
+
+/// The build argument that lets a context from a repository have its `.git`.
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+
+/// The build arguments for the builder itself that mean something.
+pub(crate) const SETTINGS: [&str; 4] =
+    [KEEP_GIT_DIR, "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SANDBOX_HOSTNAME"];
+
+/// The build argument that takes the place of the directive `check`.
+pub(crate) const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
+
+/// Pure: a build argument that is for the builder itself.
+pub(crate) fn setting<'a>(options: &'a BuildOptions, name: &str) -> Option<&'a str> {
+    options.build_args.get(name)?.as_deref().filter(|value| !value.is_empty())
+}
+
+/// Pure: what Go takes for true.
+fn is_on(text: &str) -> bool {
+    ["1", "t", "T", "true", "True", "TRUE"].contains(&text)
+}
 
 /// One fetch at a time for an address: whoever comes later is told that it is still the same.
 #[derive(Debug, Default)]
@@ -80,8 +101,25 @@ pub(crate) struct Remote {
     pub(crate) digest: Digest,
 }
 
+/// Pure: who the build is to the server of an address, as its secrets say: `HTTP_AUTH_HEADER_HOST`, `HTTP_AUTH_TOKEN_HOST`.
+fn authorization(options: &BuildOptions, address: &str) -> Option<String> {
+    let (_, rest) = address.split_once("://")?;
+    let place = rest.split(['/', '?', '#']).next()?;
+    let host = place.rsplit('@').next()?;
+    let secret = |name: &str| {
+        let secret = options.secrets.get(&format!("{name}_{host}"))?;
+        std::str::from_utf8(&secret.0).ok().map(str::trim).filter(|text| !text.is_empty())
+    };
+    let header = secret("HTTP_AUTH_HEADER").map(str::to_owned);
+    header.or_else(|| secret("HTTP_AUTH_TOKEN").map(|token| format!("Bearer {token}")))
+}
+
 /// The file at an address.
-pub(crate) async fn file(inner: &Arc<Inner>, address: &str) -> Result<Remote, Fault> {
+pub(crate) async fn file(
+    inner: &Arc<Inner>,
+    address: &str,
+    options: &BuildOptions,
+) -> Result<Remote, Fault> {
     let turn = inner.fetching.of(address);
     let _turn = turn.lock().await;
     // What is here now stays until the context that holds it is made.
@@ -92,6 +130,7 @@ pub(crate) async fn file(inner: &Arc<Inner>, address: &str) -> Result<Remote, Fa
     let staging = Staging(inner.files.staging());
     let request = FileRequest {
         address,
+        authorization: authorization(options, address),
         path: staging.0.clone(),
         known: noted.as_ref().map_or(&unknown, |note| &note.validators),
     };
@@ -207,14 +246,34 @@ pub(crate) async fn context(
     found.map_err(BuildFailure::from)
 }
 
+/// The files of a further context at an address: a repository, or an archive.
+pub(crate) async fn files(
+    inner: &Arc<Inner>,
+    address: &str,
+    options: &BuildOptions,
+    cancelled: &Arc<AtomicBool>,
+) -> Result<BuildContext, Fault> {
+    match Address::parse(address) {
+        Some(repository) => of_commit(inner, &repository?, options, cancelled).await,
+        None => match fetched(inner, address, options).await? {
+            (context, None) => Ok(context),
+            (_, Some(_)) => Err(Fault::invalid(format!("`{address}` is no archive")).with_hint(
+                "an address leads to a git repository, or to a tar archive, compressed or not",
+            )),
+        },
+    }
+}
+
 async fn of_commit(
     inner: &Arc<Inner>,
     repository: &Address,
     options: &BuildOptions,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<BuildContext, Fault> {
-    let commit = git::commit(inner, options, repository).await?;
-    git::context(inner, options, (repository, commit), cancelled).await
+    let tip = git::commit(inner, options, repository).await?;
+    let keeps = setting(options, KEEP_GIT_DIR).is_some_and(is_on);
+    let wanted = git::Wanted { address: repository, tip: &tip, keeps };
+    git::context(inner, options, &wanted, cancelled).await
 }
 
 async fn archive_or_dockerfile(
@@ -222,7 +281,22 @@ async fn archive_or_dockerfile(
     address: &str,
     options: &mut BuildOptions,
 ) -> Result<BuildContext, Fault> {
-    let remote = file(inner, address).await?;
+    let (context, text) = fetched(inner, address, options).await?;
+    if let (Some(text), DockerfileSource::Path(_)) = (text, &options.dockerfile) {
+        // As docker does: a name that was given for it means nothing.
+        options.dockerfile =
+            DockerfileSource::Text { name: "Dockerfile".to_owned(), text: Bytes::from(text) };
+    }
+    Ok(context)
+}
+
+/// What an archive at an address has, or the text that is there instead.
+async fn fetched(
+    inner: &Arc<Inner>,
+    address: &str,
+    options: &BuildOptions,
+) -> Result<(BuildContext, Option<Vec<u8>>), Fault> {
+    let remote = file(inner, address, options).await?;
     let work = Arc::clone(inner);
     let shown = address.to_owned();
     let unpacked = blocking(move || {
@@ -244,13 +318,7 @@ async fn archive_or_dockerfile(
         }
         Ok((work.files.assemble(crate::Tree::default())?, Some(text)))
     });
-    let (context, text) = unpacked.await?;
-    if let (Some(text), DockerfileSource::Path(_)) = (text, &options.dockerfile) {
-        // As docker does: a name that was given for it means nothing.
-        options.dockerfile =
-            DockerfileSource::Text { name: "Dockerfile".to_owned(), text: Bytes::from(text) };
-    }
-    Ok(context)
+    unpacked.await
 }
 
 /// Runs work that waits for the disk on a thread that may.

@@ -3,6 +3,7 @@
 use crate::build::Session;
 use crate::event::{BuildEvent, BuildFailure};
 use crate::key::KeyMaker;
+use crate::options::NamedContext;
 use crate::ports::{Base, ImageRequest};
 use crate::{config, plan, steps, wording};
 use naru_dockerfile::{Instruction, Origin, Scope, Statement};
@@ -81,7 +82,11 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let label = plan::label(described, number);
     let no_cache = shared.options.no_cache
         || shared.options.no_cache_filter.iter().any(|name| name.eq_ignore_ascii_case(&label));
-    let total = described.steps.iter().filter(|step| wording::makes_files(&step.what)).count() + 1;
+    // What a further context replaces has no instructions.
+    let replaced = described.name.as_deref().filter(|name| shared.options.named(name).is_some());
+    let instructions: &[Statement<Instruction>] =
+        if replaced.is_some() { &[] } else { &described.steps };
+    let total = instructions.iter().filter(|step| wording::makes_files(&step.what)).count() + 1;
     let first = session.plan.first_step.get(&number).copied();
     let place = |at: usize| Some((first? + at, session.plan.steps));
     let prefix = |at: usize| match file.stages.len() {
@@ -90,7 +95,9 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     };
 
     // A vertex begins when what it is made from is there, so that its time is its own.
-    if let Some(Origin::Stage(other)) = session.plan.graph.base(number) {
+    if let Some(Origin::Stage(other)) = session.plan.graph.base(number)
+        && replaced.is_none()
+    {
         session.stage(*other).await?;
     }
     let id = shared.next_id();
@@ -104,7 +111,12 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
             step: place(0),
         })
         .await;
-    let base = base(session, number, id).await;
+    let base = match replaced {
+        Some(name) => image(session, name, &session.platform, id)
+            .await
+            .map(|stage| Stage { triggers: Vec::new(), ..stage }),
+        None => base(session, number, id).await,
+    };
     if let Ok(stage) = &base {
         announce(session, id, stage.triggers.len()).await;
     }
@@ -117,12 +129,12 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
     let triggers = triggers(&std::mem::take(&mut stage.triggers))?;
     // Triggers have no steps of their own: they belong to the `FROM`.
     let triggers = triggers.iter().map(|statement| (statement, None));
-    let steps = described.steps.iter().enumerate();
+    let steps = instructions.iter().enumerate();
     let steps = steps.map(|(at, statement)| (statement, place(at + 1)));
     let mut at = 1;
     for (statement, place) in triggers.chain(steps) {
         for name in sources(&statement.what) {
-            if shared.options.named_contexts.contains_key(name) {
+            if shared.options.named(name).is_some() {
                 continue;
             }
             if let Some(Origin::Stage(other)) = session.plan.graph.source(number, name) {
@@ -236,9 +248,10 @@ fn result_of(stage: &Stage) -> Digest {
 async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, BuildFailure> {
     let lost = || Fault::internal("a stage has gone from its plan");
     let base = session.plan.bases.get(number).ok_or_else(lost)?;
-    let is_context = session.shared.options.named_contexts.contains_key(&base.name);
+    let is_context = session.shared.options.named(&base.name).is_some();
     match session.plan.graph.base(number) {
         Some(Origin::Stage(other)) if !is_context => {
+            say_ignored(session, number, *other).await;
             let mut stage = Stage::clone(&*session.stage(*other).await?);
             stage.has_cmd = false;
             stage.base = Some(result_of(&stage));
@@ -254,7 +267,27 @@ async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, B
     }
 }
 
-/// The stage that an image is.
+/// A stage that starts from another one is for what that one is for, as in BuildKit; there it goes without a word.
+async fn say_ignored(session: &Session, number: usize, other: usize) {
+    let asked = session.plan.bases.get(number).and_then(|base| base.platform.as_ref());
+    let Some(described) = session.shared.file.stages.get(number) else { return };
+    let mut base = other;
+    let platform = loop {
+        match (session.plan.graph.base(base), session.plan.bases.get(base)) {
+            (Some(Origin::Stage(next)), _) => base = *next,
+            (_, found) => break found.and_then(|found| found.platform.as_ref()),
+        }
+    };
+    let platform = platform.unwrap_or(&session.platform);
+    if let Some(asked) = asked.filter(|asked| *asked != platform) {
+        let text = format!(
+            "--platform={asked} means nothing here: the stage that this one starts from is for {platform}; write it where that one begins"
+        );
+        session.shared.warn("", text, described.from.span.start).await;
+    }
+}
+
+/// The stage that an image is, or that the files of a further context are.
 pub(crate) async fn image(
     session: &Arc<Session>,
     name: &str,
@@ -262,25 +295,18 @@ pub(crate) async fn image(
     id: u32,
 ) -> Result<Stage, BuildFailure> {
     let shared = &session.shared;
-    let name = match shared.options.named_contexts.get(name) {
-        Some(other) => other.strip_prefix("docker-image://").unwrap_or(other).to_owned(),
-        None => name.to_owned(),
+    let named = shared.options.named(name);
+    let name = match named {
+        Some(NamedContext::Files(_) | NamedContext::Address(_)) => {
+            let mut stage = nothing(platform);
+            Box::pin(steps::of_context(session, name, id, &mut stage)).await?;
+            return Ok(stage);
+        }
+        Some(NamedContext::Image(other)) => other.clone(),
+        Some(NamedContext::Content(_)) | None => name.to_owned(),
     };
     if name == "scratch" {
-        let config = config::scratch(platform);
-        return Ok(Stage {
-            scope: Scope::new(config.config.env.iter().map(String::as_str)),
-            config,
-            base: None,
-            layers: Vec::new(),
-            chain: None,
-            size: 0,
-            cached: true,
-            inherited: 0,
-            has_cmd: false,
-            follows: Vec::new(),
-            triggers: Vec::new(),
-        });
+        return Ok(nothing(platform));
     }
     let (sender, mut progress) = mpsc::channel(16);
     let request = ImageRequest {
@@ -289,7 +315,15 @@ pub(crate) async fn image(
         pull: shared.options.pull,
         auth: &shared.options.registry_auth,
     };
-    let asking = shared.inner.sources.image(request, sender);
+    let asking = async {
+        match named {
+            Some(NamedContext::Content(digest)) => {
+                drop(sender);
+                shared.inner.sources.content(*digest, platform).await
+            }
+            _ => shared.inner.sources.image(request, sender).await,
+        }
+    };
     let telling = async {
         while let Some((what, current, total)) = progress.recv().await {
             shared.tell(BuildEvent::VertexProgress { id, what, current, total }).await;
@@ -310,6 +344,24 @@ pub(crate) async fn image(
         })
         .await?;
     Ok(stage)
+}
+
+/// A stage that starts from nothing.
+fn nothing(platform: &Platform) -> Stage {
+    let config = config::scratch(platform);
+    Stage {
+        scope: Scope::new(config.config.env.iter().map(String::as_str)),
+        config,
+        base: None,
+        layers: Vec::new(),
+        chain: None,
+        size: 0,
+        cached: true,
+        inherited: 0,
+        has_cmd: false,
+        follows: Vec::new(),
+        triggers: Vec::new(),
+    }
 }
 
 fn read_image(store: &Store, record: &naru_store::ImageRecord) -> Result<Stage, Fault> {

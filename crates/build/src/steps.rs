@@ -4,6 +4,7 @@ mod files;
 mod process;
 mod vertex;
 
+pub(crate) use files::of_context;
 pub(crate) use vertex::{hold, note_nothing, view};
 
 use crate::build::Session;

@@ -24,6 +24,13 @@ impl Client {
         self.json(Route::BuildContext, &Query::new(), Content::json(files)?).await
     }
 
+    /// Brings what was missing of an announced context; answers what it is called from now on.
+    pub async fn send_context(&self, id: &str, contents: Content) -> Result<String, Fault> {
+        let query = Query::new().with("contents", id);
+        let answer: ContextMissing = self.json(Route::BuildContext, &query, contents).await?;
+        Ok(answer.id)
+    }
+
     /// Builds; the answer is read as it comes.
     pub async fn build(
         &self,

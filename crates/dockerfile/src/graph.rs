@@ -107,6 +107,17 @@ impl Graph {
         }
     }
 
+    /// Says that these stages come from elsewhere: they need nothing, and nobody waits for them to be built.
+    pub fn replace(&mut self, stages: &BTreeSet<usize>) {
+        for (number, node) in self.stages.iter_mut().enumerate() {
+            node.needs.retain(|needed| !stages.contains(needed));
+            if stages.contains(&number) {
+                node.needs.clear();
+                node.ahead = None;
+            }
+        }
+    }
+
     /// What a stage starts from.
     pub fn base(&self, stage: usize) -> Option<&Origin> {
         self.stages.get(stage).map(|node| &node.base)

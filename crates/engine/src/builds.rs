@@ -14,8 +14,8 @@ pub use naru_build::ports::Promise;
 pub use naru_build::{
     AgentLine, Agents, Attestations, BuildContext, BuildEvent, BuildFailure, BuildOptions,
     BuildWarning, Built, CacheExport, CacheRecord, CacheSource, CacheTarget, Content,
-    DockerfileSource, LayerCompression, LentAgents, NetworkChoice, Node, PruneBuild, PrunedBuild,
-    RegistryAuth, RunLimits, Secret, Tree, Ulimit,
+    DockerfileSource, LayerCompression, LentAgents, NamedContext, NetworkChoice, Node, PruneBuild,
+    PrunedBuild, RegistryAuth, RunLimits, Secret, Tree, Ulimit, context_key,
 };
 
 use crate::supervisor::Supervisor;
@@ -96,13 +96,25 @@ impl Builds {
         upload: ContextUpload,
         contents: impl AsyncRead + Send + Unpin + 'static,
     ) -> Result<BuildContext, Fault> {
+        let upload = self.fill(upload, contents).await?;
+        let builder = self.builder.clone();
+        blocking(move || builder.files().assemble(upload.tree)).await
+    }
+
+    /// Takes the missing contents in for a build that is to come.
+    pub async fn fill(
+        &self,
+        mut upload: ContextUpload,
+        contents: impl AsyncRead + Send + Unpin + 'static,
+    ) -> Result<ContextUpload, Fault> {
         let builder = self.builder.clone();
         let contents = crate::images::archive::patient(contents);
         blocking(move || {
             if !upload.missing.is_empty() {
                 builder.files().receive_contents(SyncIoBridge::new(contents))?;
+                upload.missing.clear();
             }
-            builder.files().assemble(upload.tree)
+            Ok(upload)
         })
         .await
     }

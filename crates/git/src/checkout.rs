@@ -9,7 +9,7 @@ use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Directories one in the other.
-const DEEPEST: usize = 128;
+pub(crate) const DEEPEST: usize = 128;
 /// The longest path.
 const LONGEST_PATH: usize = 4096;
 /// The longest name in a directory.
@@ -45,14 +45,16 @@ fn commit_field<'a>(bytes: &'a [u8], name: &str) -> Option<&'a str> {
     lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
 }
 
-/// A tag's commit, or the commit itself.
-fn commit_of(pack: &mut Pack, oid: Oid) -> Result<Bytes, PackError> {
-    let mut oid = oid;
+/// The commit that an object is or that tags stand for, and those tags.
+pub(crate) fn peel(pack: &mut Pack, start: Oid) -> Result<(Oid, Vec<Oid>), PackError> {
+    let mut oid = start;
+    let mut tags = Vec::new();
     for _ in 0..8 {
         let (kind, bytes) = pack.object(&oid)?;
         match kind {
-            ObjectKind::Commit => return Ok(bytes),
+            ObjectKind::Commit => return Ok((oid, tags)),
             ObjectKind::Tag => {
+                tags.push(oid);
                 let target = commit_field(&bytes, "object").and_then(Oid::parse);
                 oid = target.ok_or(PackError::Damaged("a tag of nothing"))?;
             }
@@ -60,6 +62,20 @@ fn commit_of(pack: &mut Pack, oid: Oid) -> Result<Bytes, PackError> {
         }
     }
     Err(PackError::Damaged("what is meant is no commit"))
+}
+
+/// A tag's commit, or the commit itself.
+fn commit_of(pack: &mut Pack, oid: Oid) -> Result<Bytes, PackError> {
+    let (oid, _) = peel(pack, oid)?;
+    Ok(pack.object(&oid)?.1)
+}
+
+/// The tree of a commit, and whether there is anything before it.
+pub(crate) fn tree_of(pack: &mut Pack, commit: Oid) -> Result<(Oid, bool), PackError> {
+    let bytes = commit_of(pack, commit)?;
+    let tree = commit_field(&bytes, "tree").and_then(Oid::parse);
+    let tree = tree.ok_or(PackError::Damaged("a commit without a tree"))?;
+    Ok((tree, commit_field(&bytes, "parent").is_some()))
 }
 
 /// When a commit was made, in seconds since 1970.
@@ -77,9 +93,7 @@ pub fn root_file(
     name: &str,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, PackError> {
-    let bytes = commit_of(pack, commit)?;
-    let tree = commit_field(&bytes, "tree").and_then(Oid::parse);
-    let tree = tree.ok_or(PackError::Damaged("a commit without a tree"))?;
+    let (tree, _) = tree_of(pack, commit)?;
     let entries = entries(pack, &tree)?;
     let is_file = |line: &&Line| {
         line.name == name.as_bytes() && matches!(line.mode, Mode::File | Mode::Executable)
@@ -100,9 +114,7 @@ pub fn check_out<C: Checkout>(
     into: &mut C,
     cancelled: &AtomicBool,
 ) -> Result<(), Fault> {
-    let bytes = commit_of(pack, commit)?;
-    let tree = commit_field(&bytes, "tree").and_then(Oid::parse);
-    let mut tree = tree.ok_or(PackError::Damaged("a commit without a tree"))?;
+    let (mut tree, _) = tree_of(pack, commit)?;
     for name in directory.split('/').filter(|name| !name.is_empty()) {
         let entries = entries(pack, &tree)?;
         let found = entries.iter().find(|entry| entry.name == name.as_bytes());
@@ -128,7 +140,7 @@ pub fn check_out<C: Checkout>(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(crate) enum Mode {
     Directory,
     File,
     Executable,
@@ -136,10 +148,10 @@ enum Mode {
     Module,
 }
 
-struct Line {
-    mode: Mode,
-    name: Vec<u8>,
-    oid: Oid,
+pub(crate) struct Line {
+    pub(crate) mode: Mode,
+    pub(crate) name: Vec<u8>,
+    pub(crate) oid: Oid,
 }
 
 /// Whether a name is one of a file, and of none that `git` itself would read.
@@ -153,7 +165,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// The entries of a tree.
-fn entries(pack: &mut Pack, oid: &Oid) -> Result<Vec<Line>, PackError> {
+pub(crate) fn entries(pack: &mut Pack, oid: &Oid) -> Result<Vec<Line>, PackError> {
     const BAD: PackError = PackError::Damaged("a tree that is none");
     let (kind, bytes) = pack.object(oid)?;
     if kind != ObjectKind::Tree {

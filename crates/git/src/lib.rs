@@ -14,6 +14,7 @@
 
 mod address;
 mod checkout;
+mod keep;
 mod modules;
 mod oid;
 pub mod pack;
@@ -23,6 +24,7 @@ mod wire;
 
 pub use address::{Address, AddressError, Transport};
 pub use checkout::{Checkout, check_out, commit_time, root_file};
+pub use keep::{Kept, git_directory};
 pub use modules::{Module, modules, resolve_url};
 pub use oid::Oid;
 pub use pack::{Limits, Pack, PackError, PackWriter};

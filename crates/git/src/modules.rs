@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 /// A submodule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
+    /// What it is called; its directory unless that is said.
+    pub name: String,
     /// Its directory.
     pub path: String,
     /// Its address; may be relative to that of the repository which it is in.
@@ -35,10 +37,14 @@ pub fn modules(text: &[u8]) -> Vec<Module> {
             _ => {}
         }
     }
-    let whole = |(path, url): (Option<String>, Option<String>)| {
-        Some(Module { path: path?.trim_end_matches('/').to_owned(), url: url? })
+    let whole = |(name, (path, url)): (String, (Option<String>, Option<String>))| {
+        let path = path?.trim_end_matches('/').to_owned();
+        // A directory of git's has this name; none may lead elsewhere.
+        let good = |part: &str| !part.is_empty() && !part.starts_with('.');
+        let is_plain = name.split('/').all(good) && !name.contains(['"', '\\', '\0']);
+        Some(Module { name: if is_plain { name } else { path.clone() }, path, url: url? })
     };
-    found.into_values().filter_map(whole).collect()
+    found.into_iter().filter_map(whole).collect()
 }
 
 fn unquoted(value: &str) -> String {
@@ -94,7 +100,11 @@ mod tests {
     #[test]
     fn modules_are_read() {
         let text = b"# x\n[core]\n\tpath = no\n[submodule \"lib/a\"]\n\tpath = lib/a ; there\n\turl = \"../a.git\"\n\tbranch = x\n[submodule \"b\"]\nurl=https://h/b\n";
-        let a = Module { path: "lib/a".to_owned(), url: "../a.git".to_owned() };
+        let a = Module {
+            name: "lib/a".to_owned(),
+            path: "lib/a".to_owned(),
+            url: "../a.git".to_owned(),
+        };
         assert_eq!(modules(text), [a]);
         assert_eq!(modules(b"[submodule"), []);
     }

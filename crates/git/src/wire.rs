@@ -67,6 +67,8 @@ pub(crate) struct Reference {
     pub(crate) oid: Oid,
     /// What an annotated tag stands for in the end.
     pub(crate) peeled: Option<Oid>,
+    /// The reference that it stands for, where it is the default branch and the server says so.
+    pub(crate) target: Option<String>,
 }
 
 /// What a server said at first.
@@ -159,7 +161,12 @@ impl Advertisement {
             return Err(WireError::TooMuch("references"));
         }
         if name != "capabilities^{}" {
-            self.references.push(Reference { name: name.to_owned(), oid, peeled: None });
+            let link = self
+                .capabilities
+                .iter()
+                .find_map(|one| one.strip_prefix("symref=")?.strip_prefix(name)?.strip_prefix(':'));
+            let (name, target) = (name.to_owned(), link.map(str::to_owned));
+            self.references.push(Reference { name, oid, peeled: None, target });
         }
         Ok(())
     }
@@ -218,6 +225,7 @@ pub(crate) fn list(server: &Server, reference: Option<&str>) -> Vec<u8> {
     let mut message = Vec::new();
     head(&mut message, "ls-refs", server);
     put(&mut message, "peel\n");
+    put(&mut message, "symrefs\n");
     for name in names(reference) {
         put(&mut message, &format!("ref-prefix {name}\n"));
     }
@@ -246,17 +254,23 @@ pub(crate) fn listed(line: &[u8]) -> Result<Option<Reference>, WireError> {
         return Ok(None);
     }
     let oid = Oid::parse(oid).ok_or(WireError::Nonsense("a reference without an object"))?;
-    let peeled = words.find_map(|word| word.strip_prefix("peeled:"));
-    Ok(Some(Reference { name: name.to_owned(), oid, peeled: peeled.and_then(Oid::parse) }))
+    let (mut peeled, mut target) = (None, None);
+    for word in words {
+        peeled = word.strip_prefix("peeled:").and_then(Oid::parse).or(peeled);
+        target = word.strip_prefix("symref-target:").map(str::to_owned).or(target);
+    }
+    Ok(Some(Reference { name: name.to_owned(), oid, peeled, target }))
 }
 
 /// What a name means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tip {
     /// The commit.
     pub commit: Oid,
     /// What has to be asked for to get it: the tag, where it is an annotated one.
     pub object: Oid,
+    /// The full name that it has there; empty when it was asked for by its hash, or nobody knows.
+    pub name: String,
 }
 
 /// The commit that a name means.
@@ -265,7 +279,11 @@ pub(crate) fn resolve(references: &[Reference], reference: Option<&str>) -> Resu
         .into_iter()
         .find_map(|name| references.iter().find(|known| known.name == name));
     match found {
-        Some(found) => Ok(Tip { commit: found.peeled.unwrap_or(found.oid), object: found.oid }),
+        Some(found) => Ok(Tip {
+            commit: found.peeled.unwrap_or(found.oid),
+            object: found.oid,
+            name: found.target.clone().unwrap_or_else(|| found.name.clone()),
+        }),
         None => Err(WireError::NoReference(reference.unwrap_or("HEAD").to_owned())),
     }
 }

@@ -105,7 +105,9 @@ impl Contents {
             })
         };
         let all: BTreeSet<String> = found.iter().flat_map(|(names, ..)| names.clone()).collect();
-        let mut meant = found.into_iter().filter(|(names, ..)| is_meant(names));
+        let mut meant = found.into_iter().filter(|(names, target, _)| {
+            is_meant(names) || name.is_some_and(|name| name == target.digest.to_string())
+        });
         let Some((_, target, documents)) = meant.next() else {
             return Err(match name {
                 Some(name) => LoadError::NoSuchImage { name: name.to_owned(), there: all },

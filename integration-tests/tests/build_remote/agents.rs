@@ -32,13 +32,13 @@ int main(void) {
 "#;
 
 /// A running agent with a key of its own.
-struct Agent {
+pub(super) struct Agent {
     child: Child,
-    socket: PathBuf,
+    pub(super) socket: PathBuf,
 }
 
 impl Agent {
-    fn start(dir: &Path, name: &str) -> Agent {
+    pub(super) fn start(dir: &Path, name: &str) -> Agent {
         let socket = dir.join(format!("{name}.sock"));
         let mut command = Command::new("ssh-agent");
         command.arg("-D").arg("-a").arg(&socket);

@@ -5,6 +5,8 @@ mod agents;
 #[path = "../build_face/dockerd.rs"]
 mod dockerd;
 mod files;
+mod hosts;
+mod named;
 mod outputs;
 mod repositories;
 mod server;

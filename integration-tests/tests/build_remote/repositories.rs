@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub(super) fn git(dir: &Path, args: &[&str]) -> String {
     let mut command = Command::new("git");
     command
         .current_dir(dir)
@@ -28,14 +28,14 @@ fn git(dir: &Path, args: &[&str]) -> String {
     run(&mut command).ok().text().to_owned()
 }
 
-fn put(dir: &Path, name: &str, text: &str) {
+pub(super) fn put(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().expect("below the directory")).expect("a directory");
     std::fs::write(path, text).expect("a file");
 }
 
 /// A repository `app.git` with branches, a tag, a submodule `lib.git` and a Dockerfile.
-fn repositories(daemon: &Daemon) -> PathBuf {
+pub(super) fn repositories(daemon: &Daemon) -> PathBuf {
     let root = daemon.dir().join("repositories");
     let lib = root.join("lib.git");
     std::fs::create_dir_all(&lib).expect("a directory");
@@ -165,6 +165,139 @@ fn a_repository_is_a_context() {
     assert_eq!(cat(&daemon, "c", "/from-dir"), "one");
 }
 
+/// What git says of a repository that came out of a build.
+fn judged(dir: &Path, args: &[&str]) -> String {
+    git(dir, &[&["-c", "safe.directory=*"], args].concat())
+}
+
+/// The files of a build of this Dockerfile, by way of `--output`.
+fn out(daemon: &Daemon, name: &str, file: &str, more: &[&str]) -> PathBuf {
+    let dir = context(daemon, name, &[("Dockerfile", file)]);
+    let place = daemon.dir().join(format!("{name}.out"));
+    let output = format!("type=local,dest={}", place.display());
+    build(daemon, &[&["--output", &output], more].concat(), &dir).ok();
+    place
+}
+
+#[test]
+fn a_git_directory_is_kept_and_git_can_work_with_it() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    // What a pack of the server's may have: differences.
+    let app = root.join("app.git");
+    let long: String = (0..4000).map(|number| format!("line {number}\n")).collect();
+    put(&app, "long", &long);
+    put(&app, "longer", &format!("{long}and more\n"));
+    put(&app, "odd \u{e9} name", "");
+    git(&app, &["add", "-A"]);
+    git(&app, &["commit", "-qm", "three"]);
+    git(&app, &["repack", "-adq"]);
+    let commit = git(&app, &["rev-parse", "HEAD"]);
+    let first = git(&app, &["rev-parse", "v1^{commit}"]);
+    let tag = git(&app, &["rev-parse", "v1"]);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let url = server.at("/app.git").replace("http://", "http://me:pass@");
+    let file = |what: &str| format!("FROM scratch\nADD --keep-git-dir=true {what} /src\n");
+    let src = out(&daemon, "head", &file(&url), &[]).join("src");
+    assert_eq!(judged(&src, &["log", "--format=%H %s"]), format!("{commit} three"));
+    assert_eq!(judged(&src, &["status", "--porcelain"]), "");
+    assert_eq!(judged(&src, &["rev-parse", "--abbrev-ref", "HEAD"]), "HEAD");
+    assert_eq!(judged(&src, &["rev-parse", "main"]), commit);
+    assert_eq!(judged(&src, &["remote", "get-url", "origin"]), server.at("/app.git"));
+    judged(&src, &["fsck", "--strict"]);
+    let modules = judged(&src, &["submodule", "status"]);
+    assert!(modules.starts_with(' ') || modules.len() > 40, "{modules}");
+    assert_eq!(judged(&src.join("dir/lib"), &["log", "--format=%s"]), "lib");
+    assert_eq!(judged(&src.join("dir/lib"), &["status", "--porcelain"]), "");
+    // It is a repository to work in.
+    put(&src, "long", "another\n");
+    assert_eq!(judged(&src, &["status", "--porcelain"]), "M long");
+    judged(&src, &["commit", "-qam", "of mine"]);
+    judged(&src, &["fetch", "-q", "--unshallow"]);
+    assert_eq!(judged(&src, &["log", "--format=%s"]), "of mine\nthree\ntwo\none");
+    // A tag is there with what it says; a commit by its hash has no name; a directory has no `.git`.
+    let src = out(&daemon, "tag", &file(&format!("{url}#v1")), &[]).join("src");
+    assert_eq!(judged(&src, &["describe"]), "v1");
+    assert_eq!(judged(&src, &["rev-parse", "v1", "HEAD"]), format!("{tag}\n{first}"));
+    assert_eq!(judged(&src, &["status", "--porcelain"]), "");
+    judged(&src, &["fsck", "--strict"]);
+    let src = out(&daemon, "hash", &file(&format!("{url}#{first}")), &[]).join("src");
+    assert_eq!(judged(&src, &["log", "--format=%H"]), first);
+    assert_eq!(judged(&src, &["for-each-ref"]), "");
+    let dir = context(&daemon, "dir", &[("Dockerfile", &file(&format!("{url}#v1:dir")))]);
+    let place = daemon.dir().join("dir.out");
+    let output = format!("type=local,dest={}", place.display());
+    let warned = build(&daemon, &["--output", &output], &dir).ok();
+    assert!(warned.stderr.contains("--keep-git-dir means nothing"), "{}", warned.stderr);
+    assert!(place.join("src/text").exists() && !place.join("src/.git").exists());
+    // The same again is the same, whatever pack the server makes of it, and nothing of it tells of this machine.
+    let layers = |daemon: &Daemon| {
+        let dir = context(daemon, "same", &[("Dockerfile", &file(&url))]);
+        build(daemon, &["--build-arg", "SOURCE_DATE_EPOCH=1", "-t", "same"], &dir).ok();
+        daemon.naru(&["image", "inspect", "-f", "{{json .RootFS.Layers}}", "same"]).ok().stdout
+    };
+    let ours = layers(&daemon);
+    git(&app, &["-c", "pack.compression=1", "repack", "-adFq", "--depth=1"]);
+    assert_eq!(layers(&Daemon::start()), ours);
+    // A context has one when that is asked for.
+    put(&app, "Dockerfile", "FROM scratch\nCOPY . /\n");
+    git(&app, &["commit", "-qam", "four"]);
+    let place = daemon.dir().join("context.out");
+    let output = format!("type=local,dest={}", place.display());
+    for (argument, has) in [("1", true), ("0", false)] {
+        let argument = format!("BUILDKIT_CONTEXT_KEEP_GIT_DIR={argument}");
+        let at = server.at("/app.git");
+        let args = ["build", "--output", &output, "--build-arg", &argument, &at];
+        daemon.naru(&args).ok();
+        assert_eq!(place.join(".git").exists(), has);
+        if has {
+            assert_eq!(judged(&place, &["status", "--porcelain"]), "");
+            std::fs::remove_dir_all(&place).expect("what was written now");
+        }
+    }
+}
+
+#[test]
+fn a_commit_is_fetched_once() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let app = server.at("/app.git");
+    let fetches = || {
+        let heard = server.heard();
+        let asks = |body: &[u8]| body.windows(13).any(|part| part == b"command=fetch");
+        heard.iter().filter(|heard| asks(&heard.body)).count()
+    };
+    let from = |more: &[&str]| {
+        let start = ["build", "--network", "none", "--progress", "plain", "-t", "a"];
+        daemon.naru(&[&start, more, &[&app]].concat()).ok()
+    };
+    from(&[]);
+    // The repository and its submodule.
+    assert_eq!(fetches(), 2);
+    let asked = server.heard().len();
+    from(&["--no-cache"]);
+    // It is asked what the branch is, and nothing else.
+    assert_eq!((fetches(), server.heard().len() - asked), (2, 2));
+    assert_eq!(cat(&daemon, "a", "/all/dir/lib/lib.txt"), "of the library");
+    // ADD of it knows the files, too, and by its hash the server is not asked at all.
+    let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
+    let asked = server.heard().len();
+    add(&daemon, "same", "same", &format!("ADD {app}#{commit} /src"));
+    assert_eq!(server.heard().len(), asked);
+    assert_eq!(cat(&daemon, "same", "/src/dir/text"), "two");
+    // Another commit is another one.
+    put(&root.join("app.git"), "dir/text", "three\n");
+    git(&root.join("app.git"), &["commit", "-qam", "three"]);
+    from(&[]);
+    assert_eq!((fetches(), cat(&daemon, "a", "/all/dir/text").as_str()), (4, "three"));
+    // With its `.git`, it is not what was kept without.
+    from(&["--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1"]);
+    assert_eq!(fetches(), 6);
+}
+
 #[test]
 fn what_is_wrong_with_a_repository_is_said() {
     let daemon = daemon();
@@ -204,7 +337,6 @@ fn what_is_wrong_with_a_repository_is_said() {
         (server.at("/broken.git"), "refuses: go away"),
         (server.at("/private/app.git"), "GIT_AUTH_TOKEN"),
         ("git://127.0.0.1:1/x.git".to_owned(), "cannot connect to the git server"),
-        (format!("--keep-git-dir {app}"), "ADD --keep-git-dir is not supported"),
     ]
     .into_iter()
     .enumerate()

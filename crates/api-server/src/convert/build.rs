@@ -13,7 +13,8 @@ use naru_api_types::{Map, Query};
 use naru_engine::Timestamp;
 use naru_engine::builds::{
     Attestations, BuildOptions, CacheRecord, CacheSource, Content, DockerfileSource,
-    LayerCompression, NetworkChoice, Node, PruneBuild, RegistryAuth, RunLimits, Secret, Ulimit,
+    LayerCompression, NamedContext, NetworkChoice, Node, PruneBuild, RegistryAuth, RunLimits,
+    Secret, Ulimit, context_key,
 };
 use naru_errdefs::Fault;
 use naru_oci::Reference;
@@ -77,7 +78,11 @@ pub(crate) fn options(
         target: query.text("target").map(str::to_owned),
         source_date_epoch: source_date_epoch.transpose()?,
         build_args,
-        named_contexts: extras.named_contexts,
+        named_contexts: extras
+            .named_contexts
+            .into_iter()
+            .map(|(name, place)| Ok((context_key(&name), further(place)?)))
+            .collect::<Result<_, Fault>>()?,
         labels: json(query, "labels", "labels")?.unwrap_or_default(),
         no_cache: query.flag("nocache"),
         no_cache_filter: extras.no_cache_filter,
@@ -100,6 +105,10 @@ pub(crate) fn options(
             .collect::<Result<_, _>>()?,
         limits: limits(query)?,
         secrets,
+        known_hosts: match extras.known_hosts {
+            Some(text) => Some(reveal("known hosts", text.reveal())?),
+            None => None,
+        },
         // Whoever has the stream puts them in.
         ssh: None,
         compression,
@@ -108,6 +117,23 @@ pub(crate) fn options(
         annotations: extras.annotations,
         entitlements: extras.entitlements,
     })
+}
+
+/// A further context.
+fn further(place: String) -> Result<NamedContext, Fault> {
+    if let Some(name) = place.strip_prefix("docker-image://") {
+        return Ok(NamedContext::Image(name.to_owned()));
+    }
+    if let Some(digest) = place.strip_prefix("content:") {
+        return Ok(NamedContext::Content(digest.parse()?));
+    }
+    let starts = ["http://", "https://", "git://", "git@", "ssh://", "github.com/"];
+    if starts.iter().any(|start| place.starts_with(start)) || place.contains('@') {
+        return Ok(NamedContext::Address(place));
+    }
+    Err(Fault::unsupported(format!("the build context `{place}` is not supported")).with_hint(
+        "a daemon takes `docker-image://IMAGE`, and addresses of archives and git repositories",
+    ))
 }
 
 /// What is understood and not served.

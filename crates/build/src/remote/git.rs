@@ -1,17 +1,18 @@
 //! Acts: commits of git repositories as trees of contexts.
 
-use super::blocking;
+use super::{blocking, trees};
 use crate::agent::AgentSocket;
 use crate::build::Inner;
 use crate::context::{BuildContext, Content, Files, Node, Tree};
 use crate::mounts::Scratch;
 use crate::options::BuildOptions;
-use crate::ports::{GitAuth, GitRequest};
+use crate::ports::{GitAuth, GitRequest, KnownHosts};
 use naru_errdefs::{Fault, ResultExt};
-use naru_git::{Address, Checkout, Limits, Oid, Pack, PackWriter, Transport, check_out};
+use naru_git::{Address, Checkout, Kept, Limits, Oid, Pack, PackWriter, Tip, Transport, check_out};
 use naru_kernel::times::FileTime;
 use naru_oci::Digest;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -29,25 +30,59 @@ pub(crate) async fn commit(
     inner: &Arc<Inner>,
     options: &BuildOptions,
     address: &Address,
-) -> Result<Oid, Fault> {
+) -> Result<Tip, Fault> {
     if let Some(oid) = address.reference.as_deref().and_then(Oid::parse) {
-        return Ok(oid);
+        return Ok(Tip { commit: oid, object: oid, name: String::new() });
     }
     let agent = Agent::open(inner, options, address)?;
     let request = request(options, address, (address, &agent));
     inner.sources.commit(request).await.map_err(|fault| about(address, fault))
 }
 
-/// The files of a commit, with those of its submodules.
+/// What is wanted of a repository.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) address: &'a Address,
+    pub(crate) tip: &'a Tip,
+    /// Whether with its `.git`, where all of it is wanted.
+    pub(crate) keeps: bool,
+}
+
+impl Wanted<'_> {
+    /// Pure: what decides the result, besides where it comes from.
+    pub(crate) fn key(&self) -> String {
+        let Tip { commit, object, name } = self.tip;
+        let directory = &self.address.directory;
+        match self.keeps {
+            true => {
+                format!("git {commit} {directory} keep {object} {name} {}", plain(self.address))
+            }
+            false => format!("git {commit} {directory}"),
+        }
+    }
+}
+
+/// The files of a commit, with those of its submodules. What was fetched before is not fetched again.
 pub(crate) async fn context(
     inner: &Arc<Inner>,
     options: &BuildOptions,
-    (address, commit): (&Address, Oid),
+    wanted: &Wanted<'_>,
     cancelled: &Arc<AtomicBool>,
 ) -> Result<BuildContext, Fault> {
+    let address = wanted.address;
+    // Of one address only: nobody gets files by naming the commit of a repository that he cannot read.
+    let key = format!("{} {}", address.transport.url(), wanted.key());
+    let turn = inner.fetching.of(&key);
+    let _turn = turn.lock().await;
     let hold = inner.files.hold();
+    let (files, noted) = (inner.files.clone(), key.clone());
+    if let Some(context) = blocking(move || Ok(trees::read(&files, &noted))).await? {
+        return Ok(context);
+    }
     let mut tree = Tree::default();
-    let mut waiting = vec![Module { address: address.clone(), commit, at: Vec::new(), depth: 0 }];
+    let git_at = (wanted.keeps && address.directory.is_empty()).then(|| b".git".to_vec());
+    let (tip, at) = (wanted.tip.clone(), Vec::new());
+    let mut waiting = vec![Module { address: address.clone(), tip, at, depth: 0, git_at }];
     let mut count = 0;
     while let Some(module) = waiting.pop() {
         count += 1;
@@ -62,7 +97,11 @@ pub(crate) async fn context(
         waiting.extend(more);
     }
     let files = inner.files.clone();
-    let context = blocking(move || files.assemble(tree)).await;
+    let context = blocking(move || {
+        trees::write(&files, &key, &tree);
+        files.assemble(tree)
+    })
+    .await;
     drop(hold);
     context
 }
@@ -70,9 +109,17 @@ pub(crate) async fn context(
 /// A repository and where its files go.
 struct Module {
     address: Address,
-    commit: Oid,
+    tip: Tip,
     at: Vec<u8>,
     depth: usize,
+    /// Where its own directory of git's goes.
+    git_at: Option<Vec<u8>>,
+}
+
+/// Pure: a path from one directory to another, both below the same one.
+fn way(from: &[u8], to: &[u8]) -> String {
+    let up = from.split(|byte| *byte == b'/').count();
+    format!("{}{}", "../".repeat(up), String::from_utf8_lossy(to))
 }
 
 fn about(address: &Address, fault: Fault) -> Fault {
@@ -91,18 +138,47 @@ pub(crate) fn shown(address: &Address) -> String {
     }
 }
 
-/// The agent for a repository by ssh, as long as it is needed.
-struct Agent(Option<(AgentSocket, Scratch)>);
+/// Pure: an address without credentials, as it may stay with the files.
+fn plain(address: &Address) -> String {
+    let url = address.transport.url();
+    match (&address.transport, url.split_once("://")) {
+        (Transport::Http(_), Some((scheme, rest))) => {
+            let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let host = place.rsplit('@').next().unwrap_or(place);
+            format!("{scheme}://{host}/{path}")
+        }
+        _ => url,
+    }
+}
+
+/// What a repository by ssh is reached with, as long as it is needed.
+struct Agent {
+    socket: Option<AgentSocket>,
+    theirs: Option<PathBuf>,
+    /// The hosts that were met before.
+    ours: PathBuf,
+    _scratch: Option<Scratch>,
+}
 
 impl Agent {
     fn open(inner: &Inner, options: &BuildOptions, address: &Address) -> Result<Agent, Fault> {
-        let Transport::Ssh { .. } = address.transport else { return Ok(Agent(None)) };
-        let Some(lent) = options.ssh.as_ref().filter(|lent| lent.has(DEFAULT_AGENT)) else {
-            return Ok(Agent(None));
+        let ours = inner.place.join("known_hosts");
+        let Transport::Ssh { .. } = address.transport else {
+            return Ok(Agent { socket: None, theirs: None, ours, _scratch: None });
         };
         let scratch = Scratch::new(&inner.place)?;
-        let socket = AgentSocket::open(scratch.path(), lent, DEFAULT_AGENT, (0o600, 0, 0))?;
-        Ok(Agent(Some((socket, scratch))))
+        let lent = options.ssh.as_ref().filter(|lent| lent.has(DEFAULT_AGENT));
+        let open = |lent| AgentSocket::open(scratch.path(), lent, DEFAULT_AGENT, (0o600, 0, 0));
+        let socket = lent.map(open).transpose()?;
+        let mut theirs = None;
+        if let Some(text) = &options.known_hosts {
+            let path = scratch.path().join("known_hosts");
+            let failed = || "cannot keep the known hosts of a build".to_owned();
+            let mut file = naru_kernel::fs::create_new(&path, 0o600).during(failed)?;
+            file.write_all(text).during(failed)?;
+            theirs = Some(path);
+        }
+        Ok(Agent { socket, theirs, ours, _scratch: Some(scratch) })
     }
 }
 
@@ -123,7 +199,18 @@ fn request<'a>(
         Some(header) => Some(GitAuth::Header(header)),
         None => secret("GIT_AUTH_TOKEN").map(GitAuth::Token),
     };
-    GitRequest { address, auth, agent: agent.0.as_ref().map(|(socket, _)| socket.short()) }
+    let hosts = KnownHosts { theirs: agent.theirs.as_deref(), ours: &agent.ours };
+    GitRequest { address, auth, agent: agent.socket.as_ref().map(AgentSocket::short), hosts }
+}
+
+/// A file that goes with whoever has it open.
+fn room(files: &Files) -> Result<std::fs::File, Fault> {
+    let path = files.staging();
+    let failed = || "cannot make room for a git repository".to_owned();
+    let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path);
+    let file = file.during(failed)?;
+    std::fs::remove_file(&path).during(failed)?;
+    Ok(file)
 }
 
 async fn one(
@@ -133,43 +220,61 @@ async fn one(
     cancelled: &Arc<AtomicBool>,
 ) -> Result<(Tree, Vec<Module>), Fault> {
     let files = inner.files.clone();
-    let file = blocking(move || {
-        let path = files.staging();
-        let failed = || "cannot make room for a git repository".to_owned();
-        let file = std::fs::File::options().read(true).write(true).create_new(true).open(&path);
-        let file = file.during(failed)?;
-        // It goes with whoever has it open.
-        std::fs::remove_file(&path).during(failed)?;
-        Ok(file)
-    })
-    .await?;
+    let file = blocking(move || room(&files)).await?;
     let writer = PackWriter::new(file, Limits::standard());
     let agent = Agent::open(inner, options, &module.address)?;
     let request = request(options, root, (&module.address, &agent));
-    let writer = inner.sources.pack(request, module.commit, writer).await?;
+    let writer = inner.sources.pack(request, module.tip.commit, writer).await?;
     let (files, cancelled) = (inner.files.clone(), Arc::clone(cancelled));
     blocking(move || {
         let mut pack = writer.finish(&cancelled)?;
-        let seconds = naru_git::commit_time(&mut pack, module.commit)?;
+        let seconds = naru_git::commit_time(&mut pack, module.tip.commit)?;
         let modified = FileTime { seconds, nanoseconds: 0 };
-        let (at, commit) = (module.at.clone(), module.commit);
+        let (at, commit) = (module.at.clone(), module.tip.commit);
         let mut sink = Sink { files: &files, tree, at, modified, modules: Vec::new() };
         let directory = module.address.directory.clone();
         check_out(&mut pack, commit, &directory, &mut sink, &cancelled)?;
         let Sink { tree, modules, .. } = sink;
-        let more =
-            if modules.is_empty() { Vec::new() } else { named(&mut pack, &module, modules)? };
-        Ok((tree, more))
+        let (more, list) = if modules.is_empty() {
+            Default::default()
+        } else {
+            named(&mut pack, &module, modules)?
+        };
+        let Some(at) = module.git_at.clone() else { return Ok((tree, more)) };
+        let kept = Kept {
+            tip: &module.tip,
+            url: plain(&module.address),
+            modules: list,
+            worktree: (!module.at.is_empty()).then(|| way(&at, &module.at)),
+        };
+        let link = format!("gitdir: {}\n", way(&module.at, &at));
+        let mut sink = Sink { files: &files, tree, at, modified, modules: Vec::new() };
+        let room = room(&files)?;
+        naru_git::git_directory(&mut pack, &kept, room, &mut sink, &cancelled)?;
+        if kept.worktree.is_some() {
+            sink.at.clone_from(&module.at);
+            let kept = sink.keep(&mut link.as_bytes(), false)?;
+            sink.file(b".git", &kept, false)?;
+        }
+        Ok((sink.tree, more))
     })
     .await
 }
 
+/// Names and addresses of submodules.
+type Names = Vec<(String, String)>;
+
 /// Where the submodules come from that were met.
-fn named(pack: &mut Pack, module: &Module, met: Vec<(Vec<u8>, Oid)>) -> Result<Vec<Module>, Fault> {
-    let list = naru_git::root_file(pack, module.commit, ".gitmodules", LONGEST_LIST)?;
+fn named(
+    pack: &mut Pack,
+    module: &Module,
+    met: Vec<(Vec<u8>, Oid)>,
+) -> Result<(Vec<Module>, Names), Fault> {
+    let list = naru_git::root_file(pack, module.tip.commit, ".gitmodules", LONGEST_LIST)?;
     let known = naru_git::modules(&list.unwrap_or_default());
     let parent = module.address.transport.url();
     let mut found = Vec::with_capacity(met.len());
+    let mut names = Names::new();
     for (path, commit) in met {
         let whole = match module.address.directory.as_str() {
             "" => path.clone(),
@@ -185,10 +290,14 @@ fn named(pack: &mut Pack, module: &Module, met: Vec<(Vec<u8>, Oid)>) -> Result<V
         let address = Address::at(&url).map_err(|error| {
             Fault::from(error).context(format!("cannot fetch the submodule `{shown}`"))
         })?;
+        names.push((entry.name.clone(), plain(&address)));
         let at = if module.at.is_empty() { path } else { [&module.at[..], b"/", &path].concat() };
-        found.push(Module { address, commit, at, depth: module.depth + 1 });
+        let below = |git: &Vec<u8>| [git, &b"/modules/"[..], entry.name.as_bytes()].concat();
+        let git_at = module.git_at.as_ref().map(below);
+        let tip = Tip { commit, object: commit, name: String::new() };
+        found.push(Module { address, tip, at, depth: module.depth + 1, git_at });
     }
-    Ok(found)
+    Ok((found, names))
 }
 
 /// Puts what a commit has into a tree, and contents where those of contexts are.

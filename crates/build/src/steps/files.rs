@@ -4,12 +4,14 @@ mod remote;
 
 use super::vertex::{self, Hand, make};
 use super::{Words, located};
+use crate::build::Session;
+use crate::context::BuildContext;
 use crate::copy::{self, Copying, ModeChange, Piece, Target, View};
 use crate::event::BuildFailure;
 use crate::key::KeyMaker;
 use crate::stage::{self, Stage, Step};
 use crate::{config, users, wording};
-use naru_dockerfile::{Add, Copy, Files, InlineFile, Origin};
+use naru_dockerfile::{Add, Copy, Files, InlineFile, Instruction, Origin};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_kernel::times::FileTime;
 use remote::Later;
@@ -250,7 +252,7 @@ async fn origin_key(
     mut key: KeyMaker,
 ) -> Result<Option<String>, BuildFailure> {
     let Some(from) = asked.from.filter(|_| asked.files.inline.is_empty()) else { return Ok(None) };
-    let chain = chain_of(step, from).await?;
+    let Place::Root(chain) = place_of(step, from).await? else { return Ok(None) };
     key.text(&chain.map(|chain| chain.to_string()).unwrap_or_default());
     Ok(Some(key.finish()))
 }
@@ -414,29 +416,62 @@ async fn source_view(step: &Step<'_>, from: Option<&str>) -> Result<Option<View>
     let Some(from) = from else {
         return Ok(Some(View::Context(session.shared.context.clone())));
     };
-    let chain = chain_of(step, from).await?;
+    let chain = match place_of(step, from).await? {
+        Place::Root(chain) => chain,
+        Place::Context(context) => return Ok(Some(View::Context(context))),
+    };
     crate::cache::bring(&session.shared, chain, step.id).await?;
     let view = session.shared.blocking(move |shared| vertex::view(&shared.inner.store, chain));
     Ok(view.await?.map(|root| View::Root(Arc::new(root))))
 }
 
-/// The file system of a stage or an image that is named with `from`.
-pub(super) async fn chain_of(
-    step: &Step<'_>,
-    from: &str,
-) -> Result<Option<naru_oci::ChainId>, BuildFailure> {
+/// What files come from that is named with `from`.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// The file system of a stage or an image; nothing when it is empty.
+    Root(Option<naru_oci::ChainId>),
+    /// A further context.
+    Context(BuildContext),
+}
+
+/// What is named with `from`.
+pub(super) async fn place_of(step: &Step<'_>, from: &str) -> Result<Place, BuildFailure> {
     let session = step.session;
+    if let Some(context) = crate::named::files(&session.shared, from).await? {
+        return Ok(Place::Context(context));
+    }
     let graph = &session.plan.graph;
-    let is_context = session.shared.options.named_contexts.contains_key(from);
+    let is_context = session.shared.options.named(from).is_some();
     match graph.source(step.stage, from) {
-        Some(Origin::Stage(number)) if !is_context => Ok(session.stage(number).await?.chain),
+        Some(Origin::Stage(number)) if !is_context => {
+            Ok(Place::Root(session.stage(number).await?.chain))
+        }
         None if !is_context => {
             // Only triggers of base images come so far; the file itself was looked at before.
             let message = format!("stage {from:?} needs to be defined before the current stage");
             Err(located(step, &message).into())
         }
-        _ => Ok(stage::image(session, from, &session.platform, step.id).await?.chain),
+        _ => Ok(Place::Root(stage::image(session, from, &session.platform, step.id).await?.chain)),
     }
+}
+
+/// The files of a further context become the only layer of a stage.
+pub(crate) async fn of_context(
+    session: &Arc<Session>,
+    name: &str,
+    id: u32,
+    stage: &mut Stage,
+) -> Result<(), BuildFailure> {
+    let lost = || Fault::internal("a further context cannot be copied");
+    let statement = naru_dockerfile::parse_trigger("COPY . /").map_err(|_none| lost())?;
+    let Instruction::Copy(copied) = &statement.what else { return Err(lost().into()) };
+    let asked = Asked { from: Some(name), ..Asked::from_copy(copied) };
+    let no_cache = session.shared.options.no_cache;
+    let mut step = Step { session, stage: 0, id, statement: &statement, no_cache, cached: true };
+    copy(&mut step, stage, &asked).await?;
+    stage.cached = step.cached;
+    stage.inherited = stage.config.history.len();
+    Ok(())
 }
 
 /// What is not there may be there, but left out.

@@ -3,7 +3,7 @@
 mod mount;
 mod scrub;
 
-use super::files::chain_of;
+use super::files::{Place, place_of};
 use super::located;
 use super::vertex::{self, Hand, make};
 use crate::build::Session;
@@ -74,7 +74,9 @@ pub(super) async fn run(
     let declared: Vec<String> =
         scope.declared().map(|(name, value)| format!("{name}={value}")).collect();
     let created_by = wording::run(&declared, &shown_command);
-    let hostname = setting(step, "BUILDKIT_SANDBOX_HOSTNAME").unwrap_or(HOST_NAME).to_owned();
+    let hostname = crate::remote::setting(&shared.options, "BUILDKIT_SANDBOX_HOSTNAME")
+        .unwrap_or(HOST_NAME)
+        .to_owned();
 
     let mounts = mount::wanted(step, stage, run)?;
     let mut key = KeyMaker::new("RUN", stage.chain);
@@ -130,12 +132,6 @@ pub(super) async fn run(
 /// no result.
 const HOST_NAME: &str = "buildkitsandbox";
 
-/// A build argument that is for the builder itself.
-fn setting<'a>(step: &Step<'a>, name: &str) -> Option<&'a str> {
-    let given = step.session.shared.options.build_args.get(name)?.as_deref();
-    given.filter(|value| !value.is_empty())
-}
-
 /// What is executed: words, a line for the shell, a script for the shell, or a script with an interpreter of its own.
 fn line(defaults: &naru_oci::ContainerDefaults, what: &Command, heredocs: &[Heredoc]) -> Line {
     match script(what, heredocs) {
@@ -157,14 +153,17 @@ async fn mount_key(
     key: &mut KeyMaker,
 ) -> Result<(), BuildFailure> {
     key.text(&mount.described());
-    match mount.files() {
-        None => {}
-        Some((Some(from), source)) => {
-            let chain = chain_of(step, from).await?;
+    let Some((from, source)) = mount.files() else { return Ok(()) };
+    let place = match from {
+        Some(from) => place_of(step, from).await?,
+        None => Place::Context(step.session.shared.context.clone()),
+    };
+    match place {
+        Place::Root(chain) => {
             key.text(&format!("{chain:?} {source}"));
         }
-        Some((None, source)) => {
-            let view = View::Context(step.session.shared.context.clone());
+        Place::Context(context) => {
+            let view = View::Context(context);
             let source = source.to_owned();
             let digest = step.session.shared.blocking(move |_| {
                 let pieces = copy::find(&view, &source, copy::Pattern::None, false)?;
@@ -176,19 +175,22 @@ async fn mount_key(
     Ok(())
 }
 
-/// Mounts with the file systems that they show.
+/// Mounts with what they show.
 async fn resolve(
     step: &Step<'_>,
     mounts: Vec<Wanted>,
-) -> Result<Vec<(Wanted, Option<naru_oci::ChainId>)>, BuildFailure> {
+) -> Result<Vec<(Wanted, Place)>, BuildFailure> {
     let mut list = Vec::with_capacity(mounts.len());
     for mount in mounts {
-        let chain = match mount.from() {
-            Some(from) => chain_of(step, from).await?,
-            None => None,
+        let place = match mount.from() {
+            Some(from) => place_of(step, from).await?,
+            None if mount.files().is_some() => Place::Context(step.session.shared.context.clone()),
+            None => Place::Root(None),
         };
-        cache::bring(&step.session.shared, chain, step.id).await?;
-        list.push((mount, chain));
+        if let Place::Root(chain) = place {
+            cache::bring(&step.session.shared, chain, step.id).await?;
+        }
+        list.push((mount, place));
     }
     Ok(list)
 }
@@ -202,15 +204,15 @@ struct Order {
     network: NetworkChoice,
     hostname: String,
     insecure: bool,
-    mounts: Vec<(Wanted, Option<naru_oci::ChainId>)>,
+    mounts: Vec<(Wanted, Place)>,
 }
 
 async fn execute(hand: Hand, order: Order) -> Result<naru_store::CachedStep, BuildFailure> {
     let scratch = Scratch::new(&hand.inner.place)?;
     let changes = hand.blocking(Hand::begin).await?;
     let mut ready = mount::Ready::default();
-    for (mount, chain) in &order.mounts {
-        mount::make_ready(&hand, &order.session, mount, *chain, &scratch, &mut ready).await?;
+    for (mount, place) in &order.mounts {
+        mount::make_ready(&hand, &order.session, mount, place, &scratch, &mut ready).await?;
     }
     if let Some((name, script)) = &order.line.script {
         ready.script(&scratch, name, script)?;

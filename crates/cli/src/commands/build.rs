@@ -4,6 +4,7 @@ mod after;
 mod agents;
 mod cache;
 mod check;
+mod contexts;
 mod export;
 mod file;
 mod output;
@@ -45,7 +46,7 @@ const FLAGS: &[Flag] = &[
     list(
         "build-context",
         "strings",
-        "Additional build contexts (e.g., name=docker-image://alpine)",
+        "Additional build contexts (e.g., name=path, name=docker-image://alpine)",
     ),
     value("builder", "string", "Override the configured builder instance").refused(NO_BUILDER),
     list(

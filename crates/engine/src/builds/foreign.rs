@@ -2,9 +2,11 @@
 //! found in the index of an image that is here, or fetched by its digest.
 
 use super::sources::Fetcher;
-use naru_build::ports::ImageRequest;
+use naru_build::ports::{Base, ImageRequest};
 use naru_errdefs::{Fault, Kind};
-use naru_oci::{Config, Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, Reference};
+use naru_oci::{
+    Config, Descriptor, Digest, Index, Manifest, ManifestOrIndex, Platform, Reference, media_type,
+};
 use naru_store::{ImageRecord, Store};
 use naru_transfer::{AtRegistry, Layer};
 use std::time::Duration;
@@ -55,6 +57,34 @@ pub(super) async fn image(
         record.platform.as_ref().is_none_or(|known| known.serves(request.platform))
     };
     found.filter(fits).ok_or_else(|| absent(request, None))
+}
+
+/// An image that the client has brought into the store.
+pub(super) async fn content(
+    store: &Store,
+    digest: Digest,
+    platform: &Platform,
+) -> Result<Base, Fault> {
+    let (store, platform) = (store.clone(), platform.clone());
+    super::blocking(move || {
+        let lease = store.leases.keep(&format!("base {digest}"), WAITS)?;
+        store.leases.hold_blob(&lease, &digest)?;
+        let bytes = store.content.read(&digest, MAX_DOCUMENT)?;
+        let entry = match ManifestOrIndex::parse(&bytes)? {
+            ManifestOrIndex::Index(index) => index.choose(&platform).cloned().ok_or_else(|| {
+                Fault::not_found(format!("the layout has no image for the platform {platform}"))
+                    .with_hint("build for a platform that it has, or name another image of it: `oci-layout://DIRECTORY@DIGEST`")
+            })?,
+            ManifestOrIndex::Manifest(manifest) => Descriptor::new(
+                manifest.media_type.as_deref().unwrap_or(media_type::OCI_MANIFEST),
+                digest,
+                bytes.len() as u64,
+            ),
+        };
+        let lacks = || Fault::not_found(format!("the layout lacks parts of the image {}", entry.digest));
+        Ok(Base { record: unpacked(&store, &lease, &entry)?.ok_or_else(lacks)? })
+    })
+    .await
 }
 
 fn absent(request: &ImageRequest<'_>, index: Option<&Index>) -> Fault {

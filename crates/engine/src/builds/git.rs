@@ -6,12 +6,12 @@ mod stream;
 use http::HttpLine;
 use naru_build::ports::GitRequest;
 use naru_errdefs::{Fault, Kind};
-use naru_git::{Line, Oid, PackWriter, Session, Transport};
+use naru_git::{Line, Oid, PackWriter, Session, Tip, Transport};
 use naru_transfer::Registries;
 use stream::StreamLine;
 
 /// The commit that the reference of a repository means.
-pub(super) async fn commit(registries: &Registries, request: GitRequest<'_>) -> Result<Oid, Fault> {
+pub(super) async fn commit(registries: &Registries, request: GitRequest<'_>) -> Result<Tip, Fault> {
     let reference = request.address.reference.as_deref();
     match &request.address.transport {
         Transport::Http(url) => {
@@ -21,8 +21,8 @@ pub(super) async fn commit(registries: &Registries, request: GitRequest<'_>) -> 
     }
 }
 
-async fn tip<L: Line>(line: L, reference: Option<&str>) -> Result<Oid, Fault> {
-    Ok(Session::open(line).await?.resolve(reference).await?.commit)
+async fn tip<L: Line>(line: L, reference: Option<&str>) -> Result<Tip, Fault> {
+    Session::open(line).await?.resolve(reference).await
 }
 
 /// Writes a pack in which a commit is with all its files.

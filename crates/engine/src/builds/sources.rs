@@ -7,8 +7,8 @@ use naru_build::ports::{
     Base, Fetched, FileRequest, GitRequest, ImageRequest, Promise, Sources, Validators,
 };
 use naru_errdefs::{Fault, Kind};
-use naru_git::{Oid, PackWriter};
-use naru_oci::{Platform, Reference};
+use naru_git::{Oid, PackWriter, Tip};
+use naru_oci::{Digest, Platform, Reference};
 use naru_store::{ImageRecord, Store};
 use naru_transfer::Download;
 use tokio::sync::mpsc;
@@ -143,6 +143,14 @@ impl Sources for Fetcher {
         })
     }
 
+    fn content<'a>(
+        &'a self,
+        digest: Digest,
+        platform: &'a Platform,
+    ) -> Promise<'a, Result<Base, Fault>> {
+        Box::pin(super::foreign::content(&self.store, digest, platform))
+    }
+
     fn file<'a>(&'a self, request: FileRequest<'a>) -> Promise<'a, Result<Fetched, Fault>> {
         Box::pin(async move {
             let registries = self.images.known_registries();
@@ -151,8 +159,13 @@ impl Sources for Fetcher {
                 last_modified: request.known.last_modified.clone(),
             };
             let path = &request.path;
-            let fetched =
-                naru_transfer::fetch_file(registries, request.address, path, &known).await?;
+            let fetched = naru_transfer::fetch_file(
+                registries,
+                request.address,
+                path,
+                (&known, request.authorization),
+            )
+            .await?;
             Ok(match fetched {
                 Download::Unchanged => Fetched::Unchanged,
                 Download::File { name, modified, validators } => {
@@ -164,7 +177,7 @@ impl Sources for Fetcher {
         })
     }
 
-    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Oid, Fault>> {
+    fn commit<'a>(&'a self, request: GitRequest<'a>) -> Promise<'a, Result<Tip, Fault>> {
         Box::pin(super::git::commit(self.images.known_registries(), request))
     }
 

@@ -340,7 +340,7 @@ pub(crate) fn files_are_copied_as_docker_copies_them() {
         refused("COPY --from=nowhere.invalid/x a.txt /", "nowhere.invalid").await;
         refused(
             "ADD --keep-git-dir=true https://127.0.0.1:1/x.git /",
-            "--keep-git-dir is not supported",
+            "cannot fetch the git repository",
         )
         .await;
         house

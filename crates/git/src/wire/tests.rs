@@ -33,8 +33,14 @@ fn servers_say_what_they_speak() {
     let peeled = format!("{B} refs/tags/v1^{{}}\n");
     let zero = advertised(&[&first, &tag, &peeled]).unwrap();
     let Server::Zero { references, .. } = &zero else { panic!("{zero:?}") };
-    assert_eq!(resolve(references, None), Ok(Tip { commit: oid(A), object: oid(A) }));
-    assert_eq!(resolve(references, Some("v1")), Ok(Tip { commit: oid(B), object: oid(A) }));
+    assert_eq!(
+        resolve(references, None),
+        Ok(Tip { commit: oid(A), object: oid(A), name: "refs/heads/main".to_owned() })
+    );
+    assert_eq!(
+        resolve(references, Some("v1")),
+        Ok(Tip { commit: oid(B), object: oid(A), name: "refs/tags/v1".to_owned() })
+    );
     assert_eq!(
         advertised(&["version 1\n", &first]).map(|server| matches!(server, Server::Zero { .. })),
         Ok(true)
@@ -60,6 +66,7 @@ fn branches_come_before_tags() {
                 name: (*name).to_owned(),
                 oid: oid(&digit.repeat(40)),
                 peeled: None,
+                target: None,
             })
             .collect();
     for (name, digit) in [

@@ -46,9 +46,9 @@ pub async fn fetch_file(
     registries: &Registries,
     address: &str,
     path: &Path,
-    known: &Validators,
+    (known, authorization): (&Validators, Option<String>),
 ) -> Result<Download, Fault> {
-    let fetched = fetch(registries, address, path, known).await;
+    let fetched = fetch(registries, address, path, (known, authorization)).await;
     if fetched.is_err() {
         // What cannot be removed now is swept with the rest of its directory.
         drop(std::fs::remove_file(path));
@@ -60,7 +60,7 @@ async fn fetch(
     registries: &Registries,
     address: &str,
     path: &Path,
-    known: &Validators,
+    (known, authorization): (&Validators, Option<String>),
 ) -> Result<Download, Fault> {
     let mut headers = Vec::new();
     // With both, the tag decides.
@@ -70,6 +70,7 @@ async fn fetch(
         headers.push(("If-Modified-Since", date.clone()));
     }
     let is_asked = !headers.is_empty();
+    headers.extend(authorization.map(|value| ("Authorization", value)));
     let mut answer =
         ask_web(registries, &WebRequest { address, headers, basic: None, body: None }).await?;
     if is_asked && answer.status() == 304 {

@@ -6,7 +6,7 @@ use crate::event::BuildFailure;
 use crate::remote::{self, git};
 use crate::stage::Step;
 use naru_errdefs::{Fault, ResultExt};
-use naru_git::{Address, Oid};
+use naru_git::{Address, Tip};
 use naru_oci::{Algorithm, Digest, Digester};
 use std::io::Read;
 
@@ -22,7 +22,7 @@ pub(super) enum Later {
         unpack: bool,
     },
     /// The files of a commit.
-    Git { address: Address, commit: Oid },
+    Git { address: Address, tip: Tip, keeps: bool },
 }
 
 impl Later {
@@ -30,7 +30,7 @@ impl Later {
     pub(super) fn key(&self) -> String {
         match self {
             Later::File { name, digest, unpack, .. } => format!("file {digest} {unpack} {name}"),
-            Later::Git { address, commit } => format!("git {commit} {}", address.directory),
+            Later::Git { address, tip, keeps } => git::Wanted { address, tip, keeps: *keeps }.key(),
         }
     }
 
@@ -38,15 +38,16 @@ impl Later {
     pub(super) async fn fetch(self, step: &Step<'_>) -> Result<Vec<Piece>, BuildFailure> {
         match self {
             Later::File { address, digest, unpack, .. } => {
-                let found = remote::file(&step.session.shared.inner, &address).await?;
+                let found = file(step, &address).await?;
                 verify(found.digest, digest)?;
                 Ok(pieces(step, found, unpack).await?)
             }
-            Later::Git { address, commit } => {
+            Later::Git { address, tip, keeps } => {
                 let shared = &step.session.shared;
-                let what = (&address, commit);
+                let wanted = git::Wanted { address: &address, tip: &tip, keeps };
                 let cancelled = &shared.cancelled;
-                let context = git::context(&shared.inner, &shared.options, what, cancelled).await?;
+                let context =
+                    git::context(&shared.inner, &shared.options, &wanted, cancelled).await?;
                 let find = move |_: &_| {
                     copy::find(&View::Context(context), ".", copy::Pattern::None, false)
                 };
@@ -82,7 +83,7 @@ pub(super) async fn items(
         let address = source.to_owned();
         return Ok(Some(vec![Item::Later(Later::File { address, name, digest, unpack })]));
     }
-    let found = remote::file(&step.session.shared.inner, source).await?;
+    let found = file(step, source).await?;
     if !found.is_named && to.ends_with('/') {
         return Err(located(step, &format!("cannot determine filename for source {source}"))
             .with_hint("name the file: let the destination end with a name instead of a slash")
@@ -96,6 +97,11 @@ pub(super) async fn items(
         verify(digests, digest)?;
     }
     Ok(Some(pieces(step, found, unpack).await?.into_iter().map(Item::Here).collect()))
+}
+
+async fn file(step: &Step<'_>, address: &str) -> Result<remote::Remote, Fault> {
+    let shared = &step.session.shared;
+    remote::file(&shared.inner, address, &shared.options).await
 }
 
 /// A failure at the place of an instruction.
@@ -113,20 +119,23 @@ async fn repository(
     asked: &Asked<'_>,
     address: Address,
 ) -> Result<Later, BuildFailure> {
-    if asked.keep_git_dir == Some(true) {
-        let text = "ADD --keep-git-dir is not supported";
-        let hint = "leave it out, or fetch the repository in a stage of its own with `RUN git clone`, and `COPY --from` that stage";
-        return Err(Fault::unsupported(located(step, text).message()).with_hint(hint).into());
-    }
     let shared = &step.session.shared;
-    let commit = git::commit(&shared.inner, &shared.options, &address).await?;
+    let keeps = asked.keep_git_dir == Some(true) && address.directory.is_empty();
+    if asked.keep_git_dir == Some(true) && !keeps {
+        // As in BuildKit; there it goes without a word.
+        let text = "--keep-git-dir means nothing for a directory of a repository: it has no .git"
+            .to_owned();
+        shared.warn("", text, step.statement.span.start).await;
+    }
+    let tip = git::commit(&shared.inner, &shared.options, &address).await?;
+    let commit = tip.commit;
     if let Some(wanted) = asked.checksum
         && !commit.to_string().starts_with(&wanted.to_ascii_lowercase())
     {
         let text = format!("expected checksum to match {wanted}, got {commit}");
         return Err(located(step, &text).into());
     }
-    Ok(Later::Git { address, commit })
+    Ok(Later::Git { address, tip, keeps })
 }
 
 fn checksum(step: &Step<'_>, text: &str) -> Result<Digest, Fault> {

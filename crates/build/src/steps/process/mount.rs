@@ -1,10 +1,12 @@
 //! Acts: `RUN --mount`.
 
+use super::super::files::Place;
 use super::super::located;
 use super::super::vertex::{self, Hand};
 use crate::agent::AgentSocket;
 use crate::build::{Session, Shared};
 use crate::config::working_dir;
+use crate::context::BuildContext;
 use crate::copy::{Copying, Pattern, Target, View, copy, find};
 use crate::mounts::{CacheMount, Scratch};
 use crate::ports::{MountSource, RunMount};
@@ -16,7 +18,6 @@ use naru_kernel::node::{self, NodeKind};
 use naru_kernel::path::{OFlags, open_directory, open_in_root};
 use naru_kernel::pinned;
 use naru_kernel::times::FileTime;
-use naru_oci::ChainId;
 use std::fs;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -147,13 +148,15 @@ pub(super) async fn make_ready(
     hand: &Hand,
     session: &Arc<Session>,
     wanted: &Wanted,
-    chain: Option<ChainId>,
+    place: &Place,
     scratch: &Scratch,
     ready: &mut Ready,
 ) -> Result<(), Fault> {
     let shared = &session.shared;
     match &wanted.kind {
-        MountKind::Tmpfs { size } => ready.add(wanted, false, MountSource::Memory(*size)),
+        MountKind::Tmpfs { size } => {
+            ready.add(wanted, wanted.read_only, MountSource::Memory(*size));
+        }
         MountKind::Secret { id, env, required, mode, uid, gid } => {
             let Some(secret) = shared.options.secrets.get(id) else {
                 if *required {
@@ -199,21 +202,25 @@ pub(super) async fn make_ready(
             };
             let owner = (mode.unwrap_or(0o755), uid.unwrap_or(0), gid.unwrap_or(0));
             let cache = hand.inner.mounts.take(&hand.inner.place, &id, *sharing, owner).await?;
-            if cache.is_new && chain.is_some() {
+            if cache.is_new {
                 let (dir, source) = (cache.dir(), source.clone().unwrap_or_default());
-                hand.blocking(move |hand| seed(hand, chain, &source, &dir)).await?;
+                let place = place.clone();
+                hand.blocking(move |hand| seed(hand, place, &source, &dir)).await?;
             }
             ready.add(wanted, wanted.read_only, MountSource::Path(cache.dir()));
             ready.caches.push(cache);
         }
         MountKind::Bind { from, source } => {
             let source = source.clone().unwrap_or_default();
-            let tree = match from {
-                Some(_) => {
+            let tree = match place {
+                Place::Root(chain) => {
+                    let chain = *chain;
                     let found = hand.blocking(move |hand| vertex::view(&hand.inner.store, chain));
                     found.await?
                 }
-                None => Some(context(shared).await?),
+                Place::Context(of) => {
+                    Some(context(shared, from.as_deref().unwrap_or_default(), of).await?)
+                }
             };
             let tree = tree.ok_or_else(|| missing(&source))?;
             let is_written = !wanted.read_only;
@@ -288,15 +295,20 @@ fn bind(tree: OwnedFd, source: &str, written: Option<&PathBuf>) -> Result<OwnedF
     Ok(mount)
 }
 
-/// The context as a directory, once a build.
-async fn context(shared: &Arc<Shared>) -> Result<OwnedFd, Fault> {
-    let scratch = shared
-        .materialized
+/// A context as a directory, once a build.
+async fn context(
+    shared: &Arc<Shared>,
+    name: &str,
+    context: &BuildContext,
+) -> Result<OwnedFd, Fault> {
+    let place = shared.materialized.of(name);
+    let scratch = place
         .get_or_try_init(|| async {
+            let view = View::Context(context.clone());
             shared
-                .blocking(|shared| {
+                .blocking(move |shared| {
                     let scratch = Scratch::new(&shared.inner.place)?;
-                    fill(&View::Context(shared.context.clone()), "", scratch.path())?;
+                    fill(&view, "", scratch.path())?;
                     Ok(scratch)
                 })
                 .await
@@ -307,7 +319,11 @@ async fn context(shared: &Arc<Shared>) -> Result<OwnedFd, Fault> {
 }
 
 /// What a new cache mount starts from.
-fn seed(hand: &Hand, chain: Option<ChainId>, source: &str, dir: &Path) -> Result<(), Fault> {
+fn seed(hand: &Hand, place: Place, source: &str, dir: &Path) -> Result<(), Fault> {
+    let chain = match place {
+        Place::Root(chain) => chain,
+        Place::Context(context) => return fill(&View::Context(context), source, dir),
+    };
     let Some(root) = vertex::view(&hand.inner.store, chain)? else { return Ok(()) };
     let there = open_in_root(&root, source, OFlags::PATH | OFlags::DIRECTORY);
     match there {

@@ -108,23 +108,30 @@ async fn bring(
     }
     let field = |name: &str| rest.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let tag = field("tag").map_or(TAG, String::as_str);
-    let query = Query::new()
-        .with("source", format!("oci-archive:{tag}"))
-        .with("destination", "content:")
-        .with("all", "1");
-    let content = Content::reader(Source::open(path)?);
-    let answer = client.copy_image(&query, Vec::new(), content).await?;
-    let aux = show_to_the_end(answer.lines(), Show::Nowhere).await?;
-    let digest = aux.as_ref().and_then(|aux| aux.get("Digest")?.as_str());
-    let digest =
-        digest.ok_or_else(|| Fault::new(Kind::Internal, "the daemon does not say what it took"))?;
-    match field("digest").filter(|wanted| *wanted != digest) {
+    let digest = bring_layout(client, path, &format!("oci-archive:{tag}")).await?;
+    match field("digest").filter(|wanted| **wanted != digest) {
         Some(wanted) => Err(Fault::invalid(format!(
             "the cache in `{path}` has the digest {digest} instead of {wanted}"
         ))
         .into()),
-        None => Ok(Some(digest.to_owned())),
+        None => Ok(Some(digest)),
     }
+}
+
+/// Brings an image of a layout to the daemon's store, where it has no name; answers its digest.
+pub(super) async fn bring_layout(
+    client: &Client,
+    path: &str,
+    source: &str,
+) -> Result<String, Failed> {
+    let query =
+        Query::new().with("source", source).with("destination", "content:").with("all", "1");
+    let content = Content::reader(Source::open(path)?);
+    let answer = client.copy_image(&query, Vec::new(), content).await?;
+    let aux = show_to_the_end(answer.lines(), Show::Nowhere).await?;
+    let digest = aux.as_ref().and_then(|aux| aux.get("Digest")?.as_str());
+    let lost = || Fault::new(Kind::Internal, "the daemon does not say what it took");
+    Ok(digest.ok_or_else(lost)?.to_owned())
 }
 
 impl Directory {

@@ -1,13 +1,13 @@
 //! Acts: `build --check`: reads the Dockerfile here and says what a reviewer would; nothing is built.
 
-use super::file::{self, Place};
+use super::file::{self, Dockerfile, Place};
 use crate::context;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
-use naru_dockerfile::Given;
 use naru_dockerfile::check::{Context, Finding, check as findings};
 use naru_dockerfile::ignore::Patterns;
+use naru_dockerfile::{CheckDirective, Given};
 use naru_errdefs::Fault;
 use naru_oci::Platform;
 use std::collections::BTreeMap;
@@ -26,10 +26,10 @@ pub(super) fn check(flags: &Flags) -> Result<ExitStatus, Failed> {
         )
         .into());
     };
-    let parsed = naru_dockerfile::parse(&source.text)
+    let mut parsed = naru_dockerfile::parse(&source.text)
         .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
     let ignored = match &given.context {
-        Place::Directory(root) => source.ignored(root)?,
+        Place::Directory(root) => Dockerfile::ignored(Some(&source), root)?,
         Place::Archive(..) | Place::Nothing | Place::Address(_) => None,
     };
     let patterns = ignored
@@ -46,6 +46,9 @@ pub(super) fn check(flags: &Flags) -> Result<ExitStatus, Failed> {
             None => (text, context::variable(text)),
         };
         arguments.insert(name.to_owned(), value);
+    }
+    if let Some(Some(text)) = arguments.get("BUILDKIT_DOCKERFILE_CHECK") {
+        parsed.directives.check = CheckDirective::parse(text).map_err(Fault::invalid)?;
     }
     let host = Platform::host();
     let target = flags.text("platform").filter(|text| !text.is_empty());

@@ -77,13 +77,13 @@ pub(super) fn find(flags: &Flags) -> Result<Given, Fault> {
 }
 
 /// Pure: what docker takes for an address.
-fn is_address(text: &str) -> bool {
+pub(super) fn is_address(text: &str) -> bool {
     ["http://", "https://", "git://", "git@", "ssh://", "github.com/"]
         .iter()
         .any(|start| text.starts_with(start))
 }
 
-fn directory(place: &str) -> Result<PathBuf, Fault> {
+pub(super) fn directory(place: &str) -> Result<PathBuf, Fault> {
     let path = match std::fs::canonicalize(place) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(Fault::not_found(format!(
@@ -223,8 +223,11 @@ impl Dockerfile {
 
     /// What is left out of the context, and the file that says so: one beside the Dockerfile with its name in front, else
     /// the directory's own.
-    pub(super) fn ignored(&self, directory: &Path) -> Result<Option<(PathBuf, Vec<u8>)>, Fault> {
-        let beside = self.path.as_ref().map(|path| {
+    pub(super) fn ignored(
+        dockerfile: Option<&Dockerfile>,
+        directory: &Path,
+    ) -> Result<Option<(PathBuf, Vec<u8>)>, Fault> {
+        let beside = dockerfile.and_then(|file| file.path.as_ref()).map(|path| {
             let mut name = path.as_os_str().to_owned();
             name.push(".dockerignore");
             PathBuf::from(name)
@@ -287,11 +290,11 @@ mod tests {
         let root = std::fs::canonicalize(dir.path()).unwrap();
         put(&root.join("Dockerfile"), "FROM a");
         let dockerfile = usual(&root).unwrap();
-        assert!(dockerfile.ignored(&root).unwrap().is_none());
+        assert!(Dockerfile::ignored(Some(&dockerfile), &root).unwrap().is_none());
         put(&root.join(".dockerignore"), "a");
-        assert_eq!(dockerfile.ignored(&root).unwrap().unwrap().1, b"a");
+        assert_eq!(Dockerfile::ignored(Some(&dockerfile), &root).unwrap().unwrap().1, b"a");
         put(&root.join("Dockerfile.dockerignore"), "b");
-        assert_eq!(dockerfile.ignored(&root).unwrap().unwrap().1, b"b");
+        assert_eq!(Dockerfile::ignored(Some(&dockerfile), &root).unwrap().unwrap().1, b"b");
         assert_eq!(dockerfile.below(&root).unwrap(), Path::new("Dockerfile"));
         assert_eq!(dockerfile.below(&root.join("x")), None);
     }

@@ -179,12 +179,11 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         }
     };
     let context = |text: &str| {
-        let (name, place) = opts::env::pair(text)?;
-        if place.starts_with("docker-image://") {
-            return Ok((name, place));
-        }
-        Err(OptError::new(format!("the build context `{place}` is not supported"))
-            .with_hint("further contexts are images: `NAME=docker-image://IMAGE`; build a directory into one first, or put both into one context"))
+        match opts::env::pair(text)? {
+        (name, place) if !name.is_empty() && !place.is_empty() => Ok((name, place)),
+        _ => Err(OptError::new(format!("invalid context value: {text}, expected key=value"))
+            .with_hint("write `NAME=DIRECTORY`, `NAME=docker-image://IMAGE`, `NAME=oci-layout://DIRECTORY` or `NAME=ADDRESS`")),
+    }
     };
     let entitlement = |text: &str| match text {
         "network.host" | "security.insecure" => Ok(text.to_owned()),
@@ -201,9 +200,11 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
         ignore_file: None,
         secrets,
         agents: None,
+        known_hosts: None,
         no_cache_filter: stages.map(str::to_owned).collect(),
         cache_from: flags.list("cache-from").map(str::to_owned).collect(),
         cache_to: flags.list("cache-to").map(str::to_owned).collect(),
+        named_directories: Map::new(),
         named_contexts: flags.parsed_list("build-context", context)?.into_iter().collect(),
         compression: image.compression,
         compression_level: image.compression_level,

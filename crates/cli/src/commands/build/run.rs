@@ -5,7 +5,7 @@ use super::output::Output;
 use super::request::{Asked, Surroundings};
 use super::send::{self, Body};
 use super::view::{TICK, View};
-use super::{after, agents, cache, check, export};
+use super::{after, agents, cache, check, contexts, export};
 use crate::commands::image::transfer::{Show, show_to_the_end};
 use crate::commands::registry::Registries;
 use crate::context::{self, App};
@@ -13,12 +13,15 @@ use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
 use naru_api_types::build::{
-    BUILD_STREAM, BuildExtras, BuildLine, BuiltImage, REGISTRY_CONFIG, failure,
+    BUILD_STREAM, Base64, BuildExtras, BuildLine, BuiltImage, REGISTRY_CONFIG, failure,
 };
 use naru_client::{Client, Lines};
 use naru_errdefs::{Fault, Kind};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
+
+/// Bytes that are read of a file of known hosts.
+const LONGEST_HOSTS: u64 = 8 << 20;
 
 pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> {
     let method =
@@ -55,6 +58,8 @@ pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         if client.tells_steps().await? {
             let mut extras = asked.extras.clone();
             let directory = cache::prepare(client, &mut extras).await?;
+            extras.known_hosts = known_hosts(&asked, &given);
+            contexts::prepare(client, &mut extras, &mut view).await?;
             let built = ours(client, (&asked, extras), given, &registries, &mut view).await;
             view.end();
             let built = built?;
@@ -80,6 +85,33 @@ pub(super) fn build(app: &App<'_>, flags: &Flags) -> Result<ExitStatus, Failed> 
         printer::out(&format!("{made}\n"))?;
     }
     Ok(ExitStatus::SUCCESS)
+}
+
+/// The hosts that the user's `ssh` knows, where repositories may come by it.
+fn known_hosts(asked: &Asked, given: &Given) -> Option<Base64> {
+    let by_ssh = |text: &str| text.contains("ssh://") || text.contains("git@");
+    let file = given.dockerfile.as_ref().map(|file| String::from_utf8_lossy(&file.text));
+    let address = match &given.context {
+        Place::Address(address) => Some(address),
+        Place::Directory(_) | Place::Archive(..) | Place::Nothing => None,
+    };
+    let mut places = asked.extras.named_contexts.values().chain(address);
+    // Submodules of an address may come by it, too.
+    let may = !asked.agents.is_empty()
+        || address.is_some()
+        || places.any(|place| by_ssh(place))
+        || file.is_some_and(|text| by_ssh(&text));
+    let home = context::variable("HOME").filter(|_| may)?;
+    let mut text = Vec::new();
+    for name in [".ssh/known_hosts", ".ssh/known_hosts2"] {
+        let Ok(file) = std::fs::File::open(std::path::Path::new(&home).join(name)) else {
+            continue;
+        };
+        // Whoever cannot read them builds without, as `ssh` goes on without.
+        file.take(LONGEST_HOSTS).read_to_end(&mut text).ok()?;
+        text.push(b'\n');
+    }
+    (!text.is_empty()).then(|| Base64::new(&text))
 }
 
 /// A file with a secret.

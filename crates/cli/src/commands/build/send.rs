@@ -21,7 +21,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The number that steps of our own have; the daemon counts from the other end.
-const OWN: u64 = u64::MAX;
+pub(super) const OWN: u64 = u64::MAX;
 
 /// A body, and why it may end early.
 pub(super) struct Body {
@@ -32,8 +32,11 @@ pub(super) struct Body {
 }
 
 /// The files of the context's directory without what is ignored, and the text that says what is.
-fn files(root: &Path, dockerfile: &Dockerfile) -> Result<(Vec<Found>, Option<Vec<u8>>), Fault> {
-    let ignored = dockerfile.ignored(root)?;
+pub(super) fn files(
+    root: &Path,
+    dockerfile: Option<&Dockerfile>,
+) -> Result<(Vec<Found>, Option<Vec<u8>>), Fault> {
+    let ignored = Dockerfile::ignored(dockerfile, root)?;
     let rules = Rules::parse(ignored.as_ref().map(|(path, text)| (path.as_path(), &**text)))?;
     let walked = walk(root, &|path, is_directory| rules.judge(path, is_directory))?;
     for note in &walked.notes {
@@ -69,7 +72,7 @@ pub(super) async fn ours(
                 vertex: OWN,
                 name: "[internal] load build context".to_owned(),
             })?;
-            let (found, ignored) = files(&root, dockerfile)?;
+            let (found, ignored) = files(&root, Some(dockerfile))?;
             extras.ignore_file = Some(Base64::new(&ignored.unwrap_or_default()));
             let count = found.len();
             let context = Context::read(root.clone(), found)?;
@@ -77,13 +80,13 @@ pub(super) async fn ours(
                 Some(files) => {
                     let answer = client.announce_context(&files).await?;
                     let sent = context.size_of(&answer.missing);
-                    tell(view, count, context.size(), sent)?;
+                    tell(view, OWN, count, (context.size(), sent))?;
                     extras.context = Some(ContextAnnounced { id: answer.id });
                     context.pack(&answer.missing)?
                 }
                 // Names that JSON cannot hold.
                 None => {
-                    tell(view, count, context.size(), context.size())?;
+                    tell(view, OWN, count, (context.size(), context.size()))?;
                     stream(&root, context.into_pieces())?
                 }
             };
@@ -100,10 +103,15 @@ pub(super) async fn ours(
     Ok(Body { content, failure })
 }
 
-fn tell(view: &mut View, files: usize, size: u64, sent: u64) -> Result<(), Failed> {
+pub(super) fn tell(
+    view: &mut View,
+    vertex: u64,
+    files: usize,
+    (size, sent): (u64, u64),
+) -> Result<(), Failed> {
     let shown = |count: u64| units::human_size(i64::try_from(count).unwrap_or(i64::MAX));
     let text = format!("{files} files, {}; transferring {}\n", shown(size), shown(sent));
-    view.line(&BuildLine::Output { vertex: OWN, stderr: false, text })
+    view.line(&BuildLine::Output { vertex, stderr: false, text })
 }
 
 /// For another daemon: everything as one archive, with the Dockerfile in it. Answers the path of the Dockerfile there.
@@ -120,7 +128,7 @@ pub(super) fn theirs(given: Given) -> Result<(Body, Option<String>), Fault> {
             Ok((packed_body(packed), Some("Dockerfile".to_owned())))
         }
         (Place::Directory(root), Some(file)) => {
-            let (found, _) = files(&root, &file)?;
+            let (found, _) = files(&root, Some(&file))?;
             let below = file.below(&root);
             let mut pieces: Vec<Piece> = found
                 .into_iter()

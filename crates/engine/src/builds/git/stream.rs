@@ -2,12 +2,12 @@
 //! run: it alone knows a user's keys, agents, hosts and configuration.
 
 use bytes::Bytes;
-use naru_build::ports::GitRequest;
+use naru_build::ports::{GitRequest, KnownHosts};
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_git::{Line, Transport};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -73,7 +73,8 @@ impl StreamLine {
                     Some(user) => format!("{user}@{host}"),
                     None => host.clone(),
                 };
-                StreamLine::by_ssh(&place, *port, path, request.agent)
+                let known = known_hosts(host, *port, request.hosts).await;
+                StreamLine::by_ssh(&place, *port, path, (request.agent, known))
             }
             Transport::Http(_) => {
                 Err(Fault::internal("a repository by HTTP was taken for a stream"))
@@ -85,17 +86,16 @@ impl StreamLine {
         place: &str,
         port: Option<u16>,
         path: &str,
-        agent: Option<&Path>,
+        (agent, known): (Option<&Path>, [String; 2]),
     ) -> Result<StreamLine, Fault> {
         let failed = || format!("cannot run `ssh` for `{place}`");
         let (ours, theirs) = std::os::unix::net::UnixStream::pair().during(failed)?;
         let (words, their_words) = std::os::unix::net::UnixStream::pair().during(failed)?;
         let theirs = OwnedFd::from(theirs);
         let mut command = Command::new("ssh");
-        // Nobody is there to be asked. Hosts that nobody knew are taken, as BuildKit takes them; those that changed are not.
+        // Nobody is there to be asked.
         for option in [
             "BatchMode=yes",
-            "StrictHostKeyChecking=accept-new",
             "ConnectTimeout=15",
             "ServerAliveInterval=30",
             "ClearAllForwardings=yes",
@@ -104,6 +104,9 @@ impl StreamLine {
             "SendEnv=GIT_PROTOCOL",
         ] {
             command.args(["-o", option]);
+        }
+        for option in known {
+            command.args(["-o", &option]);
         }
         if let Some(port) = port {
             command.arg("-p").arg(port.to_string());
@@ -151,10 +154,59 @@ impl StreamLine {
         // Whatever was said by then.
         tokio::time::timeout(LAST_WORDS, reading.read_to_end(&mut words)).await.ok();
         let said = String::from_utf8_lossy(&words);
-        let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let said: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('@'))
+            .collect();
+        if said.iter().any(|line| line.starts_with("Host key verification failed")) {
+            return refused_host(&self.host, &said);
+        }
         let fault = Fault::new(Kind::Unavailable, format!("{text}: {}", said.join("; ")));
         fault.with_hint("give the build an agent that has the key: `--ssh default`")
     }
+}
+
+/// The options about the keys of hosts. What whoever builds knows of the host counts alone; a host that he does not know, or of
+/// whom nobody says what he knows, is taken the first time, as BuildKit takes it every time, and has to be the same from then on.
+async fn known_hosts(host: &str, port: Option<u16>, hosts: KnownHosts<'_>) -> [String; 2] {
+    let quoted = |path: &Path| {
+        let path = path.display().to_string().replace('%', "%%").replace('"', "");
+        format!("UserKnownHostsFile=\"{path}\"")
+    };
+    if let Some(theirs) = hosts.theirs
+        && knows(theirs.to_owned(), host, port).await
+    {
+        return [quoted(theirs), "StrictHostKeyChecking=yes".to_owned()];
+    }
+    let files = format!("{} ~/.ssh/known_hosts ~/.ssh/known_hosts2", quoted(hosts.ours));
+    [files, "StrictHostKeyChecking=accept-new".to_owned()]
+}
+
+/// Whether a file has anything about a host: `ssh`'s own tool knows patterns and names that are hashed.
+async fn knows(file: PathBuf, host: &str, port: Option<u16>) -> bool {
+    let name = match port {
+        None | Some(22) => host.to_owned(),
+        Some(port) => format!("[{host}]:{port}"),
+    };
+    let mut command = Command::new("ssh-keygen");
+    command.arg("-F").arg(name).arg("-f").arg(file);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let asked = tokio::task::spawn_blocking(move || command.status()).await;
+    // When it cannot be asked, the host has to be known.
+    !matches!(asked, Ok(Ok(status)) if status.code() == Some(1))
+}
+
+/// A host whose key is not the one that is known.
+fn refused_host(place: &str, said: &[&str]) -> Fault {
+    let has_changed = said.iter().any(|line| line.contains("has changed"));
+    let host = place.rsplit('@').next().unwrap_or(place);
+    let why = if has_changed { "is not the one that is known" } else { "cannot be verified" };
+    let told = said.iter().find(|line| line.contains("fingerprint") || line.contains("SHA256:"));
+    let told = told.map(|line| format!(" ({})", line.trim_end_matches('.'))).unwrap_or_default();
+    Fault::new(Kind::Forbidden, format!("the key of the git server `{host}` {why}{told}")).with_hint(
+        "find out whether the host has a new key; if it has, take the old one out of your `known_hosts` with `ssh-keygen -R HOST`, or, where you had none, out of `build/known_hosts` below the daemon's data root; if not, somebody else answers in its place",
+    )
 }
 
 impl Line for StreamLine {

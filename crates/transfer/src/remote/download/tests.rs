@@ -79,7 +79,7 @@ fn registries() -> Registries {
 async fn get(address: &str, known: &Validators) -> Result<(Download, Option<Vec<u8>>), Fault> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
-    let result = fetch_file(&registries(), address, &path, known).await;
+    let result = fetch_file(&registries(), address, &path, (known, None)).await;
     let bytes = std::fs::read(&path).ok();
     assert!(result.is_ok() || bytes.is_none(), "a file that failed is left");
     result.map(|download| (download, bytes))

@@ -1,4 +1,4 @@
-"""Three of the library's tests read what a process has written while it may still be about to write it: they start a container and
+"""Four of the library's tests read what a process has written while it may still be about to write it: they start a container and
 ask for its logs at once. They are about the build before it, so here they wait for the end of the process first."""
 import docker
 import pytest
@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def patient(request, monkeypatch):
-    if "in_context" not in request.node.name:
+    if "_context_" not in request.node.name:
         return
     logs = docker.APIClient.logs
 

@@ -12,9 +12,7 @@ pub fn install(level: &str) {
         "error" | "fatal" => LevelFilter::ERROR,
         _ => LevelFilter::INFO,
     };
-    let targets = Targets::new()
-        .with_default(level)
-        .with_target("hyper", LevelFilter::WARN);
+    let targets = Targets::new().with_default(level).with_target("hyper", LevelFilter::WARN);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let installed = if std::env::var_os("JOURNAL_STREAM").is_some() {
         tracing_subscriber::registry().with(lines.without_time()).with(targets).try_init()

@@ -21,9 +21,7 @@ use naru_api_types::build::{
     BUILD_BODY, BUILD_STREAM, BuildExtras, BuildPruneResponse, ContextFiles, ContextMissing,
     MOST_EXTRAS, MOST_FILES,
 };
-use naru_engine::builds::{
-    BuildContext, Content, ContextUpload, LentAgents, NamedContext, Tree, context_key,
-};
+use naru_engine::builds::{BuildContext, Content, ContextUpload, LentAgents, NamedContext, Tree};
 use naru_engine::{Builds, Timestamp};
 use naru_errdefs::{Fault, Kind};
 use std::collections::BTreeSet;
@@ -61,7 +59,8 @@ pub(crate) async fn build(builds: &Builds, desk: &Desk, call: Call) -> Result<Re
     for (name, sent) in directories {
         let upload = announced_as(desk, &sent.id)?;
         let context = builds.finish(upload, tokio::io::empty()).await?;
-        options.named_contexts.insert(context_key(&name), NamedContext::Files(context));
+        let context = NamedContext::Files(context);
+        convert::name_context(&mut options.named_contexts, &name, context)?;
     }
     let context: Option<BuildContext> = match (announced, query.text("remote")) {
         (Some(announced), None) => {

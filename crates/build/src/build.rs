@@ -115,7 +115,14 @@ impl Builder {
         let mut file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
         if let Some(text) = crate::remote::setting(&options, crate::remote::CHECK) {
-            file.directives.check = CheckDirective::parse(text).map_err(Fault::invalid)?;
+            let parsed = CheckDirective::parse(text).map_err(|error| {
+                Fault::invalid(error)
+                    .context(format!("the build argument {}", crate::remote::CHECK))
+                    .with_hint(
+                        "write `skip=RULE,RULE`, `skip=all` or `error=true`, with `;` between",
+                    )
+            });
+            file.directives.check = parsed?;
         }
         bound(&file)?;
         let (context, ignored) =

@@ -44,8 +44,13 @@ const OWN: u32 = 0;
 const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// The build arguments for the builder itself that mean something.
-pub(crate) const SETTINGS: [&str; 4] =
-    [KEEP_GIT_DIR, "BUILDKIT_CACHE_MOUNT_NS", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SANDBOX_HOSTNAME"];
+pub(crate) const SETTINGS: [&str; 5] = [
+    KEEP_GIT_DIR,
+    CHECK,
+    "BUILDKIT_CACHE_MOUNT_NS",
+    "BUILDKIT_INLINE_CACHE",
+    "BUILDKIT_SANDBOX_HOSTNAME",
+];
 
 /// The build argument that takes the place of the directive `check`.
 pub(crate) const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -104,7 +109,8 @@ pub(crate) struct Remote {
 /// Pure: who the build is to the server of an address, as its secrets say: `HTTP_AUTH_HEADER_HOST`, `HTTP_AUTH_TOKEN_HOST`.
 fn authorization(options: &BuildOptions, address: &str) -> Option<String> {
     let (_, rest) = address.split_once("://")?;
-    let place = rest.split(['/', '?', '#']).next()?;
+    // The client takes `\` for a `/`.
+    let place = rest.split(['/', '\\', '?', '#']).next()?;
     let host = place.rsplit('@').next()?;
     let secret = |name: &str| {
         let secret = options.secrets.get(&format!("{name}_{host}"))?;
@@ -328,5 +334,28 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(Fault::internal("a step of a build was lost").with_source(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Secret;
+
+    #[test]
+    fn the_host_of_a_secret_is_the_one_that_is_asked() {
+        let secret = Secret("t".into());
+        let secrets = [("HTTP_AUTH_TOKEN_good".to_owned(), secret)].into();
+        let options = BuildOptions { secrets, ..BuildOptions::default() };
+        for (address, want) in [
+            ("https://good/f", true),
+            ("https://u@good/f", true),
+            ("https://good?x", true),
+            ("https://evil\\@good/f", false),
+            ("https://evil/@good/f", false),
+            ("https://evil?@good", false),
+        ] {
+            assert_eq!(authorization(&options, address).is_some(), want, "{address}");
+        }
     }
 }

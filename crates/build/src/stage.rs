@@ -112,9 +112,12 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
         })
         .await;
     let base = match replaced {
-        Some(name) => image(session, name, &session.platform, id)
-            .await
-            .map(|stage| Stage { triggers: Vec::new(), ..stage }),
+        Some(name) => {
+            let asked = session.plan.bases.get(number).and_then(|base| base.platform.as_ref());
+            image(session, name, asked.unwrap_or(&session.platform), id)
+                .await
+                .map(|stage| Stage { triggers: Vec::new(), ..stage })
+        }
         None => base(session, number, id).await,
     };
     if let Ok(stage) = &base {
@@ -331,7 +334,10 @@ pub(crate) async fn image(
     };
     let (found, ()) = tokio::join!(asking, telling);
     let Base { record } = found?;
-    shared.materials.image(&name, platform, record.target.digest);
+    // A layout has no name that others could find it by.
+    if !matches!(named, Some(NamedContext::Content(_))) {
+        shared.materials.image(&name, platform, record.target.digest);
+    }
     let lease = Arc::clone(&shared.lease);
     let stage = shared
         .blocking(move |shared| {

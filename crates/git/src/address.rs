@@ -129,6 +129,15 @@ impl Transport {
         }
     }
 
+    /// Whether what is said there can be read on the way.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Transport::Http(url) => !url.starts_with("https://"),
+            Transport::Git { .. } => true,
+            Transport::Ssh { .. } => false,
+        }
+    }
+
     /// The host, with the port where the address has one.
     pub fn host(&self) -> String {
         match self {
@@ -174,6 +183,10 @@ fn http(url: &str) -> Result<Transport, AddressError> {
     }
     if url.contains(char::is_whitespace) || url.contains(char::is_control) {
         return error("it has white space", USUAL);
+    }
+    if url.contains('\\') {
+        // Some take it for a `/`, so that the host would be another one than the one that is read here.
+        return error("it has a `\\`", USUAL);
     }
     Ok(Transport::Http(url.trim_end_matches('/').to_owned()))
 }
@@ -301,6 +314,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_host_is_the_same_to_whoever_reads_it() {
+        // A client of the web goes to `evil.example`.
+        let text = "https://evil.example\\@good.example/r.git";
+        assert!(Address::parse(text).unwrap().is_err());
+        assert!(Address::at(text).is_err());
+        let host = |text: &str| Address::at(text).unwrap().transport.host();
+        assert_eq!(host("https://good.example@evil.example/r"), "evil.example");
+        assert_eq!(host("https://evil.example/@good.example/r"), "evil.example");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 mod address;
 mod checkout;
 mod keep;
+mod known_hosts;
 mod modules;
 mod oid;
 pub mod pack;
@@ -25,6 +26,7 @@ mod wire;
 pub use address::{Address, AddressError, Transport};
 pub use checkout::{Checkout, check_out, commit_time, root_file};
 pub use keep::{Kept, git_directory};
+pub use known_hosts::knows;
 pub use modules::{Module, modules, resolve_url};
 pub use oid::Oid;
 pub use pack::{Limits, Pack, PackError, PackWriter};

@@ -11,8 +11,8 @@ use tokio::task::AbortHandle;
 
 /// Contexts that wait for their build; the oldest of more gives way.
 const MOST_WAITING: usize = 64;
-/// How long one waits.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long one waits: others of the same build may have to come over a slow line meanwhile.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A way to agents that waits for its build, since when.
 type Waiting = (Instant, Arc<LentStream>);

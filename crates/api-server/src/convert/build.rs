@@ -78,11 +78,13 @@ pub(crate) fn options(
         target: query.text("target").map(str::to_owned),
         source_date_epoch: source_date_epoch.transpose()?,
         build_args,
-        named_contexts: extras
-            .named_contexts
-            .into_iter()
-            .map(|(name, place)| Ok((context_key(&name), further(place)?)))
-            .collect::<Result<_, Fault>>()?,
+        named_contexts: extras.named_contexts.into_iter().try_fold(
+            BTreeMap::new(),
+            |mut all, (name, place)| {
+                name_context(&mut all, &name, further(place)?)?;
+                Ok::<_, Fault>(all)
+            },
+        )?,
         labels: json(query, "labels", "labels")?.unwrap_or_default(),
         no_cache: query.flag("nocache"),
         no_cache_filter: extras.no_cache_filter,
@@ -117,6 +119,24 @@ pub(crate) fn options(
         annotations: extras.annotations,
         entitlements: extras.entitlements,
     })
+}
+
+/// Notes a further context. A name that means something else already is no name for it, nor are two of one meaning.
+pub(crate) fn name_context(
+    all: &mut BTreeMap<String, NamedContext>,
+    name: &str,
+    context: NamedContext,
+) -> Result<(), Fault> {
+    let key = context_key(name);
+    if key == "scratch" || key == "context" {
+        return Err(Fault::invalid(format!("a build context cannot be called `{name}`"))
+            .with_hint("`scratch` and `context` mean something already; give it another name"));
+    }
+    match all.insert(key, context) {
+        None => Ok(()),
+        Some(_) => Err(Fault::invalid(format!("two build contexts are called `{name}`"))
+            .with_hint("`NAME` and `NAME:latest` are one name; leave one of them out")),
+    }
 }
 
 /// A further context.

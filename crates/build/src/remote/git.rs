@@ -70,8 +70,8 @@ pub(crate) async fn context(
     cancelled: &Arc<AtomicBool>,
 ) -> Result<BuildContext, Fault> {
     let address = wanted.address;
-    // Of one address only: nobody gets files by naming the commit of a repository that he cannot read.
-    let key = format!("{} {}", address.transport.url(), wanted.key());
+    // Of one address, and of who asks: nobody gets files by naming the commit of a repository that he cannot read.
+    let key = format!("{} {} {}", address.transport.url(), who(options, address), wanted.key());
     let turn = inner.fetching.of(&key);
     let _turn = turn.lock().await;
     let hold = inner.files.hold();
@@ -182,14 +182,35 @@ impl Agent {
     }
 }
 
-/// Pure: who we are to a repository. What is said of no host counts for that of the address which the build names.
+/// Pure: tells apart who asks, without the secret itself.
+fn who(options: &BuildOptions, root: &Address) -> String {
+    let mut text = String::new();
+    for (name, secret) in options.secrets.iter().filter(|(name, _)| name.starts_with("GIT_AUTH_")) {
+        text.push_str(&format!("{name} {}\n", Digest::of(&secret.0)));
+    }
+    if matches!(root.transport, Transport::Ssh { .. }) {
+        let lent = options.ssh.as_ref().is_some_and(|lent| lent.has(DEFAULT_AGENT));
+        text.push_str(if lent { "agent" } else { "" });
+    }
+    match text.is_empty() {
+        true => "anybody".to_owned(),
+        false => Digest::of(text.as_bytes()).to_string(),
+    }
+}
+
+/// Pure: who we are to a repository. What is said of no host counts for that of the address which the build names. Nothing is said
+/// where others can read it, unless the build itself names such an address.
 fn request<'a>(
     options: &'a BuildOptions,
     root: &Address,
     (address, agent): (&'a Address, &'a Agent),
 ) -> GitRequest<'a> {
     let host = address.transport.host();
+    let is_exposed = address.transport.is_plain() && !root.transport.is_plain();
     let secret = |name: &str| {
+        if is_exposed {
+            return None;
+        }
         let of_host = options.secrets.get(&format!("{name}.{host}"));
         let secret = of_host
             .or_else(|| options.secrets.get(name).filter(|_| root.transport.host() == host))?;
@@ -362,5 +383,59 @@ impl Checkout for Sink<'_> {
         self.directory(path)?;
         self.modules.push((path.to_vec(), commit));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Secret;
+
+    fn options(secrets: &[(&str, &'static str)]) -> BuildOptions {
+        let secrets =
+            secrets.iter().map(|(name, text)| ((*name).to_owned(), Secret((*text).into())));
+        BuildOptions { secrets: secrets.collect(), ..BuildOptions::default() }
+    }
+
+    fn at(url: &str) -> Address {
+        Address::at(url).unwrap()
+    }
+
+    #[test]
+    fn a_secret_goes_to_the_server_it_is_for_and_not_in_the_clear() {
+        let agent = Agent { socket: None, theirs: None, ours: PathBuf::new(), _scratch: None };
+        let told = |options: &BuildOptions, root: &str, address: &str| {
+            let (root, address) = (at(root), at(address));
+            let request = request(options, &root, (&address, &agent));
+            match request.auth {
+                Some(GitAuth::Token(text) | GitAuth::Header(text)) => text.to_owned(),
+                None => String::new(),
+            }
+        };
+        let token = options(&[("GIT_AUTH_TOKEN", "t"), ("GIT_AUTH_TOKEN.other", "o")]);
+        for (root, address, want) in [
+            ("https://h/r.git", "https://h/r.git", "t"),
+            ("https://h/r.git", "https://h/module", "t"),
+            ("https://h/r.git", "https://h:8443/module", ""),
+            ("https://h/r.git", "https://evil/module", ""),
+            ("https://h/r.git", "https://other/module", "o"),
+            ("https://h/r.git", "http://h/module", ""),
+            ("https://h/r.git", "http://other/module", ""),
+            ("http://h/r.git", "http://h/module", "t"),
+            ("http://h/r.git", "http://other/module", "o"),
+        ] {
+            assert_eq!(told(&token, root, address), want, "{address} of {root}");
+        }
+    }
+
+    #[test]
+    fn who_asks_is_told_apart_by_what_is_known_of_him() {
+        let root = at("https://h/r.git");
+        let anybody = who(&options(&[]), &root);
+        let one = who(&options(&[("GIT_AUTH_TOKEN", "1")]), &root);
+        let other = who(&options(&[("GIT_AUTH_TOKEN", "2")]), &root);
+        assert!(anybody != one && one != other && other != anybody);
+        assert_eq!(anybody, who(&options(&[("npm", "1")]), &root));
+        assert!(!one.contains("GIT_AUTH"));
     }
 }

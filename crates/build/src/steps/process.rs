@@ -42,6 +42,7 @@ pub(super) async fn run(
             "{}: RUN --device={} is not supported",
             shared.file_name, device.name
         ))
+        .with_hint("run what needs a device in a container: `naru run --device`")
         .into());
     }
     let insecure = run.security == RunSecurity::Insecure;
@@ -91,12 +92,17 @@ pub(super) async fn run(
     }
     key.text(&format!("{:?} {:?}", shared.options.compression, shared.options.source_date_epoch));
     let keys = vec![key.finish()];
-    // What is mounted, and a script that is a file, are in no line of a history.
-    let texts = if run.mounts.is_empty() && line.script.is_none() && !insecure {
-        cache::run_texts(&counted, &line.args, &created_by)
-    } else {
-        Vec::new()
-    };
+    // What is mounted, a script that is a file, and the network are in no line of a history; nor is where a word begins.
+    let is_told = run.mounts.is_empty()
+        && line.script.is_none()
+        && !insecure
+        && run.network == RunNetwork::Default
+        && match &run.command {
+            Command::Exec(words) => !words.iter().any(|word| word.contains(char::is_whitespace)),
+            Command::Shell(_) => true,
+        };
+    let texts =
+        if is_told { cache::run_texts(&counted, &line.args, &created_by) } else { Vec::new() };
     let found = if step.no_cache {
         None
     } else {

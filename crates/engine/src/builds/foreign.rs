@@ -81,7 +81,10 @@ pub(super) async fn content(
                 bytes.len() as u64,
             ),
         };
-        let lacks = || Fault::not_found(format!("the layout lacks parts of the image {}", entry.digest));
+        let lacks = || {
+            Fault::not_found(format!("the layout lacks parts of the image {}", entry.digest))
+                .with_hint("export it again; of an index for several platforms, all parts of this one have to be there")
+        };
         Ok(Base { record: unpacked(&store, &lease, &entry)?.ok_or_else(lacks)? })
     })
     .await

@@ -180,3 +180,16 @@ fn credentials_are_found_by_host() {
     assert_eq!(all["r.example:5000"].identity_token, "t");
     assert!(registry_auth(Some("junk")).is_empty() && registry_auth(None).is_empty());
 }
+
+#[test]
+fn a_further_context_has_a_name_of_its_own() {
+    let image = |name: &str| NamedContext::Image(name.to_owned());
+    let mut all = BTreeMap::new();
+    name_context(&mut all, "box", image("a")).unwrap();
+    for name in ["box:latest", "docker.io/library/box", "scratch", "Context"] {
+        let fault = name_context(&mut all, name, image("b")).unwrap_err();
+        assert!(fault.to_string().contains(name), "{fault}");
+    }
+    name_context(&mut all, "box:v2", image("c")).unwrap();
+    assert_eq!(all.len(), 2);
+}

@@ -43,9 +43,11 @@ pub(super) async fn prepare(
 
 /// Pure: the directory of a layout, and which of its images: `DIRECTORY[:TAG][@DIGEST]`.
 fn layout_of(text: &str) -> (&str, String) {
-    let (path, digest) = match text.split_once('@') {
-        Some((path, digest)) => (path, Some(digest)),
-        None => (text, None),
+    let (path, digest) = match text.rsplit_once('@') {
+        Some((path, digest)) if !digest.contains('/') && digest.contains(':') => {
+            (path, Some(digest))
+        }
+        _ => (text, None),
     };
     let (path, tag) = match path.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
@@ -103,6 +105,8 @@ mod tests {
             ("a@sha256:12", "a", "oci-archive:sha256:12"),
             ("/a:v1@sha256:12", "/a", "oci-archive:sha256:12"),
             ("/a:b/c", "/a:b/c", "oci-archive:"),
+            ("/a@b/c", "/a@b/c", "oci-archive:"),
+            ("/a@b/c:v1@sha256:12", "/a@b/c", "oci-archive:sha256:12"),
         ] {
             assert_eq!(layout_of(text), (path, source.to_owned()), "{text}");
         }

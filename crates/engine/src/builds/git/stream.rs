@@ -175,7 +175,7 @@ async fn known_hosts(host: &str, port: Option<u16>, hosts: KnownHosts<'_>) -> [S
         format!("UserKnownHostsFile=\"{path}\"")
     };
     if let Some(theirs) = hosts.theirs
-        && knows(theirs.to_owned(), host, port).await
+        && knows(theirs.to_owned(), host.to_owned(), port).await
     {
         return [quoted(theirs), "StrictHostKeyChecking=yes".to_owned()];
     }
@@ -183,18 +183,13 @@ async fn known_hosts(host: &str, port: Option<u16>, hosts: KnownHosts<'_>) -> [S
     [files, "StrictHostKeyChecking=accept-new".to_owned()]
 }
 
-/// Whether a file has anything about a host: `ssh`'s own tool knows patterns and names that are hashed.
-async fn knows(file: PathBuf, host: &str, port: Option<u16>) -> bool {
-    let name = match port {
-        None | Some(22) => host.to_owned(),
-        Some(port) => format!("[{host}]:{port}"),
-    };
-    let mut command = Command::new("ssh-keygen");
-    command.arg("-F").arg(name).arg("-f").arg(file);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let asked = tokio::task::spawn_blocking(move || command.status()).await;
-    // When it cannot be asked, the host has to be known.
-    !matches!(asked, Ok(Ok(status)) if status.code() == Some(1))
+/// Whether a file has anything about a host. One that cannot be read may have it.
+async fn knows(file: PathBuf, host: String, port: Option<u16>) -> bool {
+    let read = tokio::task::spawn_blocking(move || {
+        let list = std::fs::read(file)?;
+        Ok::<bool, io::Error>(naru_git::knows(&String::from_utf8_lossy(&list), &host, port))
+    });
+    !matches!(read.await, Ok(Ok(false)))
 }
 
 /// A host whose key is not the one that is known.

@@ -234,7 +234,10 @@ fn expected(call: &Call, name: &str, upload: &Upload) -> Result<Option<u64>, Box
                 .with_header("docker-upload-uuid", upload.id()),
         ));
     };
-    let length = last - first + 1;
+    let Some(length) = (last - first).checked_add(1) else {
+        let text = "Content-Range is longer than anything can be";
+        return Err(Box::new(Problem::new(Code::SizeInvalid, text)));
+    };
     match body::length(&call.parts.headers) {
         Some(said) if said != length => Err(Box::new(Problem::new(
             Code::SizeInvalid,
@@ -312,7 +315,7 @@ pub(crate) async fn piece(service: &Service, name: &str, id: &str, mut call: Cal
         service,
         name,
         &Digest::of(b""),
-        upload.offset() + body::length(&call.parts.headers).unwrap_or(0),
+        upload.offset().saturating_add(body::length(&call.parts.headers).unwrap_or(0)),
     )?;
     let before = upload.offset();
     receive(&mut upload, &mut call, most).await?;
@@ -339,7 +342,7 @@ pub(crate) async fn finish(service: &Service, name: &str, id: &str, mut call: Ca
     let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
     let length = body::length(&call.parts.headers).unwrap_or(0);
-    allow(service, name, &digest, upload.offset() + length)?;
+    allow(service, name, &digest, upload.offset().saturating_add(length))?;
     let before = upload.offset();
     receive(&mut upload, &mut call, most).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {

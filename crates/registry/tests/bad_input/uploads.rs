@@ -52,6 +52,31 @@ fn sizes_and_ranges_that_do_not_fit_change_nothing() {
 }
 
 #[test]
+fn lengths_at_the_end_of_all_numbers_are_no_trouble() {
+    let registry = Listening::start();
+    let location = registry.begin("a");
+    piece(&registry, &location, "0-18446744073709551615", b"abcd").refused(400, "SIZE_INVALID");
+    assert_eq!(standing(&registry, &location), 0);
+    piece(&registry, &location, "0-9", b"0123456789").with(202);
+    // The largest length that HTTP's parser takes: with what is there it is more than a number can be.
+    let path = format!("{location}?digest={}", Digest::of(b"x"));
+    for (method, path, stands) in [("PATCH", &location, 14), ("PUT", &path, 18)] {
+        let mut client = registry.client();
+        let mut request =
+            Client::head(method, path, &[("Content-Length", "18446744073709551613")]);
+        request.extend_from_slice(b"abcd");
+        client.send(&request).unwrap();
+        drop(client);
+        let begun = Instant::now();
+        while standing(&registry, &location) < stands {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{method}: the bytes are not there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    goes_on(&registry);
+}
+
+#[test]
 fn a_body_without_length_that_is_longer_or_shorter_than_its_range_is_refused() {
     let registry = Listening::start();
     let location = registry.begin("a");

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Where nobody is kept from anything, the right `admin` is loopback's: whoever reaches the registry from elsewhere could keep it busy.
+//! Web pages are refused, wherever their browser is.
 //! A collection takes its time, so its answer begins at once and says nothing but blank lines until it is over.
 
 use super::Edge;
@@ -37,6 +38,9 @@ const PREFIX: &str = "/admin/";
 pub(super) const MOST_WAITING: usize = 16;
 /// How often whoever waits for a collection hears that it goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Headers that browsers send, and nobody else.
+const FROM_A_PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
 
 /// What was asked for.
 enum Asked {
@@ -154,6 +158,11 @@ impl Edge {
         user: &mut Option<Arc<str>>,
     ) -> Result<Response<Body>, Box<Problem>> {
         let needs = [asked.need()];
+        // A browser on this host is on loopback too, and may know a password: no page asks for anything here.
+        if FROM_A_PAGE.iter().any(|name| parts.headers.contains_key(*name)) {
+            let text = "a web page may not ask for this (the request has `Origin` or `Sec-Fetch-Site`); use `naru registry`, or a client that is no browser";
+            return Err(Box::new(Problem::new(Code::Denied, text)));
+        }
         let is_far = self.gate.is_open_to_all() && !peer.address.to_canonical().is_loopback();
         if is_far && !matches!(asked, Asked::Remove(_)) {
             let text = "without users, this may be asked for from the registry's own host only";

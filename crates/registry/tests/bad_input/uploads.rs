@@ -62,8 +62,7 @@ fn lengths_at_the_end_of_all_numbers_are_no_trouble() {
     let path = format!("{location}?digest={}", Digest::of(b"x"));
     for (method, path, stands) in [("PATCH", &location, 14), ("PUT", &path, 18)] {
         let mut client = registry.client();
-        let mut request =
-            Client::head(method, path, &[("Content-Length", "18446744073709551613")]);
+        let mut request = Client::head(method, path, &[("Content-Length", "18446744073709551613")]);
         request.extend_from_slice(b"abcd");
         client.send(&request).unwrap();
         drop(client);

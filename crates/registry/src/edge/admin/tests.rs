@@ -77,6 +77,28 @@ async fn what_is_not_understood_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn web_pages_are_refused_on_loopback_too() {
+    let served = start(|_, _| {}).await;
+    push(&served, "a/b", "", "").await;
+    for header in
+        ["Origin: http://page.example\r\n", "sec-fetch-site: cross-site\r\n", "Origin: null\r\n"]
+    {
+        for request in [
+            "POST /admin/gc?grace=0&delete-untagged=true HTTP/1.1\r\n",
+            "GET /admin/usage HTTP/1.1\r\n",
+            "DELETE /admin/repositories/a/b HTTP/1.1\r\n",
+        ] {
+            let request = format!("{request}{header}Content-Length: 0\r\n");
+            let (head, body) = served.get(&request).await;
+            assert!(head.starts_with("HTTP/1.1 403"), "{request}: {head}");
+            assert_eq!(json(&body)["errors"][0]["code"], "DENIED");
+        }
+    }
+    assert_eq!(status(&served, "GET /v2/a/b/tags/list HTTP/1.1\r\n").await, 200);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_are_asked_for() {
     let served = start(|config, dir| {
         config.auth.htpasswd = Some(users(dir));

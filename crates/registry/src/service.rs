@@ -37,7 +37,7 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) content: Content,
     pub(crate) repositories: Repositories,
-    pub(crate) documents: Documents,
+    pub(crate) documents: Arc<Documents>,
     gate: Gate,
     cache: Option<Cache>,
     watches: Vec<Arc<dyn Watch>>,
@@ -77,7 +77,7 @@ impl Registry {
                 store: store.clone(),
                 content: store.content.clone(),
                 repositories: store.repositories.clone(),
-                documents: Documents::new(store.content.clone()),
+                documents: Arc::new(Documents::new(store.content.clone())),
                 gate,
                 cache: None,
                 watches: Vec::new(),
@@ -244,7 +244,9 @@ impl Service {
             (Route::Base, _) => Ok(Answer::json(&json!({}), call.is_head()).done()),
             (Route::Catalog, _) => lists::catalog(self, &call),
             (Route::Tags { name }, _) => lists::tags(self, name, &call),
-            (Route::Referrers { name, digest }, _) => lists::referrers(self, name, digest, &call),
+            (Route::Referrers { name, digest }, _) => {
+                lists::referrers(self, name, digest, &mut call).await
+            }
             (Route::Manifest { name, reference }, Method::PUT) => {
                 manifests::put(self, name, reference, call).await
             }

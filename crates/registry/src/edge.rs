@@ -231,8 +231,7 @@ impl Watch for Edge {
         self.metrics.moved(done.received, done.sent);
         let Some(audit) = &self.audit else { return };
         let action = match done.action {
-            // Somebody who was refused at the door.
-            _ if status == 401 || status == 429 => "login",
+            _ if done.is_login => "login",
             Some(action) => action.as_str(),
             None => return,
         };

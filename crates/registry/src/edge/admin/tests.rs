@@ -124,6 +124,7 @@ async fn rights_are_asked_for() {
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", "", 401),
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", ann, 200),
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", ann, 404),
+        ("GET /v2/bob/a/tags/list HTTP/1.1\r\n", ann, 403),
     ] {
         assert_eq!(status(&served, &format!("{request}{who}")).await, expected, "{request}");
     }
@@ -133,6 +134,12 @@ async fn rights_are_asked_for() {
     let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
     let last = lines.iter().find(|it| it["status"] == 200 && it["action"] == "delete").unwrap();
     assert_eq!((&last["user"], &last["repository"]), (&"ann".into(), &"ann/a".into()));
-    let refused = lines.iter().find(|it| it["status"] == 403).unwrap();
-    assert_eq!((&refused["action"], &refused["reference"]), (&"admin".into(), &"gc".into()));
+    let refused: Vec<_> = lines.iter().filter(|it| it["status"] == 403).collect();
+    assert_eq!((&refused[0]["action"], &refused[0]["reference"]), (&"admin".into(), &"gc".into()));
+    assert_eq!(
+        (&refused[3]["action"], &refused[3]["repository"]),
+        (&"pull".into(), &"bob/a".into())
+    );
+    // Who was refused is known.
+    assert!(refused.len() == 4 && refused.iter().all(|it| it["user"] == "ann"), "{text}");
 }

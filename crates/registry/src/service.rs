@@ -217,9 +217,11 @@ impl Service {
     /// Whether a client may be told that something is in a repository, so that it need not be sent again: the sweep's grace begins
     /// anew.
     pub(crate) fn is_there(&self, repository: &str, digest: &Digest) -> bool {
-        let relied = self.relied.as_ref();
-        relied.is_none_or(|relied| relied.tell(repository, digest, seconds_now()))
-            && self.repositories.is_member(repository, digest)
+        let look = || self.repositories.is_member(repository, digest);
+        match &self.relied {
+            Some(relied) => relied.tell(repository, digest, seconds_now(), look),
+            None => look(),
+        }
     }
 
     async fn run(

@@ -25,7 +25,7 @@ use validate::{Checked, validate};
 const MOST_TAGS: usize = 100;
 /// Missing parts that an answer names; a manifest may name tens of thousands.
 const MOST_MISSING: usize = 100;
-/// How often a removal is begun anew because a tag moved meanwhile.
+/// How often a manifest is put or removed anew because what it needs, or a tag, moved meanwhile.
 const PATIENCE: u32 = 20;
 /// Of these, how often because anything else of the repository did: beside steady pushes it would never be done.
 const STRICT: u32 = 8;
@@ -167,7 +167,6 @@ fn record(
     checked: &Checked,
     bytes: &[u8],
 ) -> Result<(), Problem> {
-    missing(store, repository, checked)?;
     let changes = |batch: &mut Batch| {
         for needed in &checked.needed {
             batch.require_member(repository, &needed.digest);
@@ -178,19 +177,20 @@ fn record(
         }
     };
     let lease = store.leases.create(LEASE);
-    let mut ingest = store.content.ingest_as(lease.id(), target.digest.algorithm())?;
-    ingest.write_all(bytes).map_err(|error| {
-        Problem::from(naru_errdefs::Fault::io("cannot store a manifest", error))
-    })?;
-    match ingest.commit_with(Some(target.digest), |_, batch| changes(batch)) {
-        Ok(_) => Ok(()),
-        // Somebody took a part away just now.
-        Err(error @ StoreError::Absent { .. }) => {
-            missing(store, repository, checked)?;
-            Err(error.into())
+    for _ in 0..PATIENCE {
+        missing(store, repository, checked)?;
+        let mut ingest = store.content.ingest_as(lease.id(), target.digest.algorithm())?;
+        ingest.write_all(bytes).map_err(|error| {
+            Problem::from(naru_errdefs::Fault::io("cannot store a manifest", error))
+        })?;
+        match ingest.commit_with(Some(target.digest), |_, batch| changes(batch)) {
+            Ok(_) => return Ok(()),
+            // Somebody took a part away just now; it may be there again already.
+            Err(StoreError::Absent { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    Err(Problem::new(Code::Unavailable, "what the manifest names is taken away all the time"))
 }
 
 /// Says what a manifest names and what is not in the repository, or has another length.

@@ -18,14 +18,14 @@ pub(super) struct Served {
     task: JoinHandle<()>,
 }
 
-pub(super) fn users(dir: &std::path::Path) -> PathBuf {
+pub(super) fn users(dir: &Path) -> PathBuf {
     let path = dir.join("users");
     let text = format!("ann:{}\n", bcrypt::hash("ann-secret", 4).unwrap());
     naru_kernel::fs::write_atomic(&path, text.as_bytes(), 0o600).unwrap();
     path
 }
 
-pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Served {
+pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &Path)) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let mut config = RegistryConfig::default();
     change(&mut config, dir.path());

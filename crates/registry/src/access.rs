@@ -158,10 +158,28 @@ pub enum Denied {
         challenge: String,
     },
     /// Known, but may not (403).
-    Forbidden,
+    Forbidden {
+        /// Who; none for an anonymous one.
+        user: Option<Arc<str>>,
+    },
     /// Too many failed attempts (429).
     Throttled {
         /// Seconds until the next one is looked at.
         retry_after: u64,
     },
+}
+
+impl Denied {
+    /// Whether it is about who is asking, and not about what they may.
+    pub(crate) fn is_login(&self) -> bool {
+        !matches!(self, Denied::Forbidden { .. })
+    }
+
+    /// Who was denied, when that is known.
+    pub(crate) fn user(&self) -> Option<Arc<str>> {
+        match self {
+            Denied::Forbidden { user } => user.clone(),
+            Denied::Unauthorized { .. } | Denied::Throttled { .. } => None,
+        }
+    }
 }

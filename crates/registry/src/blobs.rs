@@ -27,6 +27,8 @@ const SHORT: u64 = 128 << 10;
 const PIECE: usize = 1 << 20;
 /// Pieces in which a blob is read.
 const BUFFER: usize = 256 << 10;
+/// How often a removal is begun anew because the blob changed meanwhile.
+const TRIES: u32 = 20;
 pub(crate) const MEDIA_TYPE: &str = "application/octet-stream";
 
 pub(crate) fn unknown(name: &str, digest: &Digest) -> Problem {
@@ -165,19 +167,31 @@ fn buffered(file: File, first: u64, length: u64) -> Body {
 pub(crate) async fn delete(service: &Service, name: &str, digest: &Digest) -> Outcome {
     let (store, repository, digest) = (service.store.clone(), name.to_owned(), *digest);
     blocking(move || {
-        let Some(member) = store.repositories.member(&repository, &digest)? else {
-            return Err(unknown(&repository, &digest));
-        };
-        if member.kind == naru_store::MemberKind::Manifest {
-            return Err(Problem::new(
-                Code::Unsupported,
-                "this is a manifest; delete it at `/manifests/`",
-            ));
+        for _ in 0..TRIES {
+            let state = store.repositories.state(&repository);
+            let Some(member) = store.repositories.member(&repository, &digest)? else {
+                return Err(unknown(&repository, &digest));
+            };
+            if member.kind == naru_store::MemberKind::Manifest {
+                return Err(Problem::new(
+                    Code::Unsupported,
+                    "this is a manifest; delete it at `/manifests/`",
+                ));
+            }
+            let mut batch = Batch::new();
+            // It may have become a manifest meanwhile, with tags. Rows of the first version are not what we would write.
+            match member.added {
+                0 => batch.only_in_state(&repository, state),
+                _ => batch.require_member_as(&repository, &digest, Some(&member)),
+            }
+            batch.remove_member(&repository, &digest, &member);
+            match store.commit(batch) {
+                Ok(()) => return Ok(()),
+                Err(StoreError::Stale | StoreError::Absent { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let mut batch = Batch::new();
-        batch.remove_member(&repository, &digest, &member);
-        store.commit(batch)?;
-        Ok(())
+        Err(Problem::new(Code::Unavailable, "the blob keeps changing"))
     })
     .await?;
     Ok(Answer::empty(StatusCode::ACCEPTED)

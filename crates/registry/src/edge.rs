@@ -23,15 +23,18 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_store::Store;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex, Semaphore};
 
 /// The directory below the store's root that is the registry's own.
 const DIRECTORY: &str = "registry";
 /// What is written and removed to find out whether the disk can be written.
 const PROBE: &str = ".writable";
+/// How long what was found out holds: however many ask, the disk is not kept busy with it.
+const PROBE_HOLDS: Duration = Duration::from_secs(1);
 
 /// What stands around the protocol. A cheap clone.
 #[derive(Debug, Clone)]
@@ -49,6 +52,8 @@ pub struct Edge {
     keeper: Option<Arc<Keeper>>,
     /// Whoever asks for a collection waits in here.
     waiting: Arc<Semaphore>,
+    /// When the disk was last tried, and whether that was well. Whoever tries it holds this.
+    probed: Arc<Mutex<Option<(Instant, bool)>>>,
 }
 
 impl Edge {
@@ -74,6 +79,7 @@ impl Edge {
             directory,
             keeper: None,
             waiting: Arc::new(Semaphore::new(admin::MOST_WAITING)),
+            probed: Arc::default(),
         })
     }
 
@@ -96,7 +102,7 @@ impl Edge {
     pub async fn answer(&self, parts: &Parts, body: &[u8], peer: &Peer) -> Response<Bytes> {
         let path = parts.uri.path();
         if path == TOKEN_PATH {
-            let start = std::time::Instant::now();
+            let start = Instant::now();
             let response = self.gate.token(parts, body, peer).await;
             let status = response.status().as_u16();
             self.metrics.answered("token", status, start.elapsed());
@@ -147,33 +153,56 @@ impl Edge {
 
     /// Whether the store answers and the disk can be written. What is wrong is for the log: whoever asks may be anybody.
     pub(crate) async fn health(&self) -> Response<Bytes> {
-        let (store, directory) = (self.store.clone(), self.directory.clone());
-        let probe = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
-            // Any name will do: what counts is that the rows can be read.
-            store.repositories.tag("healthz", "healthz")?;
-            let probe = directory.join(PROBE);
-            naru_kernel::fs::write_replace(&probe, b"ok", 0o600)
-                .and_then(|()| std::fs::remove_file(&probe))
-                .map_err(|error| Fault::io(format!("cannot write `{}`", probe.display()), error))
-        });
         let patience = Duration::from_secs(5);
-        let probed = match tokio::time::timeout(patience, probe).await {
-            Ok(Ok(probed)) => probed,
-            Ok(Err(lost)) => Err(Fault::internal("the check was lost").with_source(lost)),
+        let probed = match tokio::time::timeout(patience, self.probe()).await {
+            Ok(probed) => probed,
             Err(_late) => Err(Fault::new(Kind::Unavailable, "the disk does not answer")),
         };
         match probed {
-            Ok(()) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}".to_owned()),
+            Ok(true) => text(StatusCode::OK, "application/json", "{\"status\":\"ok\"}".to_owned()),
+            Ok(false) => failing(),
             Err(fault) => {
                 tracing::error!(error = one_line(&fault), "not healthy");
-                text(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "application/json",
-                    "{\"status\":\"failing\"}".to_owned(),
-                )
+                failing()
             }
         }
     }
+
+    /// Whether the store answers and the disk can be written, as somebody found out just now: a failure once, and then that it was one.
+    async fn probe(&self) -> Result<bool, Fault> {
+        // Held by the work and not by whoever waits for it: on a disk that hangs, one thread does and no more.
+        let mut last = Arc::clone(&self.probed).lock_owned().await;
+        if let Some((at, well)) = *last
+            && at.elapsed() < PROBE_HOLDS
+        {
+            return Ok(well);
+        }
+        let (store, directory) = (self.store.clone(), self.directory.clone());
+        let probe = tokio::task::spawn_blocking(move || {
+            let done = try_disk(&store, &directory);
+            *last = Some((Instant::now(), done.is_ok()));
+            done
+        });
+        let done = probe.await;
+        done.map_err(|lost| Fault::internal("the check was lost").with_source(lost))?.map(|()| true)
+    }
+}
+
+fn try_disk(store: &Store, directory: &Path) -> Result<(), Fault> {
+    // Any name will do: what counts is that the rows can be read.
+    store.repositories.tag("healthz", "healthz")?;
+    let probe = directory.join(PROBE);
+    naru_kernel::fs::write_replace(&probe, b"ok", 0o600)
+        .and_then(|()| match std::fs::remove_file(&probe) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        })
+        .map_err(|error| Fault::io(format!("cannot write `{}`", probe.display()), error))
+}
+
+fn failing() -> Response<Bytes> {
+    let body = "{\"status\":\"failing\"}".to_owned();
+    text(StatusCode::SERVICE_UNAVAILABLE, "application/json", body)
 }
 
 impl Edge {
@@ -202,8 +231,7 @@ impl Watch for Edge {
         self.metrics.moved(done.received, done.sent);
         let Some(audit) = &self.audit else { return };
         let action = match done.action {
-            // Somebody who was refused at the door.
-            _ if status == 401 || status == 429 => "login",
+            _ if done.is_login => "login",
             Some(action) => action.as_str(),
             None => return,
         };

@@ -1,21 +1,33 @@
 //! Lists: repositories, tags, and what is about a manifest.
 //!
-//! Acts: on rows in memory; pages are walked by where the last one ended.
+//! Acts: on rows in memory, and referrers on manifests too; pages are walked by where the last one ended.
 
 use crate::answer::Answer;
+use crate::documents::Documents;
 use crate::problem::{Code, Problem};
 use crate::query::encode;
-use crate::service::{Call, Outcome, Service};
+use crate::service::{Call, Outcome, Service, blocking};
 use bytes::Bytes;
 use http::StatusCode;
 use naru_oci::{Descriptor, Digest, ManifestOrIndex, media_type};
+use naru_store::Repositories;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one answer with referrers may cost.
+#[derive(Clone, Copy)]
+struct Most {
+    /// Referrers that are looked at, whether they are meant or not.
+    rows: usize,
+    /// Bytes of manifests that are read, the last one apart.
+    read: usize,
+    /// Bytes of the answer, if it has more than one.
+    length: usize,
+}
 
 /// An answer with referrers is no longer than a manifest may be (distribution-spec, "Listing referrers").
-const REFERRERS_LIMIT: usize = 4 << 20;
-/// Referrers looked at for one answer.
-const REFERRERS_PAGE: usize = 1000;
+const MOST: Most = Most { rows: 10_000, read: 64 << 20, length: 4 << 20 };
 
 /// `/v2/_catalog`: those that may be read by whoever asks.
 pub(crate) fn catalog(service: &Service, call: &Call) -> Outcome {
@@ -93,35 +105,22 @@ fn page(value: &Value, link: Option<String>, call: &Call) -> Outcome {
 }
 
 /// `/v2/<name>/referrers/<digest>`: an index, empty when there are none.
-pub(crate) fn referrers(service: &Service, name: &str, digest: &Digest, call: &Call) -> Outcome {
+pub(crate) async fn referrers(
+    service: &Service,
+    name: &str,
+    digest: &Digest,
+    // Exclusive, since a body cannot be shared among threads, and this waits.
+    call: &mut Call,
+) -> Outcome {
     let wanted = call.query.get("artifactType").filter(|kind| !kind.is_empty());
-    let mut last: Option<Digest> = call.query.get("last").and_then(|last| last.parse().ok());
-    let (mut found, mut length, mut more) = (Vec::new(), 0, false);
-    'pages: loop {
-        let some =
-            service.repositories.referrers_after(name, digest, last.as_ref(), REFERRERS_PAGE);
-        let is_last = some.len() < REFERRERS_PAGE;
-        for referrer in some {
-            let entry = describe(service, name, &referrer);
-            let entry = entry.filter(|entry| {
-                wanted.is_none_or(|wanted| entry.artifact_type.as_deref() == Some(wanted))
-            });
-            if let Some(entry) = entry {
-                let size = serde_json::to_vec(&entry).map_or(0, |bytes| bytes.len());
-                // One that is too long alone is given nevertheless: pages must come to their end.
-                if length + size + 1024 > REFERRERS_LIMIT && !found.is_empty() {
-                    more = true;
-                    break 'pages;
-                }
-                length += size + 1;
-                found.push(entry);
-            }
-            last = Some(referrer);
-        }
-        if is_last {
-            break;
-        }
-    }
+    let last: Option<Digest> = call.query.get("last").and_then(|last| last.parse().ok());
+    let (repositories, documents) = (service.repositories.clone(), Arc::clone(&service.documents));
+    let (repository, subject, kind) = (name.to_owned(), *digest, wanted.map(str::to_owned));
+    let Page { found, next } = blocking(move || {
+        let about = About { repository: &repository, subject: &subject, kind: kind.as_deref() };
+        Ok(about.page((&repositories, &documents), last, MOST))
+    })
+    .await?;
     let index = json!({
         "schemaVersion": 2,
         "mediaType": media_type::OCI_INDEX,
@@ -129,39 +128,90 @@ pub(crate) fn referrers(service: &Service, name: &str, digest: &Digest, call: &C
     });
     let bytes = Bytes::from(index.to_string());
     let mut answer = Answer::bytes(StatusCode::OK, media_type::OCI_INDEX, bytes, call.is_head());
+    let mut filter = String::new();
     if let Some(wanted) = wanted {
         answer = answer.with("oci-filters-applied", "artifactType");
-        if let Some(last) = last.filter(|_| more) {
-            let link = format!(
-                "</v2/{name}/referrers/{digest}?artifactType={}&last={last}>; rel=\"next\"",
-                encode(wanted)
-            );
-            answer = answer.with("link", &link);
-        }
-    } else if let Some(last) = last.filter(|_| more) {
-        answer = answer
-            .with("link", &format!("</v2/{name}/referrers/{digest}?last={last}>; rel=\"next\""));
+        filter = format!("artifactType={}&", encode(wanted));
+    }
+    if let Some(last) = next {
+        let link = format!("</v2/{name}/referrers/{digest}?{filter}last={last}>; rel=\"next\"");
+        answer = answer.with("link", &link);
     }
     Ok(answer.done())
 }
 
-/// A referrer as the list shows it: with its artifact type and annotations.
-fn describe(service: &Service, name: &str, digest: &Digest) -> Option<Descriptor> {
-    let member = service.repositories.member(name, digest).ok().flatten()?;
-    let bytes = service.documents.read(digest).ok()?;
-    let mut entry = Descriptor::new(member.media_type?, *digest, bytes.len() as u64);
-    entry.artifact_type = member.artifact_type;
-    entry.annotations = match ManifestOrIndex::parse(&bytes) {
-        Ok(ManifestOrIndex::Manifest(manifest)) => manifest.annotations,
-        Ok(ManifestOrIndex::Index(index)) => index.annotations,
-        Err(_) => BTreeMap::new(),
-    };
-    Some(entry)
+/// Which referrers are meant.
+struct About<'a> {
+    repository: &'a str,
+    subject: &'a Digest,
+    /// Their artifact type.
+    kind: Option<&'a str>,
+}
+
+/// Some of them, and after which one the rest is found.
+struct Page {
+    found: Vec<Descriptor>,
+    next: Option<Digest>,
+}
+
+impl About<'_> {
+    /// Those after `last`. Reads the manifests that are meant, and no others.
+    fn page(
+        &self,
+        (repositories, documents): (&Repositories, &Documents),
+        mut last: Option<Digest>,
+        most: Most,
+    ) -> Page {
+        let rows = most.rows.saturating_add(1);
+        let rows = repositories.referrers_after(self.repository, self.subject, last.as_ref(), rows);
+        let (mut found, mut length, mut read) = (Vec::new(), 0, 0);
+        for (at, referrer) in rows.into_iter().enumerate() {
+            if at == most.rows || read >= most.read {
+                return Page { found, next: last };
+            }
+            if let Some((entry, size)) = self.describe((repositories, documents), &referrer) {
+                read += size;
+                let size = serde_json::to_vec(&entry).map_or(0, |bytes| bytes.len());
+                // One that is too long alone is given nevertheless: pages must come to their end.
+                if length + size + 1024 > most.length && !found.is_empty() {
+                    return Page { found, next: last };
+                }
+                length += size + 1;
+                found.push(entry);
+            }
+            last = Some(referrer);
+        }
+        Page { found, next: None }
+    }
+
+    /// A referrer as the list shows it, with its artifact type and annotations, and how long its manifest is. None when it is not meant.
+    fn describe(
+        &self,
+        (repositories, documents): (&Repositories, &Documents),
+        digest: &Digest,
+    ) -> Option<(Descriptor, usize)> {
+        let member = repositories.member(self.repository, digest).ok().flatten()?;
+        if self.kind.is_some_and(|kind| member.artifact_type.as_deref() != Some(kind)) {
+            return None;
+        }
+        let bytes = documents.read(digest).ok()?;
+        let mut entry = Descriptor::new(member.media_type?, *digest, bytes.len() as u64);
+        entry.artifact_type = member.artifact_type;
+        entry.annotations = match ManifestOrIndex::parse(&bytes) {
+            Ok(ManifestOrIndex::Manifest(manifest)) => manifest.annotations,
+            Ok(ManifestOrIndex::Index(index)) => index.annotations,
+            Err(_) => BTreeMap::new(),
+        };
+        Some((entry, bytes.len()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::after;
+    use super::*;
+    use naru_store::{Batch, Member, Store};
+    use std::collections::BTreeSet;
+    use std::time::Duration;
 
     #[test]
     fn tags_stand_in_an_order_without_case() {
@@ -170,5 +220,48 @@ mod tests {
         assert_eq!(after(tags(), Some("a")), ["B", "b", "Zz"]);
         assert_eq!(after(tags(), Some("B")), ["b", "Zz"]);
         assert_eq!(after(tags(), Some("zz")), [""; 0]);
+    }
+
+    #[test]
+    fn referrers_come_in_pages_that_cost_no_more_than_they_may() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let lease = store.leases.create(Duration::from_secs(60));
+        let subject = Digest::of(b"subject");
+        let mut batch = Batch::new();
+        for number in 0..7 {
+            let blob =
+                store.content.put(lease.id(), format!("{{\"n\":{number}}}").as_bytes()).unwrap();
+            let member = Member {
+                subject: Some(subject),
+                artifact_type: (number < 3).then(|| "a/sbom".to_owned()),
+                ..Member::manifest(media_type::OCI_MANIFEST, blob.size)
+            };
+            batch.put_member("a", &blob.digest, &member);
+        }
+        store.commit(batch).unwrap();
+        let documents = Documents::new(store.content.clone());
+        let walk = |kind: Option<&str>, most: Most| {
+            let about = About { repository: "a", subject: &subject, kind };
+            let (mut seen, mut pages, mut last) = (BTreeSet::new(), 0, None);
+            loop {
+                let page = about.page((&store.repositories, &documents), last, most);
+                assert!(page.found.iter().all(|entry| seen.insert(entry.digest)));
+                pages += 1;
+                last = page.next;
+                if last.is_none() {
+                    return (seen.len(), pages);
+                }
+            }
+        };
+        assert_eq!(walk(None, MOST), (7, 1));
+        assert_eq!(walk(Some("a/sbom"), MOST), (3, 1));
+        assert_eq!(walk(None, Most { rows: 3, ..MOST }), (7, 3));
+        assert_eq!(walk(None, Most { rows: 7, ..MOST }), (7, 1));
+        assert_eq!(walk(Some("none"), Most { rows: 3, ..MOST }), (0, 3));
+        assert_eq!(walk(None, Most { read: 10, ..MOST }), (7, 4));
+        // What is not meant is not read.
+        assert_eq!(walk(Some("none"), Most { read: 1, ..MOST }), (0, 1));
+        assert_eq!(walk(None, Most { length: 1, ..MOST }), (7, 7));
     }
 }

@@ -25,8 +25,10 @@ use validate::{Checked, validate};
 const MOST_TAGS: usize = 100;
 /// Missing parts that an answer names; a manifest may name tens of thousands.
 const MOST_MISSING: usize = 100;
-/// How often a removal is begun anew because a tag moved meanwhile.
+/// How often a manifest is put or removed anew because what it needs, or a tag, moved meanwhile.
 const PATIENCE: u32 = 20;
+/// Of these, how often because anything else of the repository did: beside steady pushes it would never be done.
+const STRICT: u32 = 8;
 
 fn unknown(name: &str, reference: &Target) -> Problem {
     Problem::new(Code::ManifestUnknown, "manifest unknown")
@@ -165,7 +167,6 @@ fn record(
     checked: &Checked,
     bytes: &[u8],
 ) -> Result<(), Problem> {
-    missing(store, repository, checked)?;
     let changes = |batch: &mut Batch| {
         for needed in &checked.needed {
             batch.require_member(repository, &needed.digest);
@@ -176,19 +177,20 @@ fn record(
         }
     };
     let lease = store.leases.create(LEASE);
-    let mut ingest = store.content.ingest_as(lease.id(), target.digest.algorithm())?;
-    ingest.write_all(bytes).map_err(|error| {
-        Problem::from(naru_errdefs::Fault::io("cannot store a manifest", error))
-    })?;
-    match ingest.commit_with(Some(target.digest), |_, batch| changes(batch)) {
-        Ok(_) => Ok(()),
-        // Somebody took a part away just now.
-        Err(error @ StoreError::Absent { .. }) => {
-            missing(store, repository, checked)?;
-            Err(error.into())
+    for _ in 0..PATIENCE {
+        missing(store, repository, checked)?;
+        let mut ingest = store.content.ingest_as(lease.id(), target.digest.algorithm())?;
+        ingest.write_all(bytes).map_err(|error| {
+            Problem::from(naru_errdefs::Fault::io("cannot store a manifest", error))
+        })?;
+        match ingest.commit_with(Some(target.digest), |_, batch| changes(batch)) {
+            Ok(_) => return Ok(()),
+            // Somebody took a part away just now; it may be there again already.
+            Err(StoreError::Absent { .. }) => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
+    Err(Problem::new(Code::Unavailable, "what the manifest names is taken away all the time"))
 }
 
 /// Says what a manifest names and what is not in the repository, or has another length.
@@ -223,7 +225,7 @@ pub(crate) async fn delete(service: &Service, name: &str, reference: &Target) ->
     let digest = blocking(move || {
         let mut tries = 0;
         loop {
-            let done = remove(&store, &repository, &reference);
+            let done = remove(&store, &repository, &reference, tries < STRICT);
             match done {
                 Err(RemoveError::Moved) if tries < PATIENCE => tries += 1,
                 Err(RemoveError::Moved) => {
@@ -255,30 +257,131 @@ impl<E: Into<Problem>> From<E> for RemoveError {
     }
 }
 
-fn remove(store: &Store, name: &str, reference: &Target) -> Result<Digest, RemoveError> {
-    let mut batch = Batch::new();
-    let digest = match reference {
-        Target::Tag(tag) => {
-            let tagged =
-                store.repositories.tagged(name, tag)?.ok_or_else(|| unknown(name, reference))?;
-            batch.require_tag(name, tag, Some(&tagged));
-            batch.remove_tag(name, tag);
-            tagged.target.digest
-        }
-        _ => {
-            let (digest, member) = find(store, name, reference)?;
-            for (tag, tagged) in store.repositories.tags_to(name, &digest)? {
-                batch.require_tag(name, &tag, Some(&tagged));
-                batch.remove_tag(name, &tag);
-            }
-            batch.require_member(name, &digest);
-            batch.remove_member(name, &digest, &member);
-            digest
-        }
-    };
+/// A removal that is planned: what it takes, and of which manifest every tag has to go with it.
+struct Removal {
+    batch: Batch,
+    digest: Digest,
+    whole: bool,
+}
+
+fn remove(
+    store: &Store,
+    name: &str,
+    reference: &Target,
+    strict: bool,
+) -> Result<Digest, RemoveError> {
+    let Removal { batch, digest, whole } = removal(store, name, reference, strict)?;
     match store.commit(batch) {
-        Ok(()) => Ok(digest),
-        Err(StoreError::Stale | StoreError::Absent { .. }) => Err(RemoveError::Moved),
-        Err(error) => Err(error.into()),
+        Ok(()) => {}
+        Err(StoreError::Stale | StoreError::Absent { .. }) => return Err(RemoveError::Moved),
+        Err(error) => return Err(error.into()),
+    }
+    if whole && !strict {
+        untag(store, name, &digest)?;
+    }
+    Ok(digest)
+}
+
+/// What goes with a tag or a manifest. A strict one goes only if nothing of the repository changed since: a tag that is pointed to
+/// the manifest just now would be left.
+fn removal(
+    store: &Store,
+    name: &str,
+    reference: &Target,
+    strict: bool,
+) -> Result<Removal, Problem> {
+    let mut batch = Batch::new();
+    if let Target::Tag(tag) = reference {
+        let tagged =
+            store.repositories.tagged(name, tag)?.ok_or_else(|| unknown(name, reference))?;
+        batch.require_tag(name, tag, Some(&tagged));
+        batch.remove_tag(name, tag);
+        return Ok(Removal { batch, digest: tagged.target.digest, whole: false });
+    }
+    let state = store.repositories.state(name);
+    let (digest, member) = find(store, name, reference)?;
+    for (tag, tagged) in store.repositories.tags_to(name, &digest)? {
+        if !strict {
+            batch.require_tag(name, &tag, Some(&tagged));
+        }
+        batch.remove_tag(name, &tag);
+    }
+    batch.require_member(name, &digest);
+    batch.remove_member(name, &digest, &member);
+    if strict {
+        batch.only_in_state(name, state);
+    }
+    Ok(Removal { batch, digest, whole: true })
+}
+
+/// Takes tags away that were pointed to a manifest while it was taken away. No new ones come: a tag needs its manifest, and one that
+/// was put again keeps its tags.
+fn untag(store: &Store, name: &str, digest: &Digest) -> Result<(), RemoveError> {
+    for _ in 0..PATIENCE {
+        let mut batch = Batch::new();
+        batch.require_member_as(name, digest, None);
+        for (tag, tagged) in store.repositories.tags_to(name, digest)? {
+            batch.require_tag(name, &tag, Some(&tagged));
+            batch.remove_tag(name, &tag);
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        match store.commit(batch) {
+            // The manifest was put again.
+            Ok(()) | Err(StoreError::Taken { .. }) => return Ok(()),
+            // One of them moved.
+            Err(StoreError::Stale | StoreError::Absent { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(RemoveError::Moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use naru_oci::media_type;
+    use std::time::Duration;
+
+    /// Puts the one manifest of these tests under a tag.
+    fn put(store: &Store, tag: &str) -> Digest {
+        let lease = store.leases.create(Duration::from_secs(60));
+        let blob = store.content.put(lease.id(), b"{}").unwrap();
+        let mut batch = Batch::new();
+        let member = Member::manifest(media_type::OCI_INDEX, blob.size);
+        batch.put_member("a", &blob.digest, &member);
+        let target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
+        batch.put_tag("a", tag, &target);
+        store.commit(batch).unwrap();
+        blob.digest
+    }
+
+    #[test]
+    fn a_tag_that_comes_while_its_manifest_goes_is_not_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let digest = put(&store, "one");
+        let target = Target::Digest(digest);
+        let planned = removal(&store, "a", &target, true).unwrap();
+        put(&store, "two");
+        assert!(matches!(store.commit(planned.batch), Err(StoreError::Stale)));
+        assert_eq!(store.repositories.tags("a"), ["one", "two"]);
+        // One that waited for too long goes all the same, and the tag goes after it.
+        let planned = removal(&store, "a", &target, false).unwrap();
+        let tagged = store.repositories.tag("a", "one").unwrap().unwrap();
+        let mut batch = Batch::new();
+        batch.put_tag("a", "three", &tagged);
+        store.commit(batch).unwrap();
+        store.commit(planned.batch).unwrap();
+        assert_eq!(store.repositories.tags("a"), ["three"]);
+        assert!(untag(&store, "a", &digest).is_ok());
+        assert_eq!(store.repositories.tags("a"), [""; 0]);
+        // Put again, it keeps its tags.
+        put(&store, "four");
+        assert!(untag(&store, "a", &digest).is_ok());
+        assert_eq!(store.repositories.tags("a"), ["four"]);
+        assert!(remove(&store, "a", &target, false).is_ok());
+        assert_eq!(store.repositories.names(), [""; 0]);
     }
 }

@@ -1,6 +1,6 @@
 //! The service: one request in, one answer out. Acts.
 
-use crate::access::{Denied, Gate, Identity, Peer};
+use crate::access::{Denied, Gate, Identity, Need, Peer};
 use crate::answer::{self, Answer};
 use crate::cache::{Cache, Place};
 use crate::documents::Documents;
@@ -8,7 +8,7 @@ use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::route::{Astray, Route};
 use crate::upkeep::{Relied, seconds_now};
-use crate::watch::{Done, Quota, Watch};
+use crate::watch::{Done, GONE, Quota, Watch};
 use crate::{blobs, cached, lists, manifests, uploads};
 use axum::body::Body;
 use axum::extract::Request;
@@ -37,7 +37,7 @@ pub(crate) struct Service {
     pub(crate) store: Store,
     pub(crate) content: Content,
     pub(crate) repositories: Repositories,
-    pub(crate) documents: Documents,
+    pub(crate) documents: Arc<Documents>,
     gate: Gate,
     cache: Option<Cache>,
     watches: Vec<Arc<dyn Watch>>,
@@ -77,7 +77,7 @@ impl Registry {
                 store: store.clone(),
                 content: store.content.clone(),
                 repositories: store.repositories.clone(),
-                documents: Documents::new(store.content.clone()),
+                documents: Arc::new(Documents::new(store.content.clone())),
                 gate,
                 cache: None,
                 watches: Vec::new(),
@@ -151,12 +151,29 @@ impl Registry {
             // Rights, rows and records are those of the repository's name here.
             route = route.map(|route| route.moved(&place.repository));
         }
-        let method = parts.method.clone();
-        let mut user = None;
+        let needs = route.as_ref().map(|route| route.needs(&parts.method)).unwrap_or_default();
+        let mut told = Told {
+            watches: &self.service.watches,
+            begun,
+            done: Done {
+                operation: operation(route.as_ref().ok(), &parts.method),
+                user: None,
+                is_login: false,
+                peer: peer.address,
+                action: needs.first().map(|need| need.action),
+                repository: route.as_ref().ok().and_then(Route::repository).map(str::to_owned),
+                reference: route.as_ref().ok().and_then(reference),
+                digest: None,
+                status: StatusCode::from_u16(GONE).unwrap_or(StatusCode::REQUEST_TIMEOUT),
+                received,
+                sent: 0,
+                took: Duration::ZERO,
+            },
+        };
         let outcome = match &route {
             Ok(route) => {
                 let request = Request::from_parts(parts, body);
-                self.service.run(route, place, request, &peer, &mut user).await
+                self.service.run(route, place, request, (&peer, &needs), &mut told.done).await
             }
             Err(astray) => Err(Box::new(lost(astray))),
         };
@@ -165,35 +182,31 @@ impl Registry {
             Err(problem) => answer::problem(&problem, head),
         };
         response.headers_mut().insert(VERSION, HeaderValue::from_static("registry/2.0"));
-        if !self.service.watches.is_empty() {
-            let header = |name| response.headers().get(name)?.to_str().ok();
-            let digest: Option<Digest> =
-                header("docker-content-digest").and_then(|text| text.parse().ok());
-            let route = route.ok();
-            let done = Done {
-                operation: operation(route.as_ref(), &method),
-                user,
-                peer: peer.address,
-                action: route
-                    .as_ref()
-                    .and_then(|route| route.needs(&method).first().map(|need| need.action)),
-                repository: route.as_ref().and_then(Route::repository).map(str::to_owned),
-                reference: route.as_ref().and_then(reference),
-                digest,
-                status: response.status(),
-                received,
-                sent: if head {
-                    0
-                } else {
-                    header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)
-                },
-                took: begun.elapsed(),
-            };
-            for watch in &self.service.watches {
-                watch.done(&done);
-            }
+        let header = |name| response.headers().get(name)?.to_str().ok();
+        told.done.digest = header("docker-content-digest").and_then(|text| text.parse().ok());
+        told.done.status = response.status();
+        if !head {
+            let length = header("content-length").and_then(|text| text.parse().ok());
+            told.done.sent = length.unwrap_or(0);
         }
         response
+    }
+}
+
+/// A request that the watches are told of at its end, whichever that is: the connection of a client that goes away is dropped with
+/// everything that waits, and what was begun for it is done nevertheless.
+struct Told<'a> {
+    watches: &'a [Arc<dyn Watch>],
+    begun: Instant,
+    done: Done,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.done.took = self.begun.elapsed();
+        for watch in self.watches {
+            watch.done(&self.done);
+        }
     }
 }
 
@@ -204,9 +217,11 @@ impl Service {
     /// Whether a client may be told that something is in a repository, so that it need not be sent again: the sweep's grace begins
     /// anew.
     pub(crate) fn is_there(&self, repository: &str, digest: &Digest) -> bool {
-        let relied = self.relied.as_ref();
-        relied.is_none_or(|relied| relied.tell(repository, digest, seconds_now()))
-            && self.repositories.is_member(repository, digest)
+        let look = || self.repositories.is_member(repository, digest);
+        match &self.relied {
+            Some(relied) => relied.tell(repository, digest, seconds_now(), look),
+            None => look(),
+        }
     }
 
     async fn run(
@@ -214,8 +229,8 @@ impl Service {
         route: &Route,
         place: Option<(&Cache, Place)>,
         request: Request,
-        peer: &Peer,
-        user: &mut Option<Arc<str>>,
+        (peer, needs): (&Peer, &[Need]),
+        done: &mut Done,
     ) -> Outcome {
         let (parts, body) = request.into_parts();
         let methods = route.methods();
@@ -226,13 +241,15 @@ impl Service {
                 Problem::new(Code::Unsupported, text).with_header("allow", allowed.join(", ")),
             ));
         }
-        let needs = route.needs(&parts.method);
-        let identity = self
-            .gate
-            .admit(&parts, peer, &needs)
-            .await
-            .map_err(|denied| Box::new(refused(&denied, &needs)))?;
-        user.clone_from(&identity.user);
+        let identity = match self.gate.admit(&parts, peer, needs).await {
+            Ok(identity) => identity,
+            Err(denied) => {
+                done.is_login = denied.is_login();
+                done.user = denied.user();
+                return Err(Box::new(refused(&denied, needs)));
+            }
+        };
+        done.user.clone_from(&identity.user);
         let query = Query::parse(parts.uri.query());
         let mut call = Call { parts, body, query, identity };
         if let Some((cache, place)) = place
@@ -244,7 +261,9 @@ impl Service {
             (Route::Base, _) => Ok(Answer::json(&json!({}), call.is_head()).done()),
             (Route::Catalog, _) => lists::catalog(self, &call),
             (Route::Tags { name }, _) => lists::tags(self, name, &call),
-            (Route::Referrers { name, digest }, _) => lists::referrers(self, name, digest, &call),
+            (Route::Referrers { name, digest }, _) => {
+                lists::referrers(self, name, digest, &mut call).await
+            }
             (Route::Manifest { name, reference }, Method::PUT) => {
                 manifests::put(self, name, reference, call).await
             }
@@ -284,7 +303,7 @@ fn lost(astray: &Astray) -> Problem {
     }
 }
 
-pub(crate) fn refused(denied: &Denied, needs: &[crate::access::Need]) -> Problem {
+pub(crate) fn refused(denied: &Denied, needs: &[Need]) -> Problem {
     let detail: Vec<serde_json::Value> = needs
         .iter()
         .map(|need| json!({ "name": need.repository, "action": format!("{:?}", need.action).to_lowercase() }))
@@ -295,7 +314,7 @@ pub(crate) fn refused(denied: &Denied, needs: &[crate::access::Need]) -> Problem
                 .with_detail(json!(detail))
                 .with_header("www-authenticate", challenge.clone())
         }
-        Denied::Forbidden => {
+        Denied::Forbidden { .. } => {
             Problem::new(Code::Denied, "requested access to the resource is denied")
                 .with_detail(json!(detail))
         }

@@ -32,6 +32,8 @@ const HANDOVER: Duration = Duration::from_secs(5);
 const TRIES: u32 = 20;
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
 const SHORT: u64 = 256 << 10;
+/// The quota is asked in such steps while a body comes that did not say how long it is.
+const STEP: u64 = 8 << 20;
 
 fn bad_digest(text: &str) -> Problem {
     Problem::new(Code::DigestInvalid, "invalid digest, or of an unknown algorithm")
@@ -67,7 +69,7 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
             // One that is taken away just now is sent, as if it had never been there.
             && let Ok(size) = service.content.size(&digest)
         {
-            allow(service, name, &digest, size)?;
+            allow(service, name, Some(&digest), size)?;
             if service.is_there(name, &digest) {
                 return Ok(created(name, &digest));
             }
@@ -81,7 +83,7 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
     if let Some(digest) = digest.filter(|_| mount.is_none()) {
         let digest = parse_digest(digest)?;
         let length = body::length(&call.parts.headers);
-        allow(service, name, &digest, length.unwrap_or(0))?;
+        allow(service, name, Some(&digest), length.unwrap_or(0))?;
         if length.is_some_and(|length| length <= SHORT) {
             let (parts, code) = (&call.parts, Code::BlobUploadInvalid);
             let bytes = body::whole(parts, &mut call.body, SHORT, code).await?.unwrap_or_default();
@@ -93,11 +95,12 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
         let mut upload =
             blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?)).await?;
         // Nobody knows this session, so what breaks off is given up.
-        return match receive(&mut upload, &mut call, None).await {
+        let bounds = Bounds { service, name, digest: Some(&digest), most: None };
+        return match receive(&mut upload, &mut call, bounds).await {
             Ok(()) => close(service, name, upload, digest).await,
             Err(problem) => {
                 upload.discard();
-                Err(Box::new(problem))
+                Err(problem)
             }
         };
     }
@@ -106,7 +109,6 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
         Some("sha512") => Algorithm::Sha512,
         Some(other) => return Err(Box::new(bad_digest(other))),
     };
-    allow(service, name, &Digest::of(b""), 0)?;
     let (content, repository) = (service.content.clone(), name.to_owned());
     let id = blocking(move || {
         let upload = content.begin_upload(&repository, algorithm)?;
@@ -158,9 +160,15 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
     Ok(false)
 }
 
-fn allow(service: &Service, name: &str, digest: &Digest, bytes: u64) -> Result<(), Box<Problem>> {
+/// Whether a repository may take so many bytes; those of a blob that it has are not counted anew.
+fn allow(
+    service: &Service,
+    name: &str,
+    digest: Option<&Digest>,
+    bytes: u64,
+) -> Result<(), Box<Problem>> {
     let Some(quota) = &service.quota else { return Ok(()) };
-    let is_new = !service.repositories.is_member(name, digest);
+    let is_new = digest.is_none_or(|digest| !service.repositories.is_member(name, digest));
     let more = More { bytes: if is_new { bytes } else { 0 }, ..More::default() };
     quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))
 }
@@ -234,7 +242,10 @@ fn expected(call: &Call, name: &str, upload: &Upload) -> Result<Option<u64>, Box
                 .with_header("docker-upload-uuid", upload.id()),
         ));
     };
-    let length = last - first + 1;
+    let Some(length) = (last - first).checked_add(1) else {
+        let text = "Content-Range is longer than anything can be";
+        return Err(Box::new(Problem::new(Code::SizeInvalid, text)));
+    };
     match body::length(&call.parts.headers) {
         Some(said) if said != length => Err(Box::new(Problem::new(
             Code::SizeInvalid,
@@ -287,35 +298,65 @@ impl Drop for Arriving<'_> {
     }
 }
 
-/// Writes a body to the session. What comes beyond `most` is refused before it is written.
-async fn receive(upload: &mut Upload, call: &mut Call, most: Option<u64>) -> Result<(), Problem> {
+/// How much a body may bring.
+#[derive(Clone, Copy)]
+struct Bounds<'a> {
+    service: &'a Service,
+    name: &'a str,
+    /// Of what the session becomes, when that is known.
+    digest: Option<&'a Digest>,
+    /// By its `Content-Range`.
+    most: Option<u64>,
+}
+
+impl Bounds<'_> {
+    fn allow(&self, size: u64) -> Result<(), Box<Problem>> {
+        allow(self.service, self.name, self.digest, size)
+    }
+
+    /// How long a session may become, before the quota is asked again, that is to be so long now.
+    fn further(&self, size: u64) -> Result<u64, Box<Problem>> {
+        let far = size.saturating_add(STEP);
+        if self.allow(far).is_ok() {
+            return Ok(far);
+        }
+        self.allow(size).map(|()| size)
+    }
+}
+
+/// Writes a body to the session. What comes beyond its bounds is refused before it is written.
+async fn receive(
+    upload: &mut Upload,
+    call: &mut Call,
+    bounds: Bounds<'_>,
+) -> Result<(), Box<Problem>> {
     let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
     let mut arrival = Arrival::of(&call.parts, Code::BlobUploadInvalid);
     let begin = upload.offset();
+    let mut allowed = begin.saturating_add(body::length(&call.parts.headers).unwrap_or(0));
+    bounds.allow(allowed)?;
     let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
     while let Some(bytes) = arrival.next(&mut call.body).await? {
-        let arrived = arriving.arrived() - begin + bytes.len() as u64;
-        if most.is_some_and(|most| arrived > most) {
+        let size = arriving.arrived() + bytes.len() as u64;
+        if bounds.most.is_some_and(|most| size - begin > most) {
             let text = "the body is longer than its Content-Range";
-            return Err(Problem::new(Code::SizeInvalid, text));
+            return Err(Box::new(Problem::new(Code::SizeInvalid, text)));
+        }
+        if size > allowed {
+            allowed = bounds.further(size)?;
         }
         arriving.take(&bytes).map_err(failed)?;
     }
-    tokio::task::block_in_place(|| arriving.write()).map_err(failed)
+    tokio::task::block_in_place(|| arriving.write()).map_err(failed)?;
+    Ok(())
 }
 
 /// PATCH: a piece at the end of a session.
 pub(crate) async fn piece(service: &Service, name: &str, id: &str, mut call: Call) -> Outcome {
     let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
-    allow(
-        service,
-        name,
-        &Digest::of(b""),
-        upload.offset() + body::length(&call.parts.headers).unwrap_or(0),
-    )?;
     let before = upload.offset();
-    receive(&mut upload, &mut call, most).await?;
+    receive(&mut upload, &mut call, Bounds { service, name, digest: None, most }).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {
         return Err(Box::new(short(&upload, name)));
     }
@@ -338,10 +379,9 @@ pub(crate) async fn finish(service: &Service, name: &str, id: &str, mut call: Ca
     };
     let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
-    let length = body::length(&call.parts.headers).unwrap_or(0);
-    allow(service, name, &digest, upload.offset() + length)?;
     let before = upload.offset();
-    receive(&mut upload, &mut call, most).await?;
+    let bounds = Bounds { service, name, digest: Some(&digest), most };
+    receive(&mut upload, &mut call, bounds).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {
         return Err(Box::new(short(&upload, name)));
     }
@@ -349,7 +389,7 @@ pub(crate) async fn finish(service: &Service, name: &str, id: &str, mut call: Ca
 }
 
 async fn close(service: &Service, name: &str, upload: Upload, digest: Digest) -> Outcome {
-    allow(service, name, &digest, upload.offset())?;
+    allow(service, name, Some(&digest), upload.offset())?;
     let (store, repository) = (service.store.clone(), name.to_owned());
     blocking(move || {
         let lease = store.leases.create(LEASE);

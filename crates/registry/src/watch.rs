@@ -14,6 +14,8 @@ pub struct Done {
     pub operation: &'static str,
     /// Who asked.
     pub user: Option<Arc<str>>,
+    /// Whether it was refused at the door: nobody known, or too many attempts.
+    pub is_login: bool,
     /// From where.
     pub peer: IpAddr,
     /// What was done, when it is known.
@@ -24,7 +26,7 @@ pub struct Done {
     pub reference: Option<String>,
     /// The manifest or blob that it came to.
     pub digest: Option<Digest>,
-    /// The status of the answer.
+    /// The status of the answer; [`GONE`] when nobody waited for one.
     pub status: StatusCode,
     /// Bytes of the body that was received.
     pub received: u64,
@@ -34,7 +36,10 @@ pub struct Done {
     pub took: Duration,
 }
 
-/// Who is told of every request that was answered; never waits.
+/// The status of a request whose client went away before it was answered; what it asked for may be done all the same.
+pub const GONE: u16 = 499;
+
+/// Who is told of every request that was answered, or that nobody waited for; never waits.
 pub trait Watch: Send + Sync {
     /// A request was answered.
     fn done(&self, done: &Done);

@@ -48,7 +48,7 @@ pub struct Entry<'a> {
     pub repository: &'a str,
     /// The tag or digest.
     pub reference: &'a str,
-    /// The answer's status.
+    /// The answer's status; 499 when the client went away before there was one.
     pub status: u16,
     /// Bytes of the answer's or the request's body, whichever is larger.
     pub bytes: u64,

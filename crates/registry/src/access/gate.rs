@@ -145,7 +145,7 @@ impl Gate {
             let error = by_token.then_some("insufficient_scope");
             return Err(self.ask(parts, peer, needs, error));
         }
-        Err(Denied::Forbidden)
+        Err(Denied::Forbidden { user: identity.user })
     }
 
     /// Who is asking. A header counts more than the connection's certificate.

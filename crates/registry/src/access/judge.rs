@@ -88,7 +88,7 @@ async fn ours(gate: &Gate, needs: &[Need], authorization: Option<&str>) -> (u16,
     match gate.admit(&parts, &peer, needs).await {
         Ok(_) => (200, String::new()),
         Err(Denied::Unauthorized { challenge }) => (401, challenge),
-        Err(Denied::Forbidden) => (403, String::new()),
+        Err(Denied::Forbidden { .. }) => (403, String::new()),
         Err(Denied::Throttled { .. }) => (429, String::new()),
     }
 }

@@ -7,16 +7,18 @@
 //! ```
 //!
 //! Where nobody is kept from anything, the right `admin` is loopback's: whoever reaches the registry from elsewhere could keep it busy.
+//! Web pages are refused, wherever their browser is.
 //! A collection takes its time, so its answer begins at once and says nothing but blank lines until it is over.
 
 use super::Edge;
 use crate::access::audit::Entry;
-use crate::access::{Action, Denied, Need, Peer};
+use crate::access::{Action, Need, Peer};
 use crate::answer::{self, Answer};
 use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::service::{blocking, refused};
 use crate::upkeep::{How, Keeper, Usage, remove_repository};
+use crate::watch::GONE;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::unfold;
@@ -37,6 +39,9 @@ const PREFIX: &str = "/admin/";
 pub(super) const MOST_WAITING: usize = 16;
 /// How often whoever waits for a collection hears that it goes on.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Headers that browsers send, and nobody else.
+const FROM_A_PAGE: [&str; 2] = ["origin", "sec-fetch-site"];
 
 /// What was asked for.
 enum Asked {
@@ -114,35 +119,26 @@ impl Edge {
     /// Answers one of these paths.
     pub(super) async fn administer(&self, parts: &Parts, peer: &Peer) -> Response<Body> {
         let begun = Instant::now();
-        let mut user = None;
-        let (asked, response) = match Asked::of(parts) {
-            Ok(asked) => {
-                let done = self.admitted(&asked, parts, peer, &mut user).await;
-                (Some(asked), done)
+        let asked = match Asked::of(parts) {
+            Ok(asked) => asked,
+            Err(problem) => {
+                let response = answer::problem(&problem, false);
+                self.metrics.answered("admin", response.status().as_u16(), begun.elapsed());
+                return response;
             }
-            Err(problem) => (None, Err(problem)),
         };
-        let response = response.unwrap_or_else(|problem| answer::problem(&problem, false));
-        let status = response.status().as_u16();
-        self.metrics.answered("admin", status, begun.elapsed());
-        if let (Some(audit), Some(asked)) = (&self.audit, &asked) {
-            let need = asked.need();
-            let reference = match asked {
-                Asked::Usage => "usage",
-                Asked::Collect(_) => "gc",
-                Asked::Remove(_) => "",
-            };
-            let action = if matches!(status, 401 | 429) { "login" } else { need.action.as_str() };
-            audit.record(Entry {
-                user: user.as_deref(),
-                peer: Some(peer.address),
-                action,
-                repository: &need.repository,
-                reference,
-                status,
-                bytes: 0,
-            });
-        }
+        let mut noted = Noted {
+            edge: self,
+            asked: &asked,
+            peer,
+            begun,
+            user: None,
+            is_login: false,
+            status: GONE,
+        };
+        let done = self.admitted(&asked, parts, peer, &mut noted).await;
+        let response = done.unwrap_or_else(|problem| answer::problem(&problem, false));
+        noted.status = response.status().as_u16();
         response
     }
 
@@ -151,17 +147,26 @@ impl Edge {
         asked: &Asked,
         parts: &Parts,
         peer: &Peer,
-        user: &mut Option<Arc<str>>,
+        noted: &mut Noted<'_>,
     ) -> Result<Response<Body>, Box<Problem>> {
         let needs = [asked.need()];
+        // A browser on this host is on loopback too, and may know a password: no page asks for anything here.
+        if FROM_A_PAGE.iter().any(|name| parts.headers.contains_key(*name)) {
+            let text = "a web page may not ask for this (the request has `Origin` or `Sec-Fetch-Site`); use `naru registry`, or a client that is no browser";
+            return Err(Box::new(Problem::new(Code::Denied, text)));
+        }
         let is_far = self.gate.is_open_to_all() && !peer.address.to_canonical().is_loopback();
         if is_far && !matches!(asked, Asked::Remove(_)) {
             let text = "without users, this may be asked for from the registry's own host only";
             return Err(Box::new(Problem::new(Code::Denied, text)));
         }
-        let admitted: Result<_, Denied> = self.gate.admit(parts, peer, &needs).await;
-        let identity = admitted.map_err(|denied| Box::new(refused(&denied, &needs)))?;
-        user.clone_from(&identity.user);
+        match self.gate.admit(parts, peer, &needs).await {
+            Ok(identity) => noted.user = identity.user,
+            Err(denied) => {
+                (noted.user, noted.is_login) = (denied.user(), denied.is_login());
+                return Err(Box::new(refused(&denied, &needs)));
+            }
+        }
         let Some(keeper) = self.keeper.clone() else {
             return Err(Box::new(Problem::new(Code::Unsupported, "nobody keeps this registry")));
         };
@@ -194,6 +199,38 @@ impl Edge {
                 Ok(collecting(keeper, *how, place))
             }
         }
+    }
+}
+
+/// A request that is counted and noted at its end, whichever that is: what a client that went away has begun is done nevertheless.
+struct Noted<'a> {
+    edge: &'a Edge,
+    asked: &'a Asked,
+    peer: &'a Peer,
+    begun: Instant,
+    user: Option<Arc<str>>,
+    is_login: bool,
+    status: u16,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.edge.metrics.answered("admin", self.status, self.begun.elapsed());
+        let Some(audit) = &self.edge.audit else { return };
+        let need = self.asked.need();
+        audit.record(Entry {
+            user: self.user.as_deref(),
+            peer: Some(self.peer.address),
+            action: if self.is_login { "login" } else { need.action.as_str() },
+            repository: &need.repository,
+            reference: match self.asked {
+                Asked::Usage => "usage",
+                Asked::Collect(_) => "gc",
+                Asked::Remove(_) => "",
+            },
+            status: self.status,
+            bytes: 0,
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Registry;
 use crate::access::tls::CA_FILE;
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::{Command, Output};
@@ -17,14 +18,14 @@ pub(super) struct Served {
     task: JoinHandle<()>,
 }
 
-pub(super) fn users(dir: &std::path::Path) -> PathBuf {
+pub(super) fn users(dir: &Path) -> PathBuf {
     let path = dir.join("users");
     let text = format!("ann:{}\n", bcrypt::hash("ann-secret", 4).unwrap());
     naru_kernel::fs::write_atomic(&path, text.as_bytes(), 0o600).unwrap();
     path
 }
 
-pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &std::path::Path)) -> Served {
+pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &Path)) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let mut config = RegistryConfig::default();
     change(&mut config, dir.path());
@@ -93,13 +94,38 @@ async fn health_and_figures_are_served_when_asked_for() {
     );
     // Without its directory nothing can be written there.
     std::fs::remove_dir_all(served.dir.path().join("root/registry")).unwrap();
-    let (head, body) = served.get("GET /healthz HTTP/1.1\r\n").await;
+    let since = Instant::now();
+    let (head, body) = loop {
+        let (head, body) = served.get("GET /healthz HTTP/1.1\r\n").await;
+        // What was found out before holds for a moment.
+        if !head.starts_with("HTTP/1.1 200") {
+            break (head, body);
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "it is called healthy for ever");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     assert!(head.starts_with("HTTP/1.1 503"), "{head}");
     assert_eq!(body, "{\"status\":\"failing\"}");
     served.end().await;
     let without = start(|_, _| {}).await;
     assert!(!without.edge.is_own("/metrics"));
     without.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_ask_for_the_health_at_once_are_all_told_that_it_is_well() {
+    let served = start(|_, _| {}).await;
+    for _ in 0..10 {
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..32 {
+            let edge = served.edge.clone();
+            asking.spawn(async move { edge.health().await.status() });
+        }
+        assert!(asking.join_all().await.iter().all(|status| *status == StatusCode::OK));
+        *served.edge.probed.lock().await = None;
+    }
+    assert!(!served.dir.path().join("root/registry").join(PROBE).exists());
+    served.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,6 +213,52 @@ async fn a_token_is_had_and_used_and_the_audit_says_so() {
         (2, 6, 1),
         "{text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_has_what_nobody_waited_for_and_calls_nothing_else_a_login() {
+    let served = start(|config, dir| {
+        let file = dir.join("audit.log");
+        config.audit =
+            Some(crate::access::audit::AuditConfig { file, max_size: None, max_files: None });
+    })
+    .await;
+    // A manifest of which nothing comes, from a client that goes away.
+    let never = futures_util::stream::pending::<Result<Bytes, io::Error>>();
+    let request = http::Request::put("/v2/ann/app/manifests/v1")
+        .body(axum::body::Body::from_stream(never))
+        .unwrap();
+    let registry = Registry::new(&served.edge.store, Gate::open_to_all());
+    let registry = registry.watched(Arc::new(served.edge.clone()));
+    assert!(registry.answer(request).now_or_never().is_none());
+    // A limit of an upstream.
+    served.edge.done(&Done {
+        operation: "manifest.get",
+        user: None,
+        is_login: false,
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        action: Some(Action::Pull),
+        repository: Some("hub/x".to_owned()),
+        reference: Some("v1".to_owned()),
+        digest: None,
+        status: StatusCode::TOO_MANY_REQUESTS,
+        received: 0,
+        sent: 0,
+        took: Duration::ZERO,
+    });
+    drop(registry);
+    let dir = served.end().await;
+    let text = std::fs::read_to_string(dir.path().join("audit.log")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = |line: &Value| {
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        (text("action"), text("repository"), text("reference"), line["status"].as_u64().unwrap())
+    };
+    let line = |action: &str, repository: &str, status| {
+        (action.to_owned(), repository.to_owned(), "v1".to_owned(), status)
+    };
+    let expected = [line("push", "ann/app", 499), line("pull", "hub/x", 429)];
+    assert_eq!(lines.iter().map(told).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,11 +64,11 @@ impl Pulls {
         table.remove(SINCE).map(drop)
     }
 
-    /// When a tag was last pulled, as far as anybody knows.
+    /// When a tag was last pulled, as far as anybody knows; what is older than the noting says nothing of pulls while nobody noted.
     pub fn last(&self, repository: &str, tag: &str) -> u64 {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let at = known.get(repository).and_then(|tags| tags.get(tag));
-        at.map_or(self.since, |at| at.load(Ordering::Relaxed))
+        at.map_or(0, |at| at.load(Ordering::Relaxed)).max(self.since)
     }
 
     /// A tag is pulled now.
@@ -179,6 +179,11 @@ mod tests {
         assert_eq!((pulls.last("team/app", "1"), pulls.last("team/app", "2")), (5000, 1000));
         drop(pulls);
         Pulls::end(&store).unwrap();
-        assert_eq!(Pulls::open(&store, 9500).unwrap().last("a", "b"), 9500);
+        let pulls = Pulls::open(&store, 9500).unwrap();
+        assert_eq!(pulls.last("a", "b"), 9500);
+        // It may have been pulled every day while nobody noted it.
+        assert_eq!(pulls.last("team/app", "1"), 9500);
+        pulls.note("team/app", "1", 9700);
+        assert_eq!(pulls.last("team/app", "1"), 9700);
     }
 }

@@ -2,8 +2,8 @@
 //! on disk.
 //!
 //! ```text
-//! HEAD, mount ─tell─▶ noted (the sweep's grace begins anew)   │   sweep: seen ─▶ plan ◆ ─▶ condemn ─▶ rows go ─▶ let go
-//!                └──▶ "not there", when it is on its way out  │                      └─ told meanwhile: planned again
+//! HEAD, mount ─tell─▶ there: noted (the sweep's grace begins anew)     │   sweep: seen ─▶ plan ◆ ─▶ condemn ─▶ rows go ─▶ let go
+//!                └──▶ "not there", also when it is on its way out      │                      └─ told meanwhile: planned again
 //! ```
 
 use naru_oci::Digest;
@@ -65,11 +65,19 @@ impl Relied {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody is about to be told, `now`, that a member is there: to be asked before looking whether it is. No: it is on its way
-    /// out, and must not be called there.
-    pub(crate) fn tell(&self, repository: &str, digest: &Digest, now: u64) -> bool {
+    /// Somebody is about to be told, `now`, whether a member is there, as `look` says; only what is there is noted, so that nobody
+    /// drives the notes out by asking for what is not. No: it is not there, or on its way out, and must not be called there.
+    ///
+    /// One step, as seen by the sweep: whoever condemns it has done so before (and it is on its way out, or gone), or finds the note.
+    pub(crate) fn tell(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        now: u64,
+        look: impl FnOnce() -> bool,
+    ) -> bool {
         let mut notes = self.notes();
-        if notes.going.get(repository).is_some_and(|going| going.contains(digest)) {
+        if notes.going.get(repository).is_some_and(|going| going.contains(digest)) || !look() {
             return false;
         }
         notes.number += 1;
@@ -152,16 +160,17 @@ mod tests {
     #[test]
     fn what_was_told_meanwhile_is_not_condemned_and_what_is_condemned_is_not_told() {
         let relied = Relied::default();
-        assert!(relied.tell("a", &digest(1), 10));
+        let tell = |repository, digest: &Digest, now| relied.tell(repository, digest, now, || true);
+        assert!(tell("a", &digest(1), 10));
         let seen = relied.seen("a");
         assert_eq!((seen.time(&digest(1)), seen.time(&digest(2))), (10, 0));
-        assert!(relied.tell("a", &digest(2), 11) && relied.tell("b", &digest(1), 11));
+        assert!(tell("a", &digest(2), 11) && tell("b", &digest(1), 11));
         assert!(relied.condemn("a", &seen, &[digest(1), digest(2)]).is_none());
         let going = relied.condemn("a", &seen, &[digest(1)]).unwrap();
-        assert!(!relied.tell("a", &digest(1), 12) && relied.tell("b", &digest(1), 12));
-        assert!(relied.tell("a", &digest(3), 12));
+        assert!(!tell("a", &digest(1), 12) && tell("b", &digest(1), 12));
+        assert!(tell("a", &digest(3), 12));
         drop(going);
-        assert!(relied.tell("a", &digest(1), 13));
+        assert!(tell("a", &digest(1), 13));
         relied.forget_before(13);
         assert_eq!(relied.seen("a").times.len(), 1);
         assert_eq!(relied.notes().count, 1);
@@ -171,10 +180,20 @@ mod tests {
     fn the_oldest_are_forgotten_when_there_are_too_many() {
         let relied = Relied::default();
         for number in 0..u32::try_from(MOST).unwrap() + 1 {
-            relied.tell("a", &digest(number), u64::from(number));
+            relied.tell("a", &digest(number), u64::from(number), || true);
         }
         let seen = relied.seen("a");
         assert!(seen.times.len() <= MOST / 2 + 1, "{}", seen.times.len());
         assert_eq!((seen.time(&digest(0)), seen.time(&digest(65_536))), (0, 65_536));
+    }
+
+    #[test]
+    fn what_is_not_there_drives_nothing_out() {
+        let relied = Relied::default();
+        assert!(relied.tell("a", &digest(0), 7, || true));
+        for number in 1..u32::try_from(2 * MOST).unwrap() {
+            assert!(!relied.tell("a", &digest(number), 8, || false));
+        }
+        assert_eq!((relied.seen("a").time(&digest(0)), relied.notes().count), (7, 1));
     }
 }

@@ -40,23 +40,31 @@ pub fn remove_reference(
     repository: &str,
     reference: &str,
 ) -> Result<bool, StoreError> {
-    let mut batch = Batch::new();
-    if let Ok(digest) = reference.parse::<Digest>() {
-        let member = store.repositories.member(repository, &digest)?;
-        let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
-            return Ok(false);
-        };
-        for (tag, tagged) in store.repositories.tags_to(repository, &digest)? {
-            batch.require_tag(repository, &tag, Some(&tagged));
-            batch.remove_tag(repository, &tag);
+    let mut tries = 0;
+    loop {
+        // Before the rows: a tag that is pointed to the manifest just now would be left.
+        let state = store.repositories.state(repository);
+        let mut batch = Batch::new();
+        if let Ok(digest) = reference.parse::<Digest>() {
+            let member = store.repositories.member(repository, &digest)?;
+            let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
+                return Ok(false);
+            };
+            for (tag, _) in store.repositories.tags_to(repository, &digest)? {
+                batch.remove_tag(repository, &tag);
+            }
+            batch.remove_member(repository, &digest, &member);
+        } else {
+            if store.repositories.tag(repository, reference)?.is_none() {
+                return Ok(false);
+            }
+            batch.remove_tag(repository, reference);
         }
-        batch.remove_member(repository, &digest, &member);
-    } else {
-        let Some(tagged) = store.repositories.tagged(repository, reference)? else {
-            return Ok(false);
-        };
-        batch.require_tag(repository, reference, Some(&tagged));
-        batch.remove_tag(repository, reference);
+        batch.only_in_state(repository, state);
+        match store.commit(batch) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == Kind::Conflict && tries < PATIENCE => tries += 1,
+            Err(error) => return Err(error),
+        }
     }
-    store.commit(batch).map(|()| true)
 }

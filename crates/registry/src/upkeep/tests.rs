@@ -164,7 +164,7 @@ fn whoever_was_told_of_a_blob_finds_it_until_the_grace_is_over() {
     let told = blob(&store, "a", b"told");
     let other = blob(&store, "a", b"other");
     let late = now() + HOUR + 1;
-    assert!(upkeep.relied.tell("a", &told.digest, late - 10));
+    assert!(upkeep.relied.tell("a", &told.digest, late - 10, || true));
     let never = |_: &str, _: &str| None;
     upkeep.run(&store, late, &never).unwrap();
     assert!(store.content.has(&told.digest) && !store.content.has(&other.digest));
@@ -175,7 +175,7 @@ fn whoever_was_told_of_a_blob_finds_it_until_the_grace_is_over() {
     let mut batch = Batch::new();
     batch.remove_tag("a", "v1");
     store.commit(batch).unwrap();
-    assert!(upkeep.relied.tell("a", &image, late));
+    assert!(upkeep.relied.tell("a", &image, late, || true));
     upkeep.run(&store, late + HOUR - 1, &never).unwrap();
     assert!(!store.content.has(&told.digest));
     assert_eq!(store.repositories.members("a").unwrap().len(), 3);

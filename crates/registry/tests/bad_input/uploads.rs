@@ -1,9 +1,14 @@
 //! Uploads with wrong sizes and ranges, out of order, abandoned, and finished twice.
 
 use crate::goes_on;
-use crate::listening::{Listening, OCTETS};
+use crate::listening::{How, Listening, OCTETS};
 use crate::wire::{Answer, Client};
 use naru_oci::Digest;
+use naru_registry::Registry;
+use naru_registry::upkeep::Quotas;
+use naru_registry::upkeep::rules::QuotaRule;
+use naru_store::Store;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn piece(registry: &Listening, location: &str, range: &str, bytes: &[u8]) -> Answer {
@@ -52,6 +57,30 @@ fn sizes_and_ranges_that_do_not_fit_change_nothing() {
 }
 
 #[test]
+fn lengths_at_the_end_of_all_numbers_are_no_trouble() {
+    let registry = Listening::start();
+    let location = registry.begin("a");
+    piece(&registry, &location, "0-18446744073709551615", b"abcd").refused(400, "SIZE_INVALID");
+    assert_eq!(standing(&registry, &location), 0);
+    piece(&registry, &location, "0-9", b"0123456789").with(202);
+    // The largest length that HTTP's parser takes: with what is there it is more than a number can be.
+    let path = format!("{location}?digest={}", Digest::of(b"x"));
+    for (method, path, stands) in [("PATCH", &location, 14), ("PUT", &path, 18)] {
+        let mut client = registry.client();
+        let mut request = Client::head(method, path, &[("Content-Length", "18446744073709551613")]);
+        request.extend_from_slice(b"abcd");
+        client.send(&request).unwrap();
+        drop(client);
+        let begun = Instant::now();
+        while standing(&registry, &location) < stands {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{method}: the bytes are not there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    goes_on(&registry);
+}
+
+#[test]
 fn a_body_without_length_that_is_longer_or_shorter_than_its_range_is_refused() {
     let registry = Listening::start();
     let location = registry.begin("a");
@@ -70,6 +99,52 @@ fn a_body_without_length_that_is_longer_or_shorter_than_its_range_is_refused() {
             break;
         }
     }
+    goes_on(&registry);
+}
+
+#[test]
+fn a_quota_holds_while_bytes_arrive_whoever_says_how_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounded = |registry: Registry, store: &Store| {
+        let rule = QuotaRule {
+            repositories: vec!["a".to_owned()],
+            bytes: Some(100_000),
+            ..QuotaRule::default()
+        };
+        registry.bounded(Arc::new(Quotas::new(store.repositories.clone(), vec![rule])))
+    };
+    let registry = Listening::at(dir.path(), How { change: &bounded, ..How::default() });
+    // With the empty blob in it, as it is in many repositories.
+    registry.push_blob("a", b"");
+    let chunked = |method: &str, path: &str, pieces: usize| {
+        let mut client = registry.client();
+        let mut request = Client::head(method, path, &[("Transfer-Encoding", "chunked")]);
+        for _ in 0..pieces {
+            request.extend_from_slice(b"3e8\r\n");
+            request.extend_from_slice(&[1; 1000]);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"0\r\n\r\n");
+        // What refuses may not read to the end.
+        client.send(&request).ok();
+        client.answer(method).unwrap()
+    };
+    let location = registry.begin("a");
+    registry.ask("PATCH", &location, OCTETS, &[1; 100_001]).refused(403, "DENIED");
+    assert_eq!(standing(&registry, &location), 0);
+    chunked("PATCH", &location, 200).refused(403, "DENIED");
+    let stands = standing(&registry, &location);
+    assert!(stands <= 100_000, "{stands}");
+    registry.ask("DELETE", &location, &[], &[]).with(204);
+    let path = format!("/v2/a/blobs/uploads/?digest={}", Digest::of(&[1; 200_000]));
+    chunked("POST", &path, 200).refused(403, "DENIED");
+    // What fits comes in, in a body that says nothing of its length too; and again, since it is there.
+    let digest = Digest::of(&[1; 100_000]);
+    for _ in 0..2 {
+        chunked("POST", &format!("/v2/a/blobs/uploads/?digest={digest}"), 100).with(201);
+    }
+    let location = registry.begin("a");
+    chunked("PUT", &format!("{location}?digest={digest}"), 100).with(201);
     goes_on(&registry);
 }
 

@@ -136,7 +136,10 @@ async fn basic_credentials_have_the_rights_of_their_user() {
         &[("ann/app", Pull), ("bob/app", Pull)],
         &[("", Catalog)],
     ] {
-        assert!(matches!(site.admit(Some(&ann), needs).await, Err(Denied::Forbidden)), "{needs:?}");
+        let Err(Denied::Forbidden { user }) = site.admit(Some(&ann), needs).await else {
+            panic!("{needs:?}");
+        };
+        assert_eq!(user.as_deref(), Some("ann"));
     }
     site.admit(Some(&basic("root")), &[("", Catalog)]).await.unwrap();
     site.admit(Some(&ann), &[]).await.unwrap();
@@ -195,7 +198,10 @@ async fn a_token_grants_what_was_asked_and_may_be() {
         );
     }
     // The user may not: a better token would not help.
-    assert!(matches!(site.admit(Some(&token), &[("bob/app", Pull)]).await, Err(Denied::Forbidden)));
+    assert!(matches!(
+        site.admit(Some(&token), &[("bob/app", Pull)]).await,
+        Err(Denied::Forbidden { .. })
+    ));
     // Nothing needed: the token is good.
     site.admit(Some(&token), &[]).await.unwrap();
     let all = site.bearer("scope=repository:ann/app:*", Some(&ann)).await;
@@ -203,7 +209,10 @@ async fn a_token_grants_what_was_asked_and_may_be() {
     let catalog = site.bearer("scope=registry:catalog:*", Some(&basic("root"))).await;
     site.admit(Some(&catalog), &[("", Catalog)]).await.unwrap();
     let none = site.bearer("scope=registry:catalog:*", Some(&ann)).await;
-    assert!(matches!(site.admit(Some(&none), &[("", Catalog)]).await, Err(Denied::Forbidden)));
+    assert!(matches!(
+        site.admit(Some(&none), &[("", Catalog)]).await,
+        Err(Denied::Forbidden { .. })
+    ));
 }
 
 #[tokio::test]
@@ -261,7 +270,7 @@ async fn forged_foreign_and_expired_tokens_are_refused() {
     let greedy = site.forge(|it| it.access[0].name = "bob/app".into());
     assert!(matches!(
         site.admit(Some(&greedy), &[("bob/app", Pull)]).await,
-        Err(Denied::Forbidden)
+        Err(Denied::Forbidden { .. })
     ));
 }
 
@@ -370,7 +379,7 @@ async fn a_client_certificate_makes_a_user() {
     gate.admit(&parts("/v2/", Some("Basic eDp5")), &ann, &needs).await.unwrap();
     assert!(matches!(
         gate.admit(&parts("/v2/", None), &ann, &[Need::new("bob/x", Push)]).await,
-        Err(Denied::Forbidden)
+        Err(Denied::Forbidden { .. })
     ));
     let response =
         gate.token(&parts("/token?scope=repository:ann/app:push", None), b"", &ann).await;

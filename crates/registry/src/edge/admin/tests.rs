@@ -77,6 +77,28 @@ async fn what_is_not_understood_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn web_pages_are_refused_on_loopback_too() {
+    let served = start(|_, _| {}).await;
+    push(&served, "a/b", "", "").await;
+    for header in
+        ["Origin: http://page.example\r\n", "sec-fetch-site: cross-site\r\n", "Origin: null\r\n"]
+    {
+        for request in [
+            "POST /admin/gc?grace=0&delete-untagged=true HTTP/1.1\r\n",
+            "GET /admin/usage HTTP/1.1\r\n",
+            "DELETE /admin/repositories/a/b HTTP/1.1\r\n",
+        ] {
+            let request = format!("{request}{header}Content-Length: 0\r\n");
+            let (head, body) = served.get(&request).await;
+            assert!(head.starts_with("HTTP/1.1 403"), "{request}: {head}");
+            assert_eq!(json(&body)["errors"][0]["code"], "DENIED");
+        }
+    }
+    assert_eq!(status(&served, "GET /v2/a/b/tags/list HTTP/1.1\r\n").await, 200);
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_are_asked_for() {
     let served = start(|config, dir| {
         config.auth.htpasswd = Some(users(dir));
@@ -102,6 +124,7 @@ async fn rights_are_asked_for() {
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", "", 401),
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", ann, 200),
         ("DELETE /admin/repositories/ann/a HTTP/1.1\r\n", ann, 404),
+        ("GET /v2/bob/a/tags/list HTTP/1.1\r\n", ann, 403),
     ] {
         assert_eq!(status(&served, &format!("{request}{who}")).await, expected, "{request}");
     }
@@ -111,6 +134,12 @@ async fn rights_are_asked_for() {
     let lines: Vec<Value> = text.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
     let last = lines.iter().find(|it| it["status"] == 200 && it["action"] == "delete").unwrap();
     assert_eq!((&last["user"], &last["repository"]), (&"ann".into(), &"ann/a".into()));
-    let refused = lines.iter().find(|it| it["status"] == 403).unwrap();
-    assert_eq!((&refused["action"], &refused["reference"]), (&"admin".into(), &"gc".into()));
+    let refused: Vec<_> = lines.iter().filter(|it| it["status"] == 403).collect();
+    assert_eq!((&refused[0]["action"], &refused[0]["reference"]), (&"admin".into(), &"gc".into()));
+    assert_eq!(
+        (&refused[3]["action"], &refused[3]["repository"]),
+        (&"pull".into(), &"bob/a".into())
+    );
+    // Who was refused is known.
+    assert!(refused.len() == 4 && refused.iter().all(|it| it["user"] == "ann"), "{text}");
 }

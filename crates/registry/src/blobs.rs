@@ -14,7 +14,7 @@ use futures_util::stream;
 use http::StatusCode;
 use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
 use naru_oci::Digest;
-use naru_store::{Batch, StoreError};
+use naru_store::{Batch, MemberKind, Store, StoreError};
 use serde_json::json;
 use std::convert::Infallible;
 use std::fs::File;
@@ -168,24 +168,7 @@ pub(crate) async fn delete(service: &Service, name: &str, digest: &Digest) -> Ou
     let (store, repository, digest) = (service.store.clone(), name.to_owned(), *digest);
     blocking(move || {
         for _ in 0..TRIES {
-            let state = store.repositories.state(&repository);
-            let Some(member) = store.repositories.member(&repository, &digest)? else {
-                return Err(unknown(&repository, &digest));
-            };
-            if member.kind == naru_store::MemberKind::Manifest {
-                return Err(Problem::new(
-                    Code::Unsupported,
-                    "this is a manifest; delete it at `/manifests/`",
-                ));
-            }
-            let mut batch = Batch::new();
-            // It may have become a manifest meanwhile, with tags. Rows of the first version are not what we would write.
-            match member.added {
-                0 => batch.only_in_state(&repository, state),
-                _ => batch.require_member_as(&repository, &digest, Some(&member)),
-            }
-            batch.remove_member(&repository, &digest, &member);
-            match store.commit(batch) {
+            match store.commit(removal(&store, &repository, &digest)?) {
                 Ok(()) => return Ok(()),
                 Err(StoreError::Stale | StoreError::Absent { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -199,9 +182,53 @@ pub(crate) async fn delete(service: &Service, name: &str, digest: &Digest) -> Ou
         .done())
 }
 
+/// What takes a blob away, unless it changes meanwhile: it may become a manifest, with tags.
+fn removal(store: &Store, repository: &str, digest: &Digest) -> Result<Batch, Problem> {
+    let state = store.repositories.state(repository);
+    let Some(member) = store.repositories.member(repository, digest)? else {
+        return Err(unknown(repository, digest));
+    };
+    if member.kind == MemberKind::Manifest {
+        let text = "this is a manifest; delete it at `/manifests/`";
+        return Err(Problem::new(Code::Unsupported, text));
+    }
+    let mut batch = Batch::new();
+    match member.added {
+        // Rows of the first version are not what we would write.
+        0 => batch.only_in_state(repository, state),
+        _ => batch.require_member_as(repository, digest, Some(&member)),
+    }
+    batch.remove_member(repository, digest, &member);
+    Ok(batch)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_matched;
+    use super::*;
+    use naru_oci::{Descriptor, media_type};
+    use naru_store::Member;
+    use std::time::Duration;
+
+    #[test]
+    fn a_blob_that_becomes_a_manifest_while_it_is_deleted_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let lease = store.leases.create(Duration::from_secs(60));
+        let blob = store.content.put(lease.id(), b"{}").unwrap();
+        let put = |member: Member, tag: Option<&str>| {
+            let mut batch = Batch::new();
+            batch.put_member("a", &blob.digest, &member);
+            let target = Descriptor::new(media_type::OCI_INDEX, blob.digest, blob.size);
+            tag.into_iter().for_each(|tag| batch.put_tag("a", tag, &target));
+            store.commit(batch).unwrap();
+        };
+        put(Member::blob(blob.size), None);
+        let planned = removal(&store, "a", &blob.digest).unwrap();
+        put(Member::manifest(media_type::OCI_INDEX, blob.size), Some("v1"));
+        assert!(matches!(store.commit(planned), Err(StoreError::Stale)));
+        assert!(store.repositories.is_member("a", &blob.digest));
+        assert!(removal(&store, "a", &blob.digest).is_err(), "it is a manifest now");
+    }
 
     #[test]
     fn entity_tags_are_compared() {

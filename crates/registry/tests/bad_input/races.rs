@@ -108,27 +108,6 @@ fn pushes_and_deletions_of_what_they_need_have_their_answers() {
 }
 
 #[test]
-fn no_tag_is_left_of_a_manifest_that_was_deleted_beside_pushes_of_it() {
-    let registry = Listening::start();
-    let manifest = image(json!({}));
-    let path = format!("/v2/a/manifests/{}", registry.push_image("a", "v1", json!({})));
-    for _ in 0..4 {
-        at_once(|n| match n % 4 {
-            0 => {
-                let answer = registry.ask("DELETE", &path, &[], &[]);
-                assert!(matches!(answer.status, 202 | 404), "{}", answer.status);
-            }
-            _ => drop(registry.put("a", &format!("t{n}"), &manifest).with(201)),
-        });
-        let list = registry.get("/v2/a/tags/list").with(200).json();
-        for tag in list["tags"].as_array().unwrap() {
-            registry.get(&format!("/v2/a/manifests/{}", tag.as_str().unwrap())).with(200);
-        }
-    }
-    goes_on(&registry);
-}
-
-#[test]
 fn many_mounts_of_one_blob_all_succeed_and_a_manifest_stays_one() {
     let registry = Listening::start();
     let manifest = image(json!({ "layers": [] }));

@@ -214,6 +214,12 @@ impl Cache {
         self.shared.places.find(namespace, repository)
     }
 
+    /// The other registry that a request means by its namespace (`?ns=`); none when it means this one. Where it has no
+    /// [`Cache::place`], nothing here is what the request is about.
+    pub fn other<'a>(&self, namespace: Option<&'a str>) -> Option<&'a str> {
+        self.shared.places.other(namespace)
+    }
+
     /// Whether a repository of the store belongs to the cache.
     pub fn has(&self, repository: &str) -> bool {
         self.shared.places.is_cached(repository)

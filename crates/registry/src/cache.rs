@@ -11,7 +11,8 @@
 //! off, and nothing is stored. Rows of the cache are written without waiting for the disk, but for those that go with a blob.
 //!
 //! Who may read a repository is the gate's business, by the repository's name *here*. A blob is given out through a repository
-//! when a manifest that is cached there names it, or when the upstream gives it out through that repository itself.
+//! when the upstream gives it out through that repository itself: what is in the store already is asked for once (nothing of it
+//! is read), and is a member from then on.
 
 mod blobs;
 mod bring;

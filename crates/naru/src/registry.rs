@@ -159,8 +159,8 @@ pub async fn start(
     let mut registry = Registry::new(&store, edge.gate.clone())
         .watched(Arc::new(edge.clone()))
         .kept(keeper.relied());
-    if let Some(cache) = cache {
-        registry = registry.caching(cache);
+    if let Some(cache) = &cache {
+        registry = registry.caching(cache.clone());
     }
     if let Some(pulls) = keeper.pulls() {
         registry = registry.watched(pulls);
@@ -171,7 +171,7 @@ pub async fn start(
         quotas = Some(Arc::clone(&bounds));
         registry = registry.bounded(bounds);
     }
-    let own = Arc::new(own::Embedded { edge: edge.clone(), quotas, pulls: keeper.pulls() });
+    let own = Arc::new(own::Embedded { edge: edge.clone(), cache, quotas, pulls: keeper.pulls() });
     tasks.spawn(upkeep::daily(keeper, store, until()));
     tasks.spawn(edge::serve(listener, edge, registry, ServeOptions::default(), until()));
     Ok(Running { stop, tasks, own })

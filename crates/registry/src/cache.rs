@@ -11,7 +11,8 @@
 //! off, and nothing is stored. Rows of the cache are written without waiting for the disk, but for those that go with a blob.
 //!
 //! Who may read a repository is the gate's business, by the repository's name *here*. A blob is given out through a repository
-//! when a manifest that is cached there names it, or when the upstream gives it out through that repository itself.
+//! when the upstream gives it out through that repository itself: what is in the store already is asked for once (nothing of it
+//! is read), and is a member from then on.
 
 mod blobs;
 mod bring;
@@ -212,6 +213,12 @@ impl Cache {
     /// are asked for the name that comes back.
     pub fn place(&self, namespace: Option<&str>, repository: &str) -> Option<Place> {
         self.shared.places.find(namespace, repository)
+    }
+
+    /// The other registry that a request means by its namespace (`?ns=`); none when it means this one. Where it has no
+    /// [`Cache::place`], nothing here is what the request is about.
+    pub fn other<'a>(&self, namespace: Option<&'a str>) -> Option<&'a str> {
+        self.shared.places.other(namespace)
     }
 
     /// Whether a repository of the store belongs to the cache.

@@ -142,10 +142,23 @@ impl Registry {
         let head = parts.method == Method::HEAD;
         let received = crate::body::length(&parts.headers).unwrap_or(0);
         let mut route = Route::parse(parts.uri.path());
+        let mut elsewhere = None;
         let place = self.service.cache.as_ref().and_then(|cache| {
-            let name = route.as_ref().ok()?.repository()?;
+            let route = route.as_ref().ok()?;
+            let name = route.repository()?;
             let query = Query::parse(parts.uri.query());
-            Some((cache, cache.place(query.get("ns"), name)?))
+            let namespace = query.get("ns");
+            let found = cache.place(namespace, name).or_else(|| {
+                let other = cache.other(namespace)?;
+                if is_read(route, &parts.method) {
+                    // What lies here by this name may be anybody's; clients pass over a mirror that has no such thing.
+                    elsewhere = Some(absent(other, name));
+                    return None;
+                }
+                // A namespace is no way around what is said of a name here.
+                cache.place(None, name)
+            });
+            Some((cache, found?))
         });
         if let Some((_, place)) = &place {
             // Rights, rows and records are those of the repository's name here.
@@ -170,12 +183,13 @@ impl Registry {
                 took: Duration::ZERO,
             },
         };
-        let outcome = match &route {
-            Ok(route) => {
+        let outcome = match (&route, elsewhere) {
+            (Ok(_), Some(problem)) => Err(Box::new(problem)),
+            (Ok(route), None) => {
                 let request = Request::from_parts(parts, body);
                 self.service.run(route, place, request, (&peer, &needs), &mut told.done).await
             }
-            Err(astray) => Err(Box::new(lost(astray))),
+            (Err(astray), _) => Err(Box::new(lost(astray))),
         };
         let mut response = match outcome {
             Ok(response) => response,
@@ -288,6 +302,20 @@ impl Service {
             (Route::Upload { name, id }, _) => uploads::status(self, name, id),
         }
     }
+}
+
+/// Whether a request is for content or lists.
+fn is_read(route: &Route, method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && !matches!(route, Route::Upload { .. })
+}
+
+/// A repository of another registry that is not cached.
+fn absent(registry: &str, name: &str) -> Problem {
+    let registry: String = registry.chars().take(260).collect();
+    let text = format!(
+        "`{name}` of `{registry}` is not cached here; ask `{registry}` itself, or list it in `cache.upstreams`, or in `cache.names` if that is this registry"
+    );
+    Problem::new(Code::NameUnknown, text).with_detail(json!({ "name": name }))
 }
 
 fn lost(astray: &Astray) -> Problem {

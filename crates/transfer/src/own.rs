@@ -33,6 +33,12 @@ impl Registries {
         self.config().own.iter().any(|own| own.eq_ignore_ascii_case(registry))
     }
 
+    /// Whether what a name means is all told by rows here: it is one of the embedded registry, and not of its cache. What that
+    /// has of others is asked for over the protocol, as everybody does, so that what is not here yet comes.
+    pub fn holds(&self, reference: &Reference) -> bool {
+        self.owns(reference) && !self.own().is_some_and(|own| own.is_cached(reference.repository()))
+    }
+
     /// The embedded registry's own word in what is pushed to it and pulled from it here; the first one counts.
     pub fn attach_own(&self, own: Arc<dyn OwnRegistry>) {
         self.shared.own.set(own).ok();

@@ -146,3 +146,38 @@ fn the_daemons_rate_binds_its_cache() {
     assert!(warm < cold / 2.0, "{warm} s after {cold} s");
     drop(upstream);
 }
+
+/// The daemon is a client of its own registry's cache like everybody.
+#[test]
+fn the_daemon_pulls_through_its_own_cache_and_pushes_nothing_into_it() {
+    const OWN: &str = "127.0.0.1:5003";
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("registry.json");
+    let text = format!(
+        r#"{{"cache":{{"upstreams":[{{"name":"docker.io","prefix":"hub","url":"http://{UPSTREAM}"}}]}}}}"#
+    );
+    std::fs::write(&config, text).expect("a file");
+    let config = config.to_str().expect("a path");
+    let daemon = Daemon::start_apart(&["--registry", OWN, "--registry-config", config]);
+    let daemon = daemon.with_busybox("box");
+    let upstream = PeerRegistry::start(&daemon, UPSTREAM, Options::default());
+    let at_home = format!("{UPSTREAM}/library/box:v1");
+    daemon.naru(&["tag", "box", &at_home]).ok();
+    daemon.naru(&["push", &at_home]).ok();
+    // Nothing is here but what is pulled now.
+    daemon.naru(&["rmi", "-f", &at_home, "box"]).ok();
+    let name = format!("{OWN}/hub/box:v1");
+    let done = daemon.naru(&["run", "--rm", "--network", "none", &name, "echo", "hi"]).ok();
+    assert_eq!(done.text(), "hi");
+    for pushed in ["hub/box:v2", "hub/library/box:v1"] {
+        let pushed = format!("{OWN}/{pushed}");
+        daemon.naru(&["tag", &name, &pushed]).ok();
+        let done = daemon.naru(&["push", &pushed]).fails(1, "is a cache of `docker.io`");
+        assert!(done.stderr.contains("denied: "), "{}", done.stderr);
+        assert!(done.stderr.contains("that is this registry's own"), "{}", done.stderr);
+    }
+    let own = format!("{OWN}/own/box:v1");
+    daemon.naru(&["tag", &name, &own]).ok();
+    daemon.naru(&["push", &own]).ok();
+    drop(upstream);
+}

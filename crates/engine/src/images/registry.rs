@@ -32,7 +32,7 @@ impl Images {
                 Ok(())
             });
         }
-        if self.registries.owns(&request.reference) {
+        if self.registries.holds(&request.reference) {
             return self.with_progress(move |report| {
                 let pulled =
                     naru_transfer::pull_own(&images.store, &images.registries, &request, report)?;
@@ -84,7 +84,7 @@ impl Images {
         reference: &Reference,
         credentials: &Credentials,
     ) -> Result<DistributionInfo, Fault> {
-        if self.registries.owns(reference) {
+        if self.registries.holds(reference) {
             let reference = reference.clone();
             return self.blocking(move |store| naru_transfer::inspect_own(store, &reference)).await;
         }
@@ -103,7 +103,7 @@ impl Images {
 
     /// Takes up what a name of the embedded registry means there.
     pub(super) async fn refresh(&self, name: &str) -> Result<(), Fault> {
-        if !name.parse::<Reference>().is_ok_and(|reference| self.registries.owns(&reference)) {
+        if !name.parse::<Reference>().is_ok_and(|reference| self.registries.holds(&reference)) {
             return Ok(());
         }
         let (registries, name) = (self.registries.clone(), name.to_owned());

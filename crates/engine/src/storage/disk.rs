@@ -194,7 +194,7 @@ impl Storage for DiskStorage {
     }
 
     fn takes_long(&self, text: &str) -> bool {
-        text.parse::<Reference>().is_ok_and(|reference| self.registries.owns(&reference))
+        text.parse::<Reference>().is_ok_and(|reference| self.registries.holds(&reference))
     }
 
     fn layers(&self, chain: Option<ChainId>) -> Result<Vec<PathBuf>, Fault> {

@@ -1,6 +1,8 @@
 //! The embedded registry's word in what the daemon pushes to it and pulls from it by rows. Acts: the other side of transfer's port.
 
+use naru_errdefs::{Fault, Kind};
 use naru_registry::access::Action;
+use naru_registry::cache::Cache;
 use naru_registry::edge::Edge;
 use naru_registry::upkeep::{Pulls, Quotas};
 use naru_registry::{More, Quota as _};
@@ -12,17 +14,29 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(super) struct Embedded {
     pub(super) edge: Edge,
+    pub(super) cache: Option<Cache>,
     pub(super) quotas: Option<Arc<Quotas>>,
     pub(super) pulls: Option<Arc<Pulls>>,
 }
 
 impl OwnRegistry for Embedded {
-    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), String> {
-        let OwnMore { bytes, manifests, tags } = more;
-        match &self.quotas {
-            Some(quotas) => quotas.allow(repository, More { bytes, manifests, tags }),
-            None => Ok(()),
+    fn is_cached(&self, repository: &str) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.has(repository))
+    }
+
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), Fault> {
+        if let Some(cache) = &self.cache
+            && let Some(place) = cache.place(None, repository)
+        {
+            return Err(cache.refuse_push(&place).into());
         }
+        let OwnMore { bytes, manifests, tags } = more;
+        let Some(quotas) = &self.quotas else { return Ok(()) };
+        quotas.allow(repository, More { bytes, manifests, tags }).map_err(|why| {
+            Fault::new(Kind::Forbidden, why).with_hint(
+                "remove what is not needed with `naru registry rm`, or raise the registry's `quotas`",
+            )
+        })
     }
 
     fn pushed(&self, repository: &str, tag: &str, is_done: bool) {

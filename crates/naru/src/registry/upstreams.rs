@@ -20,7 +20,9 @@ const CREDENTIALS_LIMIT: u64 = 4096;
 /// The cache of a registry, with a client for each upstream. `settings` say which registries may be insecure, where
 /// certificates lie, and how many bytes a second all transfers together may take.
 pub fn cache(store: &Store, config: &CacheConfig, settings: &Registries) -> Result<Cache, Fault> {
-    Cache::new(store, config, |upstream| Ok(Arc::new(Client::new(upstream, settings)?)))
+    let mut config = config.clone();
+    config.names.extend(settings.config().own.iter().cloned());
+    Cache::new(store, &config, |upstream| Ok(Arc::new(Client::new(upstream, settings)?)))
 }
 
 /// One upstream.

@@ -42,7 +42,8 @@ impl Shared {
         if self.is_missing(&source, repository, &digest.to_string()) {
             return Err(CacheError::missing(repository, &digest.to_string()));
         }
-        let mut proven = self.rows.named(repository, digest).is_some();
+        // A manifest that names a blob proves nothing: anybody can write digests. What the upstream gave is a member since.
+        let mut proven = false;
         loop {
             if self.store.content.has(digest) {
                 // Somebody else's copy is as good, for whoever may read it at the upstream.
@@ -103,7 +104,11 @@ impl Shared {
         place: &Place,
         digest: &Digest,
     ) -> Result<(), CacheError> {
-        source.blob(&place.remote, digest, 0).await.map(drop)
+        let proof = source.blob(&place.remote, digest, 0).await.map(drop);
+        if proof.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
+            self.note_missing(&place.repository, &digest.to_string());
+        }
+        proof
     }
 
     /// Makes a blob that is here a member; none when it has just gone.

@@ -164,11 +164,12 @@ impl Fetch<'_> {
     ) -> Result<(Ingest, Result<(), Broken>), CacheError> {
         let mut ingest = ingest;
         let offset = ingest.offset();
-        if self.promised == Some(offset) && offset > 0 {
-            return Ok((ingest, Ok(())));
-        }
-        let opened = self.source.blob(&self.place.remote, &self.digest, offset).await;
+        // What is left of a fetch of somebody else's may be the whole; it is given out only if the upstream has it here, too.
+        let is_whole = self.promised == Some(offset) && offset > 0;
+        let from = if is_whole { 0 } else { offset };
+        let opened = self.source.blob(&self.place.remote, &self.digest, from).await;
         let (total, mut stream) = match opened {
+            Ok(_) if is_whole => return Ok((ingest, Ok(()))),
             // Its end may be met while looking for more of a batch.
             Ok((total, stream)) => (total, stream.fuse()),
             Err(error) if error.kind() == Kind::Unavailable => {

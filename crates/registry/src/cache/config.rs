@@ -19,6 +19,9 @@ pub struct CacheConfig {
     /// First parts of repositories that are this registry's own although an upstream has the empty prefix.
     #[serde(default)]
     pub local: Vec<String>,
+    /// What clients call this registry itself when they come by another address than its name: `?ns=` may say that, too.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// How many bytes are kept: beyond it, what was not used for the longest time goes. No bound when it is left out.
     #[serde(default, deserialize_with = "size")]
     pub max_size: Option<u64>,

@@ -18,6 +18,7 @@ pub struct Place {
 pub(super) struct Places {
     upstreams: Vec<Known>,
     local: Vec<String>,
+    names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -41,12 +42,20 @@ impl Places {
         Places {
             upstreams: config.upstreams.iter().map(known).collect(),
             local: config.local.clone(),
+            names: config.names.clone(),
         }
+    }
+
+    /// The other registry that a namespace means; none when it means this one.
+    pub(super) fn other<'a>(&self, namespace: Option<&'a str>) -> Option<&'a str> {
+        let is_ours =
+            |namespace: &str| self.names.iter().any(|name| name.eq_ignore_ascii_case(namespace));
+        namespace.filter(|namespace| !namespace.is_empty() && !is_ours(namespace))
     }
 
     /// None when the repository is not one of the cache, or nobody by this name is cached.
     pub(super) fn find(&self, namespace: Option<&str>, repository: &str) -> Option<Place> {
-        if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
+        if let Some(namespace) = self.other(namespace) {
             let at = self.upstreams.iter().position(|known| known.name == namespace)?;
             let place = self.place(at, repository)?;
             // Prefixes may lie in one another; a repository here is of one upstream only.
@@ -110,6 +119,7 @@ mod tests {
                 with("h.example:5000", Some("hub/inner"), Some("https://x.example/some/path")),
             ],
             local: vec!["hub/own".to_owned()],
+            names: vec!["this.example".to_owned()],
             max_size: None,
             max_age: None,
         };
@@ -143,6 +153,8 @@ mod tests {
             (Some("docker.io"), "own/x", None),
             (Some("unknown.example"), "hub/debian", None),
             (Some(""), "hub/debian", Some((0, "hub/library/debian", "library/debian"))),
+            (Some("This.example"), "hub/debian", Some((0, "hub/library/debian", "library/debian"))),
+            (Some("this.example"), "debian", None),
         ] {
             let found = places.find(namespace, name);
             let found =
@@ -158,6 +170,7 @@ mod tests {
         let config = CacheConfig {
             upstreams: vec![hub, UpstreamConfig::new("q.example")],
             local: vec!["site".to_owned()],
+            names: vec![],
             max_size: None,
             max_age: None,
         };

@@ -205,6 +205,7 @@ fn a_blob_of_another_registry_that_finds_no_room_breaks_off_and_smaller_ones_com
             let config = CacheConfig {
                 upstreams: vec![there],
                 local: vec![],
+                names: vec![],
                 max_size: None,
                 max_age: None,
             };

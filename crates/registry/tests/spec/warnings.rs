@@ -55,6 +55,7 @@ fn warnings_have_code_299_agent_and_no_date_and_are_short() {
             ..UpstreamConfig::new("registry.example")
         }],
         local: vec![],
+        names: vec![],
         max_size: None,
         max_age: None,
     };

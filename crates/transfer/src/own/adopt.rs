@@ -60,7 +60,7 @@ pub fn refresh_own(store: &Store, registries: &Registries, text: &str) -> Result
     }
     let Ok(reference) = text.parse::<Reference>() else { return Ok(()) };
     let reference = reference.or_latest();
-    if !registries.owns(&reference) {
+    if !registries.holds(&reference) {
         return Ok(());
     }
     let Some(target) = target(store, &reference)? else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! What the embedded registry has to say in what goes by rows, past its protocol: the same quotas, the same audit. Pure: a port;
 //! whoever embeds it brings the other side.
 
+use naru_errdefs::Fault;
 use std::fmt;
 
 /// What a push would bring.
@@ -16,8 +17,10 @@ pub struct OwnMore {
 
 /// The embedded registry.
 pub trait OwnRegistry: fmt::Debug + Send + Sync {
-    /// Whether a repository may take so much more, or why not.
-    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), String>;
+    /// Whether a repository is one of another registry that is cached. Its rows are not all of it.
+    fn is_cached(&self, repository: &str) -> bool;
+    /// Whether a repository may take so much more, or why not, with what to do.
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), Fault>;
     /// A push came to its end, or was refused.
     fn pushed(&self, repository: &str, tag: &str, is_done: bool);
     /// A tag or digest was pulled.

@@ -107,10 +107,8 @@ fn push_one(
         && let Err(why) = own.allow(repository, parts.news(store, repository, tag)?)
     {
         own.pushed(repository, tag, false);
-        let fault = Fault::new(Kind::Forbidden, format!("denied: {why}"));
-        return Err(fault.with_hint(
-            "remove what is not needed with `naru registry rm`, or raise the registry's `quotas`",
-        ));
+        let fault = Fault::new(Kind::Forbidden, format!("denied: {}", why.message()));
+        return Err(fault.with_hint(why.hint().unwrap_or_default()));
     }
     for layer in parts.layers {
         let known = store.repositories.is_member(repository, &layer.0);

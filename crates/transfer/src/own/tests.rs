@@ -315,10 +315,17 @@ struct Strict {
 }
 
 impl OwnRegistry for Strict {
-    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), String> {
+    fn is_cached(&self, repository: &str) -> bool {
+        repository.starts_with("hub/")
+    }
+
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), Fault> {
         let news = format!("{repository} {} {}", more.manifests, more.tags);
         self.heard.lock().unwrap().push(format!("asked {news}"));
-        if more.tags <= self.tags { Ok(()) } else { Err("the quota is full".to_owned()) }
+        if more.tags <= self.tags {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Forbidden, "the quota is full").with_hint("make room"))
     }
 
     fn pushed(&self, repository: &str, tag: &str, is_done: bool) {
@@ -356,6 +363,32 @@ fn the_registry_has_its_word_in_what_goes_by_rows() {
     let fault = world.push("localhost:5000/app:1").unwrap_err();
     assert_eq!(fault.kind(), Kind::Forbidden);
     assert!(fault.message().contains("denied: the quota is full"), "{fault}");
+    assert_eq!(fault.hint(), Some("make room"));
     assert_eq!(world.store.repositories.names(), [""; 0]);
     assert_eq!(*strict.heard.lock().unwrap(), ["asked app 1 1", "pushed app 1 false"]);
+}
+
+#[test]
+fn names_of_the_cache_are_not_taken_from_rows() {
+    let world = World::new();
+    let (own, cached) = ("localhost:5000/app:1", "localhost:5000/hub/app:1");
+    for name in [own, cached] {
+        world.load(name, name);
+        // As if they had been brought over the protocol.
+        world.push(name).unwrap();
+        world.store.images.remove(&reference(name)).unwrap();
+    }
+    let strict = Arc::new(Strict { tags: 1, ..Strict::default() });
+    world.registries.attach_own(strict as Arc<dyn OwnRegistry>);
+    let others = reference("other.example/hub/app:1");
+    for (name, owns, holds) in
+        [(reference(own), true, true), (reference(cached), true, false), (others, false, false)]
+    {
+        assert_eq!((world.registries.owns(&name), world.registries.holds(&name)), (owns, holds));
+    }
+    for name in [own, cached] {
+        world.refresh(name).unwrap();
+    }
+    assert!(world.id(own).is_some());
+    assert_eq!(world.id(cached), None);
 }

@@ -2,10 +2,13 @@
 
 use super::fake::{Mood, Script};
 use super::scene::{Scene, drain};
-use crate::cache::{CachedBlob, UpstreamConfig};
+use crate::cache::{CachedBlob, Place, UpstreamConfig};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use naru_errdefs::{Failure as _, Kind};
+use naru_oci::{Descriptor, Digest, Manifest, media_type};
+use naru_store::{Batch, Member};
+use std::io::Write as _;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -123,7 +126,7 @@ async fn who_lies_gives_no_client_the_last_byte_and_nothing_is_stored() {
         (Script::Unsaid(right.slice(..99_999)), 99_999),
     ] {
         let scene = Scene::new();
-        let digest = naru_oci::Digest::of(&right);
+        let digest = Digest::of(&right);
         scene.fake.blobs.lock().unwrap().insert(digest, right.clone());
         scene.fake.script(script.clone());
         let (got, end) = scene.pull(&digest).await;
@@ -167,7 +170,7 @@ async fn ranges_are_read_from_a_blob_that_comes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refusals_are_passed_on_and_no_such_blob_is_remembered_for_a_moment() {
     let scene = Scene::new();
-    let unknown = naru_oci::Digest::of(b"unknown");
+    let unknown = Digest::of(b"unknown");
     for _ in 0..3 {
         let error = scene.cache.blob(&scene.place(), &unknown).await.unwrap_err();
         assert_eq!(error.kind(), Kind::NotFound);
@@ -204,4 +207,98 @@ async fn a_blob_that_is_here_is_readable_only_where_the_upstream_gives_it_out() 
     assert!(matches!(stored, CachedBlob::Stored { size: 10 }));
     assert!(scene.store.repositories.is_member("q.example/x", &digest));
     assert_eq!(scene.fake.asked().len(), 1);
+}
+
+/// Lets a manifest of the upstream name this blob as its layer; its place there.
+async fn named_at(scene: &Scene, repository: &str, digest: &Digest, size: u64) -> Place {
+    let (config, bytes) = scene.fake.put_blob(90, 100);
+    let of = |kind: &str, digest, size| Descriptor::new(kind, digest, size);
+    let manifest = Manifest::oci(
+        of(media_type::OCI_CONFIG, config, bytes.len() as u64),
+        vec![of(media_type::OCI_LAYER, *digest, size)],
+    );
+    let bytes = serde_json::to_vec(&manifest).unwrap();
+    scene.fake.put_manifest("forged", media_type::OCI_MANIFEST, bytes);
+    let place = scene.cache.place(None, repository).unwrap();
+    scene.cache.manifest(&place, "forged").await.unwrap();
+    scene.fake.asked();
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_names_a_private_blob_does_not_give_it_out() {
+    let scene = Scene::new();
+    let lease = scene.store.leases.create(std::time::Duration::from_secs(60));
+    let private = scene.store.content.put(lease.id(), b"for members only").unwrap();
+    let digest = private.digest;
+    let mut batch = Batch::new();
+    batch.put_member("team/app", &digest, &Member::blob(private.size));
+    scene.store.commit(batch).unwrap();
+    let place = named_at(&scene, "hub/debian", &digest, private.size).await;
+    for _ in 0..3 {
+        let error = scene.cache.blob(&place, &digest).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotFound);
+    }
+    assert_eq!(scene.fake.asked().len(), 1);
+    assert!(!scene.store.repositories.is_member(&place.repository, &digest));
+    // Who cannot be asked has proven nothing.
+    scene.later(60);
+    scene.fake.be(Mood::Away);
+    let error = scene.cache.blob(&place, &digest).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    scene.later(60);
+    scene.fake.be(Mood::Well);
+    scene.fake.blobs.lock().unwrap().insert(digest, Bytes::from_static(b"for members only"));
+    scene.fake.asked();
+    // One proof, which stands also while the upstream is away.
+    for mood in [Mood::Well, Mood::Away] {
+        scene.fake.be(mood);
+        let stored = scene.cache.blob(&place, &digest).await.unwrap();
+        assert!(matches!(stored, CachedBlob::Stored { size: 16 }));
+    }
+    assert_eq!(scene.fake.asked().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_manifest_that_names_a_blob_on_its_way_to_others_does_not_give_it_out() {
+    let gate = Arc::new(Semaphore::new(0));
+    let scene = Scene::with(Some(Arc::clone(&gate)), |config| {
+        config.upstreams.push(UpstreamConfig::new("q.example"));
+    });
+    let (digest, bytes) = scene.fake.put_blob(1, 100_000);
+    let first = scene.coming(&digest).await;
+    // The upstream has it no more for whoever asks from now on.
+    scene.fake.blobs.lock().unwrap().remove(&digest);
+    let place = named_at(&scene, "q.example/x", &digest, 100_000).await;
+    let error = scene.cache.blob(&place, &digest).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    gate.add_permits(1000);
+    let (got, end) = drain(first).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    scene.landed(&digest).await;
+    assert!(!scene.store.repositories.is_member("q.example/x", &digest));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_somebody_elses_fetch_is_not_given_out_unasked() {
+    let scene = Scene::new();
+    let (digest, bytes) = scene.fake.put_blob(1, 1000);
+    scene.fake.blobs.lock().unwrap().remove(&digest);
+    let lease = scene.store.leases.create(std::time::Duration::from_secs(60));
+    let mut left = scene.store.content.resume(lease.id(), &digest).unwrap();
+    left.write_all(&bytes).unwrap();
+    drop(left);
+    let place = named_at(&scene, "hub/debian", &digest, 1000).await;
+    let error = scene.cache.blob(&place, &digest).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
+    assert!(!scene.store.content.has(&digest));
+    // With the upstream's word it is all there is to do.
+    scene.later(60);
+    scene.fake.blobs.lock().unwrap().insert(digest, bytes.clone());
+    let (got, end) = drain(scene.coming(&digest).await).await;
+    assert_eq!(end, Ok(()));
+    assert!(got == bytes);
+    let asked = format!("BLOB {} 0", digest.short());
+    assert_eq!(scene.fake.asked(), [asked.clone(), asked]);
 }

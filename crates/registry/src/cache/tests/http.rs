@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use naru_store::{Batch, Member};
 
 async fn ask(
     registry: &Registry,
@@ -108,4 +109,61 @@ async fn refusals_have_their_codes() {
         (limited.status(), header(&limited, "retry-after")),
         (StatusCode::TOO_MANY_REQUESTS, Some("42"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_opens_no_other_way_to_what_lies_here() {
+    let scene = Scene::with(None, |config| {
+        config.local = vec!["hub/own".to_owned()];
+        config.names = vec!["this.example".to_owned()];
+    });
+    let registry = Registry::new(&scene.store, Gate::open_to_all()).caching(scene.cache.clone());
+    scene.fake.put_image("latest", 1);
+    let lease = scene.store.leases.create(std::time::Duration::from_secs(60));
+    let blob = scene.store.content.put(lease.id(), b"{}").unwrap();
+    let digest = blob.digest;
+    let mut batch = Batch::new();
+    for name in ["org/app", "hub/own/x"] {
+        batch.put_member(name, &digest, &Member::blob(blob.size));
+    }
+    scene.store.commit(batch).unwrap();
+    // Content of this registry's own is nobody else's.
+    for (name, namespace, status) in [
+        ("org/app", "", 200),
+        ("org/app", "this.example", 200),
+        ("org/app", "ghcr.example", 404),
+        ("hub/own/x", "", 200),
+        ("own/x", "docker.io", 404),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let target = format!("/v2/{name}/blobs/{digest}?ns={namespace}");
+            let answer = ask(&registry, method, &target, &[]).await;
+            assert_eq!(answer.status(), status, "{method} {target}");
+        }
+    }
+    for target in [
+        "/v2/org/app/manifests/1?ns=ghcr.example",
+        "/v2/hub/debian/manifests/latest?ns=ghcr.example",
+        "/v2/org/app/tags/list?ns=ghcr.example",
+        "/v2/own/x/tags/list?ns=docker.io",
+    ] {
+        let answer = ask(&registry, "GET", target, &[]).await;
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{target}");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&body).contains("NAME_UNKNOWN"), "{target} {body:?}");
+    }
+    assert_eq!(scene.fake.asked(), [""; 0]);
+    // And nobody else's name makes what is cached writable.
+    for namespace in ["x", "docker.io", "this.example", ""] {
+        for (method, rest) in [("POST", "blobs/uploads/"), ("PUT", "manifests/12")] {
+            let target = format!("/v2/hub/library/debian/{rest}?ns={namespace}");
+            let answer = ask(&registry, method, &target, &[]).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{method} {target}");
+        }
+    }
+    let own = ask(&registry, "POST", "/v2/org/app/blobs/uploads/?ns=x", &[]).await;
+    assert_eq!(own.status(), StatusCode::ACCEPTED);
+    let upload = header(&own, "location").unwrap();
+    let upload = format!("{}?ns=x", upload.split('?').next().unwrap());
+    assert_eq!(ask(&registry, "GET", &upload, &[]).await.status(), StatusCode::NO_CONTENT);
 }

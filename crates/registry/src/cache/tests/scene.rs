@@ -37,8 +37,13 @@ impl Scene {
         let fake = Fake::new(gate);
         let hub =
             UpstreamConfig { prefix: Some("hub".to_owned()), ..UpstreamConfig::new("docker.io") };
-        let mut config =
-            CacheConfig { upstreams: vec![hub], local: vec![], max_size: None, max_age: None };
+        let mut config = CacheConfig {
+            upstreams: vec![hub],
+            local: vec![],
+            names: vec![],
+            max_size: None,
+            max_age: None,
+        };
         change(&mut config);
         let now = Arc::new(AtomicU64::new(1_000_000));
         let time = Arc::clone(&now);

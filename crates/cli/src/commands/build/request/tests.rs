@@ -93,7 +93,7 @@ fn what_is_not_supported_is_refused_by_name() {
         ("--builder x .", "flag `--builder` is not supported"),
         ("--isolation hyperv .", "flag `--isolation` is not supported"),
         ("--security-opt a=b .", "flag `--security-opt` is not supported"),
-        ("--build-context x .", "invalid context value: x"),
+        ("--build-context x .", "`x` is not of the form KEY=VALUE"),
         ("--allow all .", "unknown entitlement all"),
         ("--annotation index:a=b .", "annotations of the index"),
         ("--secret id=nothing .", "secret `nothing` cannot be read"),

@@ -46,8 +46,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
             if disk::enter(&binary, &[])? {
                 return Ok(());
             }
-            let rows = build::run(&binary, if quick { 1 } else { 3 })?;
-            report::publish("build", &rows, !quick)
+            // Further words choose cases; a part is no table.
+            let words: Vec<&str> =
+                args.iter().skip(1).map(String::as_str).filter(|word| *word != "--quick").collect();
+            let rows = build::run(&binary, if quick { 1 } else { 3 }, &words)?;
+            report::publish("build", &rows, !quick && words.is_empty())
         }
         Some("pull") => {
             let binary = binary()?;

@@ -23,8 +23,8 @@ struct Subject<'a> {
 /// Name of what is built.
 const TAG: &str = "bench/built";
 
-/// Measures everything and returns the rows of the table.
-pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
+/// Measures everything, or the cases whose names have one of these words, and returns the rows of the table.
+pub fn run(binary: &Path, rounds: usize, words: &[&str]) -> Result<Vec<Row>, String> {
     let dir = tempfile::Builder::new()
         .prefix("naru-bench")
         .tempdir_in("/tmp")
@@ -63,7 +63,8 @@ pub fn run(binary: &Path, rounds: usize) -> Result<Vec<Row>, String> {
         },
     ];
     let mut rows = Vec::new();
-    for case in contexts::all() {
+    let is_meant = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word));
+    for case in contexts::all().into_iter().filter(|case| is_meant(case.name)) {
         shell::say(case.name);
         let row = measure(&case, &subjects, dir.path(), rounds)?;
         shell::say(&format!("  {} | {}", row.ours, row.peers));

@@ -16,7 +16,7 @@ tasks:
   test [--quick]     everything that CI checks; --quick leaves out the release build, the judges and the virtual machine
   tidy               the house rules: crate arrows, module docs, names, sizes
   deps [--install]   the Debian packages that the tests need: list what is missing, or install it
-  vm-test            the limits tests under cgroup v2, in a small virtual machine
+  vm-test [--built]  the limits tests under cgroup v2, and a daemon without IPv6, in small virtual machines; --built with what is built
   bench run|net|registry [--quick]   side by side with docker, podman and runc; writes docs/benchmarks.md (not with --quick)
   conformance        the OCI distribution suite (its binary in OCI_CONFORMANCE) against our registry
   deny               supply chain rules, when cargo-deny is installed";
@@ -40,6 +40,10 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "tidy" => tidy::run(),
         "deps" => deps::run(rest),
+        // As `test` runs it: the release binary and the tests of the workspace are there.
+        "vm-test" if rest.iter().any(|word| word == "--built") => {
+            vm_test::with_binary(&test::release_binary())
+        }
         "vm-test" => vm_test::run(rest),
         "bench" => bench::run(rest),
         "conformance" => bench::binary().and_then(|binary| conformance::run_if_named(&binary)),

@@ -37,14 +37,14 @@ pub(super) fn stay(
 
 fn watch(command: u32) -> u8 {
     loop {
-        match reap::next_signal() {
-            Ok(SIGCHLD) => {
-                while let Ok(Some((pid, code))) = reap::reap() {
-                    if pid == command {
-                        return code;
-                    }
-                }
+        // Before the first wait, too: a command that ended before signals were blocked has told nobody.
+        while let Ok(Some((pid, code))) = reap::reap() {
+            if pid == command {
+                return code;
             }
+        }
+        match reap::next_signal() {
+            Ok(SIGCHLD) => {}
             // The command may have ended a moment ago, or may be somebody else by now.
             Ok(signal) => drop(reap::signal(command, signal)),
             Err(_) => return 255,

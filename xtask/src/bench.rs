@@ -38,17 +38,16 @@ pub fn run(args: &[String]) -> Result<(), String> {
             if disk::enter(&binary, &[])? {
                 return Ok(());
             }
-            let rows = registry::run(&binary, quick)?;
-            report::publish("registry", &rows, !quick)
+            let words = words(args);
+            let rows = registry::run(&binary, quick, &words)?;
+            report::publish("registry", &rows, !quick && words.is_empty())
         }
         Some("build") => {
             let binary = binary()?;
             if disk::enter(&binary, &[])? {
                 return Ok(());
             }
-            // Further words choose cases; a part is no table.
-            let words: Vec<&str> =
-                args.iter().skip(1).map(String::as_str).filter(|word| *word != "--quick").collect();
+            let words = words(args);
             let rows = build::run(&binary, if quick { 1 } else { 3 }, &words)?;
             report::publish("build", &rows, !quick && words.is_empty())
         }
@@ -64,6 +63,11 @@ pub fn run(args: &[String]) -> Result<(), String> {
         }
         _ => Err("usage: cargo xtask bench run|net|registry|pull|build [--quick]".to_owned()),
     }
+}
+
+/// Further words choose cases; a part is no table.
+fn words(args: &[String]) -> Vec<&str> {
+    args.iter().skip(1).map(String::as_str).filter(|word| *word != "--quick").collect()
 }
 
 /// What is measured: a binary made for it, or the one that `NARU_BIN` names.

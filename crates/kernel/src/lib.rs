@@ -41,6 +41,7 @@ pub mod signal;
 pub mod socket;
 pub mod sparse;
 pub mod splice;
+pub mod tcp;
 pub mod times;
 pub mod xattr;
 pub mod xtables;

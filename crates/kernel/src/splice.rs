@@ -1,4 +1,5 @@
-//! Acts: moves bytes from a pipe or a terminal into a file without losing one, whenever the process is killed.
+//! Acts: moves bytes between files, pipes, terminals and sockets inside the kernel; from a pipe or a terminal into a file without
+//! losing one, whenever the process is killed.
 //!
 //! Facts (6.18, tried with SIGKILL at 300 random instants over 9 million lines):
 //!
@@ -59,6 +60,19 @@ pub fn from_terminal(master: impl AsFd, pipe: impl AsFd, limit: usize) -> io::Re
     }
 }
 
+/// Moves at most `limit` bytes at `offset` of a file to a socket: its pages are sent as they lie in the page cache, copied by
+/// nobody but the reader. A socket in non-blocking mode takes what fits, and [`io::ErrorKind::WouldBlock`] says that nothing does.
+/// Zero: the file ends at `offset`.
+pub fn file_to_socket(
+    file: impl AsFd,
+    offset: u64,
+    socket: impl AsFd,
+    limit: usize,
+) -> io::Result<usize> {
+    let mut at = offset;
+    Ok(rustix::fs::sendfile(socket, file, Some(&mut at), limit)?)
+}
+
 fn moved(result: rustix::io::Result<usize>) -> io::Result<Moved> {
     match result {
         Ok(0) => Ok(Moved::End),
@@ -111,5 +125,25 @@ mod tests {
         rustix::io::write(&pipe, b"hello").unwrap();
         assert_eq!(to_file(&pipe, &file, 0, 100).unwrap(), Moved::Bytes(5));
         assert_eq!(to_file(&pipe, &file, 5, 100).unwrap(), Moved::Nothing);
+    }
+
+    #[test]
+    fn a_part_of_a_file_goes_to_a_socket_until_it_is_full() {
+        let file = memfd::create("test").unwrap();
+        rustix::io::write(&file, &vec![7; 4 << 20]).unwrap();
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        near.set_nonblocking(true).unwrap();
+        assert_eq!(file_to_socket(&file, (4 << 20) - 5, &near, 100).unwrap(), 5);
+        assert_eq!(file_to_socket(&file, 4 << 20, &near, 100).unwrap(), 0, "the file ends there");
+        let full = loop {
+            match file_to_socket(&file, 0, &near, 1 << 20) {
+                Ok(count) => assert!(count > 0),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        let mut bytes = [0; 5];
+        io::Read::read_exact(&mut &far, &mut bytes).unwrap();
+        assert_eq!(bytes, [7; 5]);
     }
 }

@@ -1,10 +1,11 @@
 //! Blobs: read whole or in part, and taken away.
 //!
 //! Acts. A blob is readable through a repository only if it is a member of it. Its bytes go from the page cache to the socket:
-//! what is mapped is handed to the kernel as it is; over TLS it is read through a buffer.
+//! what is mapped is sent from its file; over TLS it is read through a buffer.
 
 use crate::access::Peer;
 use crate::answer::Answer;
+use crate::edge::Mappings;
 use crate::problem::{Code, Problem};
 use crate::range::{Asked, asked};
 use crate::service::{Call, Outcome, Service, blocking};
@@ -47,8 +48,7 @@ pub(crate) fn get(service: &Service, name: &str, digest: &Digest, call: &Call) -
         return Err(Box::new(unknown(name, digest)));
     }
     let size = service.content.size(digest).map_err(|error| Box::new(error.into()))?;
-    let tls = call.parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls);
-    give(digest, size, call, |first, length| part(service, digest, (first, length), tls))
+    give(digest, size, call, |first, length| part(service, digest, (first, length), call))
 }
 
 /// The answer with a blob of a length, or with the part of it that is asked for; `part` gives the bytes.
@@ -113,7 +113,7 @@ fn part(
     service: &Service,
     digest: &Digest,
     (first, length): (u64, u64),
-    tls: bool,
+    call: &Call,
 ) -> Result<Body, Box<Problem>> {
     let failed = |error: StoreError| Box::new(Problem::from(error));
     if length <= SHORT {
@@ -127,11 +127,15 @@ fn part(
         }
         return Ok(Body::from(bytes));
     }
-    if tls {
+    if call.parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls) {
         let file = service.content.open(digest).map_err(failed)?;
         return Ok(buffered(file, first, length));
     }
-    let mapped = Bytes::from_owner(service.content.map(digest).map_err(failed)?);
+    let mapped = service.content.map(digest).map_err(failed)?;
+    let mapped = match call.parts.extensions.get::<Mappings>() {
+        Some(mappings) => mappings.bytes(mapped),
+        None => Bytes::from_owner(mapped),
+    };
     let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
     let mut rest = mapped.slice(bound(first)..bound(first + length));
     if rest.len() as u64 != length {

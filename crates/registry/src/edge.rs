@@ -8,8 +8,10 @@
 mod admin;
 mod connections;
 mod patient;
+mod straight;
 
 pub use connections::{ServeOptions, serve, serve_figures};
+pub(crate) use straight::Mappings;
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;

@@ -104,7 +104,7 @@ impl Content {
     pub fn map(&self, digest: &Digest) -> Result<MappedFile, StoreError> {
         let path = self.core.layout.blob(digest);
         let file = self.open(digest)?;
-        MappedFile::of_unchanging(&file).map_err(StoreError::io("map", &path))
+        MappedFile::of_unchanging(file).map_err(StoreError::io("map", &path))
     }
 
     /// Where a blob's bytes lie.

@@ -2,6 +2,7 @@
 
 use super::Edge;
 use super::patient::Patient;
+use super::straight::{Mappings, Straight, Traffic};
 use crate::Registry;
 use crate::access::tls::certificate_user;
 use crate::access::{LARGEST_TOKEN_BODY, Peer};
@@ -66,9 +67,11 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
+    let traffic = Traffic::default();
     accept(listener, options, shutdown, move |stream, address, stopping| {
         let (edge, protocol) = (edge.clone(), protocol.clone());
-        async move { greet(stream, address, edge, protocol, options, stopping).await }
+        let from = (address, Mappings::new(traffic.clone()));
+        async move { greet(stream, from, edge, protocol, options, stopping).await }
     })
     .await;
 }
@@ -158,7 +161,7 @@ fn is_about_one_client(error: &io::Error) -> bool {
 
 async fn greet(
     stream: TcpStream,
-    address: SocketAddr,
+    (address, mappings): (SocketAddr, Mappings),
     edge: Edge,
     protocol: Registry,
     options: ServeOptions,
@@ -168,14 +171,15 @@ async fn greet(
     stream.set_nodelay(true).ok();
     let peer = Peer::plain(address.ip().to_canonical());
     let Some(tls) = edge.tls.clone() else {
-        registry(stream, peer, edge, protocol, (options, stopping)).await;
+        let stream = Straight::new(stream, mappings.clone());
+        registry(stream, (peer, mappings), edge, protocol, (options, stopping)).await;
         return;
     };
     match tls.accept(stream).await {
         Ok(stream) => {
             let user = certificate_user(&stream);
             let peer = Peer { certificate_user: user, tls: true, ..peer };
-            registry(stream, peer, edge, protocol, (options, stopping)).await;
+            registry(stream, (peer, mappings), edge, protocol, (options, stopping)).await;
         }
         Err(error) => tracing::debug!(%error, peer = %peer.address, "no TLS connection"),
     }
@@ -183,13 +187,14 @@ async fn greet(
 
 async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: S,
-    peer: Peer,
+    (peer, mappings): (Peer, Mappings),
     edge: Edge,
     protocol: Registry,
     (options, stopping): (ServeOptions, watch::Receiver<bool>),
 ) {
     let answer = move |request: Request<Incoming>| {
         let (edge, protocol, peer) = (edge.clone(), protocol.clone(), peer.clone());
+        let mappings = mappings.clone();
         async move {
             if edge.is_administered(request.uri().path()) {
                 let (parts, body) = request.into_parts();
@@ -204,6 +209,7 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
             if !edge.is_own(request.uri().path()) {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(mappings);
                 request.extensions_mut().insert(Silence(options.silence));
                 return protocol.answer(request).await;
             }

@@ -45,6 +45,14 @@ pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &Path)) -> Se
 }
 
 impl Served {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.edge.store
+    }
+
     /// One request over plain HTTP: status line and headers, body.
     pub(super) async fn get(&self, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

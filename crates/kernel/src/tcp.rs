@@ -1,0 +1,37 @@
+//! Acts: what `std` does not set on a TCP connection.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Bounds how many bytes that were never sent yet may wait in the kernel (`TCP_NOTSENT_LOWAT`, tcp(7)); zero takes the bound away.
+/// With it the connection takes more only when the network is about to need it: what is written is still in the processor's
+/// caches when it is sent, and slow readers hold no megabytes here.
+pub fn limit_unsent(connection: impl AsFd, bytes: u32) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<u32>()).map_err(io::Error::other)?;
+    // SAFETY: the option's value is a `u32` of the given length, which the kernel reads before the call returns.
+    let result = unsafe {
+        libc::setsockopt(
+            connection.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            (&raw const bytes).cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn connections_take_it_and_nothing_else_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        limit_unsent(&near, 64 << 10).unwrap();
+        limit_unsent(&near, 0).unwrap();
+        assert!(limit_unsent(std::fs::File::open("/dev/null").unwrap(), 1).is_err());
+    }
+}

@@ -19,11 +19,7 @@ const MOST_ENTRIES: usize = 2_000_000;
 /// A context as an archive.
 pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildContext, Fault> {
     let limits = limits();
-    let (compression, input) = Compression::peek(archive)?;
-    let decoder = compression
-        .decoder(input, &limits)
-        .during(|| "cannot read the build context".to_owned())?;
-    let mut reader = Reader::new(BufReader::with_capacity(256 << 10, decoder));
+    let mut reader = open(archive, &limits)?;
     let hold = Arc::new(files.hold());
     let mut tree = Tree::default();
     while let Some(entry) = reader.next_entry()? {
@@ -42,11 +38,7 @@ pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildC
 /// Contents that were found missing.
 pub(super) fn contents(files: &Files, archive: impl Read + Send) -> Result<(), Fault> {
     let limits = limits();
-    let (compression, input) = Compression::peek(archive)?;
-    let decoder = compression
-        .decoder(input, &limits)
-        .during(|| "cannot read the build context".to_owned())?;
-    let mut reader = Reader::new(BufReader::with_capacity(256 << 10, decoder));
+    let mut reader = open(archive, &limits)?;
     while let Some(entry) = reader.next_entry()? {
         let (digest, _) = file(files, &mut reader, &entry)?;
         let claimed = String::from_utf8_lossy(&entry.name);
@@ -59,6 +51,17 @@ pub(super) fn contents(files: &Files, archive: impl Read + Send) -> Result<(), F
     }
     reader.drain(limits.unpacked)?;
     Ok(())
+}
+
+/// What is in an archive, whatever it is compressed with.
+fn open<'a>(
+    archive: impl Read + Send + 'a,
+    limits: &Limits,
+) -> Result<Reader<impl BufRead + 'a>, Fault> {
+    let (compression, input) = Compression::peek(archive)?;
+    let decoder =
+        compression.decoder(input, limits).during(|| "cannot read the build context".to_owned())?;
+    Ok(Reader::new(BufReader::with_capacity(256 << 10, decoder)))
 }
 
 fn limits() -> Limits {

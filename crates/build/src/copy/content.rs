@@ -2,9 +2,10 @@
 
 use super::Piece;
 use super::put::{Excluded, read_failed};
-use super::view::{Found, Sort, View, joined, os};
+use super::view::{Found, Sort, View, os};
 use crate::context::{Content, Node};
 use crate::key::KeyMaker;
+use crate::way::joined;
 use naru_errdefs::Fault;
 use naru_kernel::path::{OFlags, open_in_root};
 use naru_kernel::{pinned, xattr};

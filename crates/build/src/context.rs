@@ -254,16 +254,7 @@ impl Files {
         let failed = || format!("cannot keep `{name}`");
         let mut file = fs::File::open(path).during(failed)?;
         let mut digester = Digester::new(Algorithm::Sha256);
-        let mut buffer = vec![0; 256 << 10];
-        let mut size = 0;
-        loop {
-            let count = file.read(&mut buffer).during(failed)?;
-            if count == 0 {
-                break;
-            }
-            digester.update(buffer.get(..count).unwrap_or_default());
-            size += count as u64;
-        }
+        let size = digester.read(&mut file).during(failed)?;
         let digest = digester.finish();
         self.publish(&file, path, &self.path(&digest, mode), (mode, modified)).during(failed)?;
         Ok(self.single(name, digest, size, (mode, modified)))

@@ -140,13 +140,11 @@ fn keep<R: BufRead>(
     entry: &Entry,
     staging: &Path,
 ) -> Result<(Digest, u64), Fault> {
-    let mut digester = Digester::new(Algorithm::Sha256);
     let size = entry.stored;
     let failed = || format!("cannot keep `{}` of the build context", entry.shown());
     if size <= SMALL {
         let bytes = reader.read_all(SMALL)?.unwrap_or_default();
-        digester.update(&bytes);
-        let digest = digester.finish();
+        let digest = Digest::of(&bytes);
         let place = files.path(&digest, entry.mode);
         if fs::symlink_metadata(&place).is_err() {
             let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
@@ -156,6 +154,7 @@ fn keep<R: BufRead>(
         return Ok((digest, size));
     }
     let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
+    let mut digester = Digester::new(Algorithm::Sha256);
     let mut behind = 0;
     let mut done = 0;
     loop {

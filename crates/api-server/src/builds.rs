@@ -140,7 +140,7 @@ async fn extras(body: &mut (impl AsyncBufReadExt + Unpin)) -> Result<BuildExtras
 fn announced_as(desk: &Desk, id: &str) -> Result<ContextUpload, Fault> {
     desk.take(id).ok_or_else(|| {
         Fault::not_found(format!("no build context `{id}` was announced"))
-            .with_hint("announce it again; one waits ten minutes for its build")
+            .with_hint("announce it again; one waits an hour for its build")
     })
 }
 

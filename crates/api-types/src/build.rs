@@ -22,6 +22,13 @@ use naru_errdefs::{Fault, Kind, one_line};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Whether docker takes a text for an address, of a file or of a git repository.
+pub fn is_address(text: &str) -> bool {
+    ["http://", "https://", "git://", "git@", "ssh://", "github.com/"]
+        .iter()
+        .any(|start| text.starts_with(start))
+}
+
 /// The media type of an answer that tells of single steps, and what a client accepts that reads it.
 pub const BUILD_STREAM: &str = "application/vnd.naru.build.v1+json";
 
@@ -336,6 +343,14 @@ pub fn failure(detail: &ErrorDetail) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in ["https://x/y.tar", "git://x/y", "git@github.com:a/b", "github.com/a/b"] {
+            assert!(is_address(text), "{text}");
+        }
+        assert!(!is_address(".") && !is_address("dir/x"));
+    }
 
     #[test]
     fn lines_are_short_and_read_again() {

@@ -114,15 +114,8 @@ impl Builder {
         }
         let mut file = naru_dockerfile::parse(&text)
             .map_err(|problems| Fault::invalid(problems.to_string().trim_end().to_owned()))?;
-        if let Some(text) = crate::remote::setting(&options, crate::remote::CHECK) {
-            let parsed = CheckDirective::parse(text).map_err(|error| {
-                Fault::invalid(error)
-                    .context(format!("the build argument {}", crate::remote::CHECK))
-                    .with_hint(
-                        "write `skip=RULE,RULE`, `skip=all` or `error=true`, with `;` between",
-                    )
-            });
-            file.directives.check = parsed?;
+        if let Some(text) = crate::remote::setting(&options, CheckDirective::ARGUMENT) {
+            file.directives.check = CheckDirective::of_argument(text)?;
         }
         bound(&file)?;
         let (context, ignored) =

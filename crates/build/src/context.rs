@@ -13,12 +13,13 @@ mod tree;
 
 pub use tree::{Content, Node, Tree};
 
+use crate::directories::{make, remove};
 use naru_errdefs::{Fault, ResultExt};
 use naru_kernel::times::{self, FileTime};
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +102,7 @@ impl Files {
         let boot = boot.trim();
         let boot = if boot.is_empty() { "unknown" } else { boot };
         let root = place.join(boot);
-        make(&root)?;
+        make(&root, 0o700)?;
         let entries =
             fs::read_dir(place).during(|| format!("cannot read `{}`", place.display()))?;
         for entry in entries.flatten() {
@@ -110,12 +111,12 @@ impl Files {
             }
         }
         for number in 0..=255u8 {
-            make(&root.join(format!("{number:02x}")))?;
+            make(&root.join(format!("{number:02x}")), 0o700)?;
         }
         let staging = root.join("staging");
         remove(&staging)?;
-        make(&staging)?;
-        make(&root.join("notes"))?;
+        make(&staging, 0o700)?;
+        make(&root.join("notes"), 0o700)?;
         Ok(Files { root, next: Arc::default(), users: Arc::default() })
     }
 
@@ -253,16 +254,7 @@ impl Files {
         let failed = || format!("cannot keep `{name}`");
         let mut file = fs::File::open(path).during(failed)?;
         let mut digester = Digester::new(Algorithm::Sha256);
-        let mut buffer = vec![0; 256 << 10];
-        let mut size = 0;
-        loop {
-            let count = file.read(&mut buffer).during(failed)?;
-            if count == 0 {
-                break;
-            }
-            digester.update(buffer.get(..count).unwrap_or_default());
-            size += count as u64;
-        }
+        let size = digester.read(&mut file).during(failed)?;
         let digest = digester.finish();
         self.publish(&file, path, &self.path(&digest, mode), (mode, modified)).during(failed)?;
         Ok(self.single(name, digest, size, (mode, modified)))
@@ -321,22 +313,5 @@ impl Files {
             }
         }
         Ok(BuildContext { tree: Arc::new(tree), files: self.clone(), hold: Arc::new(self.hold()) })
-    }
-}
-
-fn make(path: &Path) -> Result<(), Fault> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .during(|| format!("cannot make the directory `{}`", path.display()))
-}
-
-fn remove(path: &Path) -> Result<(), Fault> {
-    match naru_kernel::fs::remove_tree(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Fault::io(format!("cannot remove `{}`", path.display()), error))
-        }
-        Ok(()) | Err(_) => Ok(()),
     }
 }

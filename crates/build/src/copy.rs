@@ -15,6 +15,7 @@ pub(crate) use mode::ModeChange;
 pub(crate) use target::Target;
 pub(crate) use view::View;
 
+use crate::way::{joined, parts};
 use naru_errdefs::{Fault, Kind};
 use naru_kernel::node::NodeKind;
 use naru_kernel::times::FileTime;
@@ -23,7 +24,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use view::{Found, Sort, joined};
+use view::{Found, Sort};
 
 /// One thing that is copied.
 #[derive(Debug, Clone)]
@@ -260,6 +261,5 @@ fn parents_below(asked: &[u8]) -> Vec<u8> {
         Some(at) => text.get(at + 3..).unwrap_or_default(),
         None => &text,
     };
-    let parts = kept.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
-    parts.fold(Vec::new(), |path, part| joined(&path, part))
+    parts(kept).fold(Vec::new(), |path, part| joined(&path, part))
 }

@@ -18,6 +18,7 @@ mod cache;
 mod config;
 mod context;
 mod copy;
+mod directories;
 mod event;
 mod flight;
 mod foreign;
@@ -34,6 +35,7 @@ mod stage;
 mod steps;
 mod upkeep;
 mod users;
+mod way;
 mod wording;
 
 pub use agent::{AgentLine, Agents, LentAgents};

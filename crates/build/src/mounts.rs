@@ -5,34 +5,17 @@
 //! <place>/run/<random>/                       what one step needs; emptied when a builder is opened
 //! ```
 
+use crate::directories::{make, remove};
 use crate::layer::random;
 use naru_dockerfile::Sharing;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use naru_oci::Digest;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
-
-fn make(path: &Path, mode: u32) -> Result<(), Fault> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .during(|| format!("cannot make the directory `{}`", path.display()))
-}
-
-fn remove(path: &Path) -> Result<(), Fault> {
-    match naru_kernel::fs::remove_tree(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Fault::io(format!("cannot remove `{}`", path.display()), error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
 
 /// Sweeps what steps of an earlier process left.
 pub(crate) fn clear(place: &Path) -> Result<(), Fault> {

@@ -122,6 +122,13 @@ impl fmt::Debug for RegistryAuth {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Bytes);
 
+impl Secret {
+    /// The secret as words for a server: without blanks around it. Nothing when it is empty or no text.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok().map(str::trim).filter(|text| !text.is_empty())
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

@@ -4,6 +4,7 @@ use naru_dockerfile::{
     Base, Dockerfile, Given, Globals, Graph, Instruction, PREDEFINED, Problem, Problems, Stage,
 };
 use naru_errdefs::Fault;
+use naru_oci::Platform;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is going to be done.
@@ -23,6 +24,13 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     /// The number of the first step of each stage that is needed.
     pub(crate) first_step: BTreeMap<usize, usize>,
+}
+
+impl Plan {
+    /// The platform that a stage's `FROM` asks for.
+    pub(crate) fn platform(&self, stage: usize) -> Option<&Platform> {
+        self.bases.get(stage)?.platform.as_ref()
+    }
 }
 
 /// Plans the build of a file that messages call `name`. Stages whose names `replaced` knows come from elsewhere.
@@ -95,7 +103,6 @@ pub(crate) fn not_consumed<'a>(file: &Dockerfile, given: Given<'a>) -> Vec<&'a s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use naru_oci::Platform;
 
     fn planned(text: &str, target: Option<&str>) -> Result<Plan, Fault> {
         let file = naru_dockerfile::parse(text.as_bytes()).unwrap();

@@ -12,6 +12,7 @@ use crate::event::{BuildEvent, BuildFailure};
 use crate::options::{BuildOptions, DockerfileSource};
 use crate::ports::{Fetched, FileRequest, Validators};
 use bytes::Bytes;
+use naru_dockerfile::CheckDirective;
 use naru_errdefs::{Fault, ResultExt, one_line};
 use naru_git::Address;
 use naru_kernel::times::FileTime;
@@ -46,14 +47,11 @@ const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 /// The build arguments for the builder itself that mean something.
 pub(crate) const SETTINGS: [&str; 5] = [
     KEEP_GIT_DIR,
-    CHECK,
+    CheckDirective::ARGUMENT,
     "BUILDKIT_CACHE_MOUNT_NS",
     "BUILDKIT_INLINE_CACHE",
     "BUILDKIT_SANDBOX_HOSTNAME",
 ];
-
-/// The build argument that takes the place of the directive `check`.
-pub(crate) const CHECK: &str = "BUILDKIT_DOCKERFILE_CHECK";
 
 /// Pure: a build argument that is for the builder itself.
 pub(crate) fn setting<'a>(options: &'a BuildOptions, name: &str) -> Option<&'a str> {
@@ -108,14 +106,8 @@ pub(crate) struct Remote {
 
 /// Pure: who the build is to the server of an address, as its secrets say: `HTTP_AUTH_HEADER_HOST`, `HTTP_AUTH_TOKEN_HOST`.
 fn authorization(options: &BuildOptions, address: &str) -> Option<String> {
-    let (_, rest) = address.split_once("://")?;
-    // The client takes `\` for a `/`.
-    let place = rest.split(['/', '\\', '?', '#']).next()?;
-    let host = place.rsplit('@').next()?;
-    let secret = |name: &str| {
-        let secret = options.secrets.get(&format!("{name}_{host}"))?;
-        std::str::from_utf8(&secret.0).ok().map(str::trim).filter(|text| !text.is_empty())
-    };
+    let host = naru_git::host_of(address);
+    let secret = |name: &str| options.secrets.get(&format!("{name}_{host}"))?.text();
     let header = secret("HTTP_AUTH_HEADER").map(str::to_owned);
     header.or_else(|| secret("HTTP_AUTH_TOKEN").map(|token| format!("Bearer {token}")))
 }

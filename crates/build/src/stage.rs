@@ -113,8 +113,8 @@ pub(crate) async fn build(session: &Arc<Session>, number: usize) -> Result<Stage
         .await;
     let base = match replaced {
         Some(name) => {
-            let asked = session.plan.bases.get(number).and_then(|base| base.platform.as_ref());
-            image(session, name, asked.unwrap_or(&session.platform), id)
+            let platform = session.plan.platform(number).unwrap_or(&session.platform);
+            image(session, name, platform, id)
                 .await
                 .map(|stage| Stage { triggers: Vec::new(), ..stage })
         }
@@ -262,7 +262,7 @@ async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, B
             Ok(stage)
         }
         _ => {
-            let platform = base.platform.as_ref().unwrap_or(&session.platform);
+            let platform = session.plan.platform(number).unwrap_or(&session.platform);
             let mut stage = image(session, &base.name, platform, id).await?;
             stage.follows = session.shared.imported.follow(&stage);
             Ok(stage)
@@ -272,17 +272,13 @@ async fn base(session: &Arc<Session>, number: usize, id: u32) -> Result<Stage, B
 
 /// A stage that starts from another one is for what that one is for, as in BuildKit; there it goes without a word.
 async fn say_ignored(session: &Session, number: usize, other: usize) {
-    let asked = session.plan.bases.get(number).and_then(|base| base.platform.as_ref());
     let Some(described) = session.shared.file.stages.get(number) else { return };
     let mut base = other;
-    let platform = loop {
-        match (session.plan.graph.base(base), session.plan.bases.get(base)) {
-            (Some(Origin::Stage(next)), _) => base = *next,
-            (_, found) => break found.and_then(|found| found.platform.as_ref()),
-        }
-    };
-    let platform = platform.unwrap_or(&session.platform);
-    if let Some(asked) = asked.filter(|asked| *asked != platform) {
+    while let Some(Origin::Stage(next)) = session.plan.graph.base(base) {
+        base = *next;
+    }
+    let platform = session.plan.platform(base).unwrap_or(&session.platform);
+    if let Some(asked) = session.plan.platform(number).filter(|asked| *asked != platform) {
         let text = format!(
             "--platform={asked} means nothing here: the stage that this one starts from is for {platform}; write it where that one begins"
         );

@@ -15,6 +15,7 @@ pub mod registry_access;
 pub mod render;
 mod session;
 mod terminal;
+mod unpacking;
 
 pub use exit::ExitStatus;
 

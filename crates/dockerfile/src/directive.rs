@@ -1,5 +1,7 @@
 //! Pure: parser directives (`# syntax=`, `# escape=`, `# check=`) at the top of a file.
 
+use naru_errdefs::Fault;
+
 /// The character that escapes and continues lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escape {
@@ -47,6 +49,18 @@ pub struct CheckDirective {
 }
 
 impl CheckDirective {
+    /// The build argument that takes the place of the directive.
+    pub const ARGUMENT: &str = "BUILDKIT_DOCKERFILE_CHECK";
+
+    /// Reads the value of the build argument.
+    pub fn of_argument(text: &str) -> Result<CheckDirective, Fault> {
+        CheckDirective::parse(text).map_err(|error| {
+            Fault::invalid(error)
+                .context(format!("the build argument {}", CheckDirective::ARGUMENT))
+                .with_hint("write `skip=RULE,RULE`, `skip=all` or `error=true`, with `;` between")
+        })
+    }
+
     /// Reads the value of a `check` directive.
     pub fn parse(text: &str) -> Result<CheckDirective, String> {
         let mut check = CheckDirective::default();

@@ -16,7 +16,7 @@ pub(crate) use watch::{Begin, Queue, run};
 
 use crate::model::{ContainerConfig, HealthResult, HealthStatus, HealthView, Timestamp};
 use naru_errdefs::Fault;
-use naru_oci::Healthcheck;
+use naru_oci::{Healthcheck, go_duration};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -169,15 +169,8 @@ impl Said {
     }
 }
 
-/// A time as Go writes it, as far as people write times of checks: `1m30s`, `1.5s`, `100ms`.
 fn shown(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (hours, minutes, rest) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    match (hours, minutes) {
-        (0, 0) => format!("{time:?}"),
-        (0, _) => format!("{minutes}m{rest}s"),
-        _ => format!("{hours}h{minutes}m{rest}s"),
-    }
+    go_duration(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -141,14 +141,18 @@ impl Transport {
     /// The host, with the port where the address has one.
     pub fn host(&self) -> String {
         match self {
-            Transport::Http(url) => {
-                let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-                let place = rest.split('/').next().unwrap_or_default();
-                place.rsplit('@').next().unwrap_or_default().to_owned()
-            }
+            Transport::Http(url) => host_of(url).to_owned(),
             Transport::Ssh { host, .. } | Transport::Git { host, .. } => host.clone(),
         }
     }
+}
+
+/// The host of a URL of the web, with the port where it has one, and without who we are there. It is the one that a client of the web
+/// goes to, which takes `\` for a `/`.
+pub fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let place = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    place.rsplit('@').next().unwrap_or_default()
 }
 
 fn with_fragment(transport: Transport, fragment: Option<&str>) -> Result<Address, AddressError> {
@@ -325,6 +329,9 @@ mod tests {
         let host = |text: &str| Address::at(text).unwrap().transport.host();
         assert_eq!(host("https://good.example@evil.example/r"), "evil.example");
         assert_eq!(host("https://evil.example/@good.example/r"), "evil.example");
+        assert_eq!(host("https://evil.example#@good.example/r"), "evil.example");
+        assert_eq!(host_of("https://evil.example\\@good.example/r.git"), "evil.example");
+        assert_eq!(host_of("http://u:p@h:80/r?a@b"), "h:80");
     }
 
     #[test]

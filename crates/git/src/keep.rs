@@ -239,17 +239,12 @@ fn write_pack(
         match kind {
             ObjectKind::Blob => {
                 let (size, mut content) = pack.blob(oid)?;
-                add(&mut output, (3, size), &mut *content).during(failed)?;
+                add(&mut output, (*kind, size), &mut *content).during(failed)?;
             }
             ObjectKind::Commit | ObjectKind::Tree | ObjectKind::Tag => {
-                let number = match kind {
-                    ObjectKind::Commit => 1,
-                    ObjectKind::Tree => 2,
-                    _ => 4,
-                };
                 let (_, bytes) = pack.object(oid)?;
                 let size = bytes.len() as u64;
-                add(&mut output, (number, size), &mut bytes.as_ref()).during(failed)?;
+                add(&mut output, (*kind, size), &mut bytes.as_ref()).during(failed)?;
             }
         }
         sums.extend(output.crc.sum().to_be_bytes());
@@ -277,9 +272,13 @@ fn write_pack(
 }
 
 /// Adds an object: its kind and its size in pieces of 4 and 7 bits, then its bytes compressed.
-fn add(output: &mut Output<'_>, (kind, size): (u8, u64), content: &mut dyn Read) -> io::Result<()> {
+fn add(
+    output: &mut Output<'_>,
+    (kind, size): (ObjectKind, u64),
+    content: &mut dyn Read,
+) -> io::Result<()> {
     let low = |bits: u64, mask: u64| u8::try_from(bits & mask).unwrap_or(0);
-    let mut head = vec![kind << 4 | low(size, 0x0f)];
+    let mut head = vec![kind.number() << 4 | low(size, 0x0f)];
     let mut rest = size >> 4;
     while rest > 0 {
         if let Some(last) = head.last_mut() {

@@ -23,7 +23,7 @@ mod pkt;
 pub mod session;
 mod wire;
 
-pub use address::{Address, AddressError, Transport};
+pub use address::{Address, AddressError, Transport, host_of};
 pub use checkout::{Checkout, check_out, commit_time, root_file};
 pub use keep::{Kept, git_directory};
 pub use known_hosts::knows;

@@ -193,6 +193,21 @@ impl ObjectKind {
             ObjectKind::Tag => "tag",
         }
     }
+
+    /// The number that stands for it in a pack (gitformat-pack).
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            ObjectKind::Commit => 1,
+            ObjectKind::Tree => 2,
+            ObjectKind::Blob => 3,
+            ObjectKind::Tag => 4,
+        }
+    }
+
+    fn of_number(number: u8) -> Option<ObjectKind> {
+        let all = [ObjectKind::Commit, ObjectKind::Tree, ObjectKind::Blob, ObjectKind::Tag];
+        all.into_iter().find(|kind| kind.number() == number)
+    }
 }
 
 /// How an object is kept.

@@ -89,8 +89,15 @@ pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
 /// A lock on a directory or a service, held until dropped or until the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    // The lock lives as long as the descriptor.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // By name: a process that was forked meanwhile has the descriptor, too, until it executes its program. A lock that cannot be
+        // given back goes with the last descriptor.
+        flock(&self.file, FlockOperation::Unlock).ok();
+    }
 }
 
 /// Why a lock was not taken.
@@ -128,7 +135,7 @@ impl Lock {
             .and_then(|()| file.write_all(id.as_bytes()))
             .and_then(|()| file.set_len(u64::try_from(id.len()).unwrap_or(u64::MAX)))
             .map_err(LockError::Io)?;
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
     }
 }
 
@@ -248,6 +255,17 @@ mod tests {
         }
         drop(lock);
         Lock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_given_back_though_a_forked_process_has_its_descriptor() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = Lock::acquire(&path).unwrap();
+        let forked = lock.file.try_clone().unwrap();
+        drop(lock);
+        Lock::acquire(&path).unwrap();
+        drop(forked);
     }
 
     #[test]

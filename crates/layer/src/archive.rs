@@ -9,7 +9,6 @@ use naru_kernel::mount::{
 };
 use naru_kernel::node::{self, NodeKind, Status};
 use naru_kernel::path::{OFlags, met_link, open_directory, open_entry};
-use naru_kernel::times::FileTime;
 use naru_kernel::{pinned, sparse, xattr};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -312,19 +311,8 @@ impl<W: Write> Archive<W> {
 
     /// A mark of the layer format: an empty file.
     pub(crate) fn mark(&mut self, path: PathBuf) -> Result<(), ArchiveError> {
-        self.start(&Entry {
-            name: path.into_os_string().into_encoded_bytes(),
-            kind: EntryKind::File,
-            mode: 0o600,
-            uid: 0,
-            gid: 0,
-            modified: FileTime::default(),
-            accessed: None,
-            attributes: Vec::new(),
-            stored: 0,
-            sparse: None,
-            dropped: Vec::new(),
-        })
+        let name = path.into_os_string().into_encoded_bytes();
+        self.start(&Entry::new(name, EntryKind::File, 0o600))
     }
 
     fn file(
@@ -468,16 +456,10 @@ fn open_live(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<(File, Stat
 
 fn head(name: Vec<u8>, kind: EntryKind, status: &Status, attributes: Records) -> Entry {
     Entry {
-        name,
-        kind,
-        mode: status.mode,
         uid: status.uid,
         gid: status.gid,
         modified: status.modified,
-        accessed: None,
         attributes,
-        stored: 0,
-        sparse: None,
-        dropped: Vec::new(),
+        ..Entry::new(name, kind, status.mode)
     }
 }

@@ -5,6 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 /// The hash functions that OCI registers.
@@ -155,6 +156,9 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// As much of a reader is taken in at once.
+const PIECE: usize = 256 << 10;
+
 /// Hashes bytes as they pass.
 #[derive(Debug, Clone)]
 pub struct Digester(State);
@@ -187,6 +191,20 @@ impl Digester {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
             State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// Takes in all that a reader gives until it ends; says how many bytes that was.
+    pub fn read(&mut self, reader: &mut dyn io::Read) -> io::Result<u64> {
+        let mut buffer = vec![0; PIECE];
+        let mut size = 0;
+        loop {
+            let count = reader.read(&mut buffer)?;
+            let Some(piece) = buffer.get(..count).filter(|piece| !piece.is_empty()) else {
+                return Ok(size);
+            };
+            self.update(piece);
+            size += count as u64;
         }
     }
 
@@ -309,6 +327,18 @@ mod tests {
         let upper = DiffId(Digest::of(b"b"));
         let expected = Digest::of(format!("{layer} {upper}").as_bytes());
         assert_eq!(chain_ids(&[layer, upper]).last(), Some(&ChainId(expected)));
+    }
+
+    #[test]
+    fn a_reader_is_taken_in_to_its_end() {
+        let bytes = vec![7; PIECE + 1];
+        let mut digester = Digester::new(Algorithm::Sha256);
+        // What comes in pieces counts as one.
+        let (first, rest) = bytes.split_at(3);
+        digester.update(first);
+        assert_eq!(digester.read(&mut &*rest).unwrap(), rest.len() as u64);
+        assert_eq!(digester.read(&mut io::empty()).unwrap(), 0);
+        assert_eq!(digester.finish(), Digest::of(&bytes));
     }
 
     proptest! {

@@ -6,6 +6,7 @@
 mod config;
 mod descriptor;
 mod digest;
+mod duration;
 mod manifest;
 pub mod media_type;
 mod platform;
@@ -17,6 +18,7 @@ pub use descriptor::Descriptor;
 pub use digest::{
     Algorithm, ChainId, DiffId, Digest, Digester, ImageId, ParseDigestError, chain_ids,
 };
+pub use duration::go_duration;
 pub use manifest::{Index, Manifest, ManifestKind, ManifestOrIndex, ParseManifestError};
 pub use platform::{ParsePlatformError, Platform};
 pub use reference::{ParseReferenceError, Reference, is_repository_name, is_tag_name};

@@ -7,7 +7,7 @@ mod staging;
 mod upload;
 
 pub use ingest::Ingest;
-pub(crate) use staging::{Publishing, hash};
+pub(crate) use staging::Publishing;
 pub(crate) use upload::Sessions;
 pub use upload::{Upload, UploadInfo};
 

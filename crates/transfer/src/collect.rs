@@ -203,9 +203,7 @@ impl Collector<'_> {
             .into());
         }
         if let Some(expected) = digest_of_path(name) {
-            let mut found = naru_oci::Digester::new(expected.algorithm());
-            found.update(&bytes);
-            let found = found.finish();
+            let found = Digest::of_as(expected.algorithm(), &bytes);
             if found != expected {
                 return Err(
                     LoadError::WrongDigest { name: name.to_owned(), expected, found }.into()

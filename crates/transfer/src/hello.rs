@@ -7,7 +7,6 @@ use crate::progress::{Progress, Report};
 use crate::record::{LEASE, prepare, publish};
 use crate::remote::{PullRequest, PulledImage};
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::times::FileTime;
 use naru_layer::tar::{Entry, EntryKind, Writer};
 use naru_oci::{
     Config, ContainerDefaults, Descriptor, DiffId, History, ImageId, Platform, RootFs, media_type,
@@ -98,17 +97,5 @@ pub fn pull_hello(
 }
 
 fn program_entry(size: u64) -> Entry {
-    Entry {
-        name: b"naru".to_vec(),
-        kind: EntryKind::File,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
-        modified: FileTime::default(),
-        accessed: None,
-        attributes: Vec::new(),
-        stored: size,
-        sparse: None,
-        dropped: Vec::new(),
-    }
+    Entry { stored: size, ..Entry::new("naru", EntryKind::File, 0o755) }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep an index may lead to further ones.
-const MOST_NESTED: usize = 8;
+pub(crate) const MOST_NESTED: usize = 8;
 /// How many links may lead to one another.
 const MOST_LINKS: usize = 16;
 

@@ -34,6 +34,7 @@ mod push;
 mod record;
 mod remote;
 mod save;
+mod turns;
 mod unpack;
 
 #[cfg(test)]

@@ -4,9 +4,7 @@ use crate::copy::AtRegistry;
 use crate::push::{Document, put_document};
 use crate::remote::{MANIFEST_LIMIT, RawManifest, Writer};
 use naru_errdefs::{Fault, Kind};
-use naru_oci::{
-    Algorithm, Config, Descriptor, Digest, Digester, ManifestOrIndex, Platform, media_type,
-};
+use naru_oci::{Algorithm, Config, Descriptor, Digest, ManifestOrIndex, Platform, media_type};
 
 /// What a name means at its registry. The bytes have the digest that the name asks for.
 pub async fn fetch_manifest(there: &AtRegistry) -> Result<RawManifest, Fault> {
@@ -60,9 +58,8 @@ fn check(digest: Option<Digest>, kind: &str, bytes: Vec<u8>) -> Result<Document,
             "the manifest says that it is `{inside}`, and was sent as `{kind}`"
         )));
     }
-    let mut digester = Digester::new(digest.map_or(Algorithm::Sha256, |digest| digest.algorithm()));
-    digester.update(&bytes);
-    let found = digester.finish();
+    let algorithm = digest.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+    let found = Digest::of_as(algorithm, &bytes);
     if let Some(wanted) = digest.filter(|wanted| *wanted != found) {
         return Err(Fault::invalid(format!(
             "the manifest has the digest `{found}` instead of `{wanted}`"

@@ -2,7 +2,6 @@
 //! same bytes.
 
 use naru_errdefs::{Fault, ResultExt};
-use naru_kernel::times::FileTime;
 use naru_layer::tar::{Entry, EntryKind, Writer};
 use naru_oci::{Descriptor, Digest, Index, ManifestOrIndex, Reference};
 use naru_store::{Content, Image, Lease, Store};
@@ -272,17 +271,5 @@ fn write_blob<W: Write>(
 
 fn entry(name: &str, kind: EntryKind, stored: u64) -> Entry {
     let mode = if kind == EntryKind::Directory { 0o755 } else { 0o644 };
-    Entry {
-        name: name.as_bytes().to_vec(),
-        kind,
-        mode,
-        uid: 0,
-        gid: 0,
-        modified: FileTime::default(),
-        accessed: None,
-        attributes: Vec::new(),
-        stored,
-        sparse: None,
-        dropped: Vec::new(),
-    }
+    Entry { stored, ..Entry::new(name, kind, mode) }
 }

@@ -7,7 +7,9 @@ mod text;
 
 use super::registry;
 use bytes::Bytes;
-use naru_api_types::build::{BuildCacheRecord, BuildExtras, ContextFile, REGISTRY_CONFIG};
+use naru_api_types::build::{
+    BuildCacheRecord, BuildExtras, ContextFile, REGISTRY_CONFIG, is_address,
+};
 use naru_api_types::registry::AuthConfig;
 use naru_api_types::{Map, Query};
 use naru_engine::Timestamp;
@@ -147,8 +149,7 @@ fn further(place: String) -> Result<NamedContext, Fault> {
     if let Some(digest) = place.strip_prefix("content:") {
         return Ok(NamedContext::Content(digest.parse()?));
     }
-    let starts = ["http://", "https://", "git://", "git@", "ssh://", "github.com/"];
-    if starts.iter().any(|start| place.starts_with(start)) || place.contains('@') {
+    if is_address(&place) || place.contains('@') {
         return Ok(NamedContext::Address(place));
     }
     Err(Fault::unsupported(format!("the build context `{place}` is not supported")).with_hint(

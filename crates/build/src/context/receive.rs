@@ -19,11 +19,7 @@ const MOST_ENTRIES: usize = 2_000_000;
 /// A context as an archive.
 pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildContext, Fault> {
     let limits = limits();
-    let (compression, input) = Compression::peek(archive)?;
-    let decoder = compression
-        .decoder(input, &limits)
-        .during(|| "cannot read the build context".to_owned())?;
-    let mut reader = Reader::new(BufReader::with_capacity(256 << 10, decoder));
+    let mut reader = open(archive, &limits)?;
     let hold = Arc::new(files.hold());
     let mut tree = Tree::default();
     while let Some(entry) = reader.next_entry()? {
@@ -42,11 +38,7 @@ pub(super) fn archive(files: &Files, archive: impl Read + Send) -> Result<BuildC
 /// Contents that were found missing.
 pub(super) fn contents(files: &Files, archive: impl Read + Send) -> Result<(), Fault> {
     let limits = limits();
-    let (compression, input) = Compression::peek(archive)?;
-    let decoder = compression
-        .decoder(input, &limits)
-        .during(|| "cannot read the build context".to_owned())?;
-    let mut reader = Reader::new(BufReader::with_capacity(256 << 10, decoder));
+    let mut reader = open(archive, &limits)?;
     while let Some(entry) = reader.next_entry()? {
         let (digest, _) = file(files, &mut reader, &entry)?;
         let claimed = String::from_utf8_lossy(&entry.name);
@@ -59,6 +51,17 @@ pub(super) fn contents(files: &Files, archive: impl Read + Send) -> Result<(), F
     }
     reader.drain(limits.unpacked)?;
     Ok(())
+}
+
+/// What is in an archive, whatever it is compressed with.
+fn open<'a>(
+    archive: impl Read + Send + 'a,
+    limits: &Limits,
+) -> Result<Reader<impl BufRead + 'a>, Fault> {
+    let (compression, input) = Compression::peek(archive)?;
+    let decoder =
+        compression.decoder(input, limits).during(|| "cannot read the build context".to_owned())?;
+    Ok(Reader::new(BufReader::with_capacity(256 << 10, decoder)))
 }
 
 fn limits() -> Limits {
@@ -137,13 +140,11 @@ fn keep<R: BufRead>(
     entry: &Entry,
     staging: &Path,
 ) -> Result<(Digest, u64), Fault> {
-    let mut digester = Digester::new(Algorithm::Sha256);
     let size = entry.stored;
     let failed = || format!("cannot keep `{}` of the build context", entry.shown());
     if size <= SMALL {
         let bytes = reader.read_all(SMALL)?.unwrap_or_default();
-        digester.update(&bytes);
-        let digest = digester.finish();
+        let digest = Digest::of(&bytes);
         let place = files.path(&digest, entry.mode);
         if fs::symlink_metadata(&place).is_err() {
             let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
@@ -153,6 +154,7 @@ fn keep<R: BufRead>(
         return Ok((digest, size));
     }
     let mut file = naru_kernel::fs::create_new(staging, 0o600).during(failed)?;
+    let mut digester = Digester::new(Algorithm::Sha256);
     let mut behind = 0;
     let mut done = 0;
     loop {

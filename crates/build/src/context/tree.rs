@@ -1,5 +1,6 @@
 //! Pure: the tree of a context.
 
+use crate::way::{Way, joined, parts};
 use naru_kernel::times::FileTime;
 use naru_oci::Digest;
 use std::collections::BTreeMap;
@@ -39,9 +40,6 @@ pub struct Node {
 pub struct Tree {
     pub(crate) entries: BTreeMap<Vec<u8>, Node>,
 }
-
-/// Links that one path may lead through.
-const MOST_LINKS: usize = 255;
 
 impl Tree {
     /// Adds an entry, with directories above it that are not there yet.
@@ -139,36 +137,16 @@ impl Tree {
     /// Where a path leads when every link is followed inside the context; nothing when something on the way is missing or
     /// links run in circles. The root is the empty path.
     pub fn resolve(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let mut left: Vec<Vec<u8>> = parts(path).rev().map(<[u8]>::to_vec).collect();
-        let mut done: Vec<u8> = Vec::new();
-        let mut links = 0;
-        while let Some(part) = left.pop() {
-            if part == b".." {
-                let above = done.iter().rposition(|b| *b == b'/').unwrap_or(0);
-                done.truncate(above);
-                continue;
-            }
-            let mut next = done.clone();
-            if !next.is_empty() {
-                next.push(b'/');
-            }
-            next.extend_from_slice(&part);
-            match &self.entries.get(&next)?.content {
-                Content::Link(target) => {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return None;
-                    }
-                    if target.first() == Some(&b'/') {
-                        done.clear();
-                    }
-                    left.extend(parts(target).rev().map(<[u8]>::to_vec));
-                }
-                Content::File { .. } if !left.is_empty() => return None,
-                Content::File { .. } | Content::Directory => done = next,
+        let mut way = Way::of(path);
+        while let Some(part) = way.advance() {
+            match &self.entries.get(&joined(way.so_far(), &part))?.content {
+                Content::Link(target) if way.follow(target) => {}
+                Content::Link(_) => return None,
+                Content::File { .. } if !way.is_at_end() => return None,
+                Content::File { .. } | Content::Directory => way.enter(&part),
             }
         }
-        Some(done)
+        Some(way.end())
     }
 }
 
@@ -177,11 +155,6 @@ impl Node {
     pub fn directory(modified: FileTime) -> Node {
         Node { content: Content::Directory, mode: 0o755, modified, attributes: Vec::new() }
     }
-}
-
-/// The names of a path, `.` and empty ones left out.
-fn parts(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
-    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".")
 }
 
 /// A path of an archive without `.` and slashes at the ends; nothing when it leads out of the context.

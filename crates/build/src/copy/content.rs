@@ -2,16 +2,17 @@
 
 use super::Piece;
 use super::put::{Excluded, read_failed};
-use super::view::{Found, Sort, View, joined, os};
+use super::view::{Found, Sort, View, os};
 use crate::context::{Content, Node};
 use crate::key::KeyMaker;
+use crate::way::joined;
 use naru_errdefs::Fault;
 use naru_kernel::path::{OFlags, open_in_root};
 use naru_kernel::{pinned, xattr};
 use naru_layer::whiteout::is_reserved_attribute;
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 
 /// The digest of pieces. Their own names count where they may become names in the image.
@@ -178,12 +179,6 @@ fn of_file(key: &mut KeyMaker, root: &OwnedFd, path: &[u8], found: &Found) -> io
 
 fn hash(file: &mut File) -> io::Result<Digest> {
     let mut digester = Digester::new(Algorithm::Sha256);
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(digester.finish());
-        }
-        digester.update(buffer.get(..count).unwrap_or_default());
-    }
+    digester.read(file)?;
+    Ok(digester.finish())
 }

@@ -2,8 +2,9 @@
 
 use super::mode::ModeChange;
 use super::target::Target;
-use super::view::{Found, Sort, View, joined, os};
+use super::view::{Found, Sort, View, os};
 use crate::context::{Content, Node};
+use crate::way::joined;
 use naru_errdefs::{Fault, Kind};
 use naru_kernel::node::{self, NodeKind};
 use naru_kernel::path::{self, OFlags, open_entry, open_in_root};

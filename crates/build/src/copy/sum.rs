@@ -8,7 +8,7 @@ use crate::context::{BuildContext, Content};
 use naru_errdefs::Fault;
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 /// The word for pieces of the context; none for others, whose owners only docker's host can name.
 pub(super) fn word(pieces: &[Piece], with_kind: bool) -> Result<Option<String>, Fault> {
@@ -72,15 +72,7 @@ fn sum(context: &BuildContext, path: &[u8], with_kind: bool) -> io::Result<Strin
         digester.update(value);
     }
     if let Content::File { digest, .. } = &node.content {
-        let mut file = File::open(context.files.path(digest, node.mode))?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            let count = file.read(&mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            digester.update(buffer.get(..count).unwrap_or_default());
-        }
+        digester.read(&mut File::open(context.files.path(digest, node.mode))?)?;
     }
     Ok(digester.finish().hex())
 }

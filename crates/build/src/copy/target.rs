@@ -3,7 +3,8 @@
 //! Nothing is mounted to be written to: what is new goes straight into the directory of changes, and what of it is there
 //! below already is looked up in a read-only view. So a file of the context becomes a file of a layer by a link.
 
-use super::view::{MOST_LINKS, is_missing, joined, os, parts};
+use super::view::{is_missing, os};
+use crate::way::{Way, joined};
 use naru_kernel::node::{self, NodeKind, Status};
 use naru_kernel::path::{self, OFlags, open_entry, open_in_root};
 use naru_kernel::times::{self, FileTime};
@@ -45,32 +46,15 @@ impl Target {
 
     /// Where a path leads, as far as it is there below or was put here; the rest of it is as it was written.
     pub(crate) fn resolve(&self, path: &[u8]) -> io::Result<Vec<u8>> {
-        let mut done: Vec<u8> = Vec::new();
-        let mut left = parts(path);
-        let mut links = 0;
-        left.reverse();
-        while let Some(part) = left.pop() {
-            if part == b".." {
-                let above = done.iter().rposition(|b| *b == b'/').unwrap_or(0);
-                done.truncate(above);
-                continue;
-            }
-            let next = joined(&done, &part);
-            match self.link(&next)? {
-                None => done = next,
-                Some(target) => {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Err(io::Error::other("too many levels of symbolic links"));
-                    }
-                    if target.first() == Some(&b'/') {
-                        done.clear();
-                    }
-                    left.extend(parts(&target).into_iter().rev());
-                }
+        let mut way = Way::of(path);
+        while let Some(part) = way.advance() {
+            match self.link(&joined(way.so_far(), &part))? {
+                None => way.enter(&part),
+                Some(target) if way.follow(&target) => {}
+                Some(_) => return Err(io::Error::other("too many levels of symbolic links")),
             }
         }
-        Ok(done)
+        Ok(way.end())
     }
 
     /// Where what is at a resolved path points, if it is a link; what was put here lies above what is below.

@@ -2,6 +2,7 @@
 
 use super::pattern;
 use crate::context::{BuildContext, Content};
+use crate::way::{Way, joined};
 use naru_kernel::node::{self, NodeKind};
 use naru_kernel::path::{OFlags, open_entry, open_in_root};
 use naru_kernel::times::FileTime;
@@ -39,20 +40,8 @@ pub(crate) struct Found {
     pub(crate) modified: FileTime,
 }
 
-/// Links that one path may lead through.
-pub(super) const MOST_LINKS: usize = 255;
-
 pub(crate) fn os(name: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(name))
-}
-
-pub(crate) fn joined(dir: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut path = dir.to_vec();
-    if !path.is_empty() {
-        path.push(b'/');
-    }
-    path.extend_from_slice(name);
-    path
 }
 
 impl View {
@@ -205,17 +194,9 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 /// Where a path leads below a root when all links are followed.
 pub(crate) fn follow(root: impl AsFd, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let root = root.as_fd();
-    let mut left = parts(path);
-    left.reverse();
-    let mut done: Vec<u8> = Vec::new();
-    let mut links = 0;
-    while let Some(part) = left.pop() {
-        if part == b".." {
-            let above = done.iter().rposition(|b| *b == b'/').unwrap_or(0);
-            done.truncate(above);
-            continue;
-        }
-        let dir = match open_in_root(root, os(&done), OFlags::PATH | OFlags::DIRECTORY) {
+    let mut way = Way::of(path);
+    while let Some(part) = way.advance() {
+        let dir = match open_in_root(root, os(way.so_far()), OFlags::PATH | OFlags::DIRECTORY) {
             Ok(dir) => dir,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(error),
@@ -226,24 +207,13 @@ pub(crate) fn follow(root: impl AsFd, path: &[u8]) -> io::Result<Option<Vec<u8>>
             Err(error) => return Err(error),
         };
         if node::status(&held)?.kind == NodeKind::Link {
-            links += 1;
-            if links > MOST_LINKS {
+            let target = naru_kernel::pinned::read_link(&held)?;
+            if !way.follow(target.as_bytes()) {
                 return Ok(None);
             }
-            let target = naru_kernel::pinned::read_link(&held)?;
-            if target.as_bytes().first() == Some(&b'/') {
-                done.clear();
-            }
-            left.extend(parts(target.as_bytes()).into_iter().rev());
         } else {
-            done = joined(&done, &part);
+            way.enter(&part);
         }
     }
-    Ok(Some(done))
-}
-
-/// The names of a path, `.` and empty ones left out.
-pub(super) fn parts(path: &[u8]) -> Vec<Vec<u8>> {
-    let parts = path.split(|b| *b == b'/').filter(|part| !part.is_empty() && *part != b".");
-    parts.map(<[u8]>::to_vec).collect()
+    Ok(Some(way.end()))
 }

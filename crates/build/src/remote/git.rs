@@ -143,9 +143,8 @@ fn plain(address: &Address) -> String {
     let url = address.transport.url();
     match (&address.transport, url.split_once("://")) {
         (Transport::Http(_), Some((scheme, rest))) => {
-            let (place, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let host = place.rsplit('@').next().unwrap_or(place);
-            format!("{scheme}://{host}/{path}")
+            let (_, path) = rest.split_once('/').unwrap_or((rest, ""));
+            format!("{scheme}://{}/{path}", naru_git::host_of(&url))
         }
         _ => url,
     }
@@ -214,7 +213,7 @@ fn request<'a>(
         let of_host = options.secrets.get(&format!("{name}.{host}"));
         let secret = of_host
             .or_else(|| options.secrets.get(name).filter(|_| root.transport.host() == host))?;
-        std::str::from_utf8(&secret.0).ok().map(str::trim).filter(|text| !text.is_empty())
+        secret.text()
     };
     let auth = match secret("GIT_AUTH_HEADER") {
         Some(header) => Some(GitAuth::Header(header)),

@@ -153,18 +153,23 @@ fn line(defaults: &naru_oci::ContainerDefaults, what: &Command, heredocs: &[Here
     }
 }
 
+/// What a mount shows; the root of nothing where it shows no files.
+async fn place(step: &Step<'_>, mount: &Wanted) -> Result<Place, BuildFailure> {
+    match mount.from() {
+        Some(from) => place_of(step, from).await,
+        None if mount.files().is_some() => Ok(Place::Context(step.session.shared.context.clone())),
+        None => Ok(Place::Root(None)),
+    }
+}
+
 async fn mount_key(
     step: &Step<'_>,
     mount: &Wanted,
     key: &mut KeyMaker,
 ) -> Result<(), BuildFailure> {
     key.text(&mount.described());
-    let Some((from, source)) = mount.files() else { return Ok(()) };
-    let place = match from {
-        Some(from) => place_of(step, from).await?,
-        None => Place::Context(step.session.shared.context.clone()),
-    };
-    match place {
+    let Some((_, source)) = mount.files() else { return Ok(()) };
+    match place(step, mount).await? {
         Place::Root(chain) => {
             key.text(&format!("{chain:?} {source}"));
         }
@@ -188,11 +193,7 @@ async fn resolve(
 ) -> Result<Vec<(Wanted, Place)>, BuildFailure> {
     let mut list = Vec::with_capacity(mounts.len());
     for mount in mounts {
-        let place = match mount.from() {
-            Some(from) => place_of(step, from).await?,
-            None if mount.files().is_some() => Place::Context(step.session.shared.context.clone()),
-            None => Place::Root(None),
-        };
+        let place = place(step, &mount).await?;
         if let Place::Root(chain) = place {
             cache::bring(&step.session.shared, chain, step.id).await?;
         }

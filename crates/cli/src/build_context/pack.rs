@@ -111,19 +111,12 @@ fn entry(name: &Path, found: &Found) -> Entry {
         Kind::Link(target) => EntryKind::Link(target.as_bytes().to_vec()),
     };
     Entry {
-        name: bytes,
-        kind,
-        mode: found.mode & 0o7777,
-        uid: 0,
-        gid: 0,
         modified: FileTime {
             seconds: found.modified.div_euclid(1_000_000_000),
             nanoseconds: u32::try_from(found.modified.rem_euclid(1_000_000_000)).unwrap_or(0),
         },
-        accessed: None,
         attributes: found.attributes.clone(),
         stored: found.size,
-        sparse: None,
-        dropped: Vec::new(),
+        ..Entry::new(bytes, kind, found.mode & 0o7777)
     }
 }

@@ -13,11 +13,13 @@
 )]
 
 mod build_kills;
+mod build_steps;
 mod builds;
 mod copy;
 mod house;
 mod kills;
 mod lifecycle;
+mod mounts;
 mod networks;
 mod refusals;
 mod streams;
@@ -33,22 +35,22 @@ const TESTS: &[Test] = &[
         "a_daemon_killed_in_a_build_goes_on_from_the_last_vertex",
         build_kills::a_daemon_killed_in_a_build_goes_on_from_the_last_vertex,
     ),
-    ("a_process_keeps_to_its_limits", builds::a_process_keeps_to_its_limits),
+    ("a_process_keeps_to_its_limits", build_steps::a_process_keeps_to_its_limits),
     ("what_cannot_be_done_is_refused_by_name", builds::what_cannot_be_done_is_refused_by_name),
-    ("files_are_copied_as_docker_copies_them", builds::files_are_copied_as_docker_copies_them),
+    ("files_are_copied_as_docker_copies_them", build_steps::files_are_copied_as_docker_copies_them),
     (
         "mounts_of_a_process_leave_nothing_in_the_image",
-        builds::mounts_of_a_process_leave_nothing_in_the_image,
+        build_steps::mounts_of_a_process_leave_nothing_in_the_image,
     ),
-    ("processes_see_what_the_file_says", builds::processes_see_what_the_file_says),
+    ("processes_see_what_the_file_says", build_steps::processes_see_what_the_file_says),
     (
         "triggers_are_carried_out_by_whoever_builds_on_it",
         builds::triggers_are_carried_out_by_whoever_builds_on_it,
     ),
     ("the_same_input_gives_the_same_digests", builds::the_same_input_gives_the_same_digests),
     ("the_cache_is_shown_and_pruned", builds::the_cache_is_shown_and_pruned),
-    ("archives_are_added_unpacked", builds::archives_are_added_unpacked),
-    ("fifty_small_steps_take_no_time", builds::fifty_small_steps_take_no_time),
+    ("archives_are_added_unpacked", build_steps::archives_are_added_unpacked),
+    ("fifty_small_steps_take_no_time", build_steps::fifty_small_steps_take_no_time),
     ("an_image_is_built_and_runs", builds::an_image_is_built_and_runs),
     ("a_process_that_fails_fails_the_build", builds::a_process_that_fails_fails_the_build),
     ("stages_that_are_not_needed_are_not_built", builds::stages_that_are_not_needed_are_not_built),
@@ -79,20 +81,20 @@ const TESTS: &[Test] = &[
     ),
     (
         "a_volume_may_stand_for_a_path_of_the_host",
-        volumes::a_volume_may_stand_for_a_path_of_the_host,
+        mounts::a_volume_may_stand_for_a_path_of_the_host,
     ),
-    ("a_subpath_never_leads_outside", volumes::a_subpath_never_leads_outside),
+    ("a_subpath_never_leads_outside", mounts::a_subpath_never_leads_outside),
     (
         "empty_volumes_are_filled_and_others_are_not",
         volumes::empty_volumes_are_filled_and_others_are_not,
     ),
-    ("mounts_of_other_containers_are_inherited", volumes::mounts_of_other_containers_are_inherited),
-    ("images_are_mounted_read_only", volumes::images_are_mounted_read_only),
-    ("nothing_is_mounted_over_proc", volumes::nothing_is_mounted_over_proc),
+    ("mounts_of_other_containers_are_inherited", mounts::mounts_of_other_containers_are_inherited),
+    ("images_are_mounted_read_only", mounts::images_are_mounted_read_only),
+    ("nothing_is_mounted_over_proc", mounts::nothing_is_mounted_over_proc),
     ("volumes_are_backed_up_and_restored", volumes::volumes_are_backed_up_and_restored),
     ("what_happens_to_volumes_is_told", volumes::what_happens_to_volumes_is_told),
-    ("mounts_are_shown_as_docker_shows_them", volumes::mounts_are_shown_as_docker_shows_them),
-    ("an_overlay_as_a_volume_is_mounted_once", volumes::an_overlay_as_a_volume_is_mounted_once),
+    ("mounts_are_shown_as_docker_shows_them", mounts::mounts_are_shown_as_docker_shows_them),
+    ("an_overlay_as_a_volume_is_mounted_once", mounts::an_overlay_as_a_volume_is_mounted_once),
     (
         "many_at_once_never_lose_a_volume_under_a_container",
         volumes::many_at_once_never_lose_a_volume_under_a_container,

@@ -46,13 +46,12 @@ impl Pack {
             let start = input.place();
             let (kind, size) = head_of(&mut input)?;
             let mut form = match kind {
-                1 => Form::Whole(ObjectKind::Commit),
-                2 => Form::Whole(ObjectKind::Tree),
-                3 => Form::Whole(ObjectKind::Blob),
-                4 => Form::Whole(ObjectKind::Tag),
                 6 => Form::Delta(base(&starts, start, &mut input)?),
                 7 => Form::DeltaOf(name(&mut input)?),
-                _ => return Err(PackError::Damaged("an object of an unknown kind")),
+                whole => match ObjectKind::of_number(whole) {
+                    Some(kind) => Form::Whole(kind),
+                    None => return Err(PackError::Damaged("an object of an unknown kind")),
+                },
             };
             if size > self.limits.object {
                 return Err(PackError::TooLarge("one of its files"));

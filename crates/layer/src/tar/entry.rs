@@ -54,6 +54,23 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry that belongs to root, without data, times or attributes.
+    pub fn new(name: impl Into<Vec<u8>>, kind: EntryKind, mode: u32) -> Entry {
+        Entry {
+            name: name.into(),
+            kind,
+            mode,
+            uid: 0,
+            gid: 0,
+            modified: FileTime::default(),
+            accessed: None,
+            attributes: Records::new(),
+            stored: 0,
+            sparse: None,
+            dropped: Vec::new(),
+        }
+    }
+
     /// The length of the file that it makes.
     pub fn size(&self) -> u64 {
         self.sparse.as_ref().map_or(self.stored, |map| map.size)

@@ -98,6 +98,25 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text))
 }
 
+/// What a token for `ann` to pull `ann/app` says.
+pub(super) fn claims(now: u64) -> Claims {
+    Claims {
+        iss: "naru".into(),
+        sub: "ann".into(),
+        aud: "naru-registry".into(),
+        exp: now + 300,
+        nbf: now,
+        iat: now,
+        jti: "x".into(),
+        access: vec![Grant {
+            kind: "repository".into(),
+            name: "ann/app".into(),
+            actions: vec!["pull".into()],
+        }],
+        bound: None,
+    }
+}
+
 #[tokio::test]
 async fn the_same_file_of_users_lets_the_same_in() {
     let dir = tempfile::tempdir().unwrap();
@@ -160,21 +179,7 @@ async fn our_tokens_are_good_there_and_the_challenges_are_the_same() {
     );
     let Some(judge) = judge(dir.path(), &auth).await else { return };
     let now = seconds_now();
-    let good = Claims {
-        iss: "naru".into(),
-        sub: "ann".into(),
-        aud: "naru-registry".into(),
-        exp: now + 300,
-        nbf: now,
-        iat: now,
-        jti: "x".into(),
-        access: vec![Grant {
-            kind: "repository".into(),
-            name: "ann/app".into(),
-            actions: vec!["pull".into()],
-        }],
-        bound: None,
-    };
+    let good = claims(now);
     let bearer = |claims: &Claims| format!("Bearer {}", jwt::encode(&key, claims).unwrap());
     let foreign = Claims { aud: "another".into(), ..good.clone() };
     let expired = Claims { exp: now - 600, ..good.clone() };

@@ -9,7 +9,7 @@ use super::source::Source;
 use super::{CacheError, Freshness, Place, Shared, blocking};
 use crate::upstream::UpstreamManifest;
 use naru_errdefs::{Failure as _, Kind};
-use naru_oci::{Descriptor, Digest, Digester, Manifest, ManifestOrIndex, media_type};
+use naru_oci::{Descriptor, Digest, Manifest, ManifestOrIndex, media_type};
 use naru_store::{Batch, Member};
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -347,9 +347,7 @@ fn verify(wanted: &str, manifest: &UpstreamManifest) -> Result<ManifestOrIndex, 
             manifest.size
         ));
     }
-    let mut digester = Digester::new(manifest.digest.algorithm());
-    digester.update(bytes);
-    let found = digester.finish();
+    let found = Digest::of_as(manifest.digest.algorithm(), bytes);
     let asked = wanted.parse::<Digest>().unwrap_or(manifest.digest);
     for promised in [manifest.digest, asked] {
         if promised != found {

@@ -10,28 +10,19 @@ const PATIENCE: u32 = 8;
 /// Takes a repository away with all its tags and members; their bytes go with the next collection. Says how many tags and members
 /// it had; no members: there was no such repository.
 pub fn remove_repository(store: &Store, repository: &str) -> Result<(usize, usize), StoreError> {
-    let mut tries = 0;
-    loop {
-        let state = store.repositories.state(repository);
+    let gone = carry_out(store, repository, |batch| {
         let (tags, members) =
             (store.repositories.tags(repository), store.repositories.members(repository)?);
-        let mut batch = Batch::new();
         for tag in &tags {
             batch.remove_tag(repository, tag);
         }
         for (digest, member) in &members {
             batch.remove_member(repository, digest, member);
         }
-        if batch.is_empty() {
-            return Ok((0, 0));
-        }
-        batch.only_in_state(repository, state);
-        match store.commit(batch) {
-            Ok(()) => return Ok((tags.len(), members.len())),
-            Err(error) if error.kind() == Kind::Conflict && tries < PATIENCE => tries += 1,
-            Err(error) => return Err(error),
-        }
-    }
+        let is_something = !batch.is_empty();
+        Ok(is_something.then_some((tags.len(), members.len())))
+    })?;
+    Ok(gone.unwrap_or_default())
 }
 
 /// Takes a tag, or a manifest by its digest with every tag that points to it, away. Says whether there was such a thing.
@@ -40,15 +31,11 @@ pub fn remove_reference(
     repository: &str,
     reference: &str,
 ) -> Result<bool, StoreError> {
-    let mut tries = 0;
-    loop {
-        // Before the rows: a tag that is pointed to the manifest just now would be left.
-        let state = store.repositories.state(repository);
-        let mut batch = Batch::new();
+    let gone = carry_out(store, repository, |batch| {
         if let Ok(digest) = reference.parse::<Digest>() {
             let member = store.repositories.member(repository, &digest)?;
             let Some(member) = member.filter(|member| member.kind == MemberKind::Manifest) else {
-                return Ok(false);
+                return Ok(None);
             };
             for (tag, _) in store.repositories.tags_to(repository, &digest)? {
                 batch.remove_tag(repository, &tag);
@@ -56,13 +43,31 @@ pub fn remove_reference(
             batch.remove_member(repository, &digest, &member);
         } else {
             if store.repositories.tag(repository, reference)?.is_none() {
-                return Ok(false);
+                return Ok(None);
             }
             batch.remove_tag(repository, reference);
         }
+        Ok(Some(()))
+    })?;
+    Ok(gone.is_some())
+}
+
+/// Carries out what is decided from a repository's rows, and decides again when they have changed meanwhile. Nothing is done where
+/// nothing is decided.
+fn carry_out<T>(
+    store: &Store,
+    repository: &str,
+    decide: impl Fn(&mut Batch) -> Result<Option<T>, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut tries = 0;
+    loop {
+        // Before the rows: what comes between them and it would be left, such as a tag that is pointed to the manifest just now.
+        let state = store.repositories.state(repository);
+        let mut batch = Batch::new();
+        let Some(decided) = decide(&mut batch)? else { return Ok(None) };
         batch.only_in_state(repository, state);
         match store.commit(batch) {
-            Ok(()) => return Ok(true),
+            Ok(()) => return Ok(Some(decided)),
             Err(error) if error.kind() == Kind::Conflict && tries < PATIENCE => tries += 1,
             Err(error) => return Err(error),
         }

@@ -51,3 +51,30 @@ fn watch(command: u32) -> u8 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// Process 1 loses the race: its command has ended, and its SIGCHLD has gone, before signals are blocked.
+    #[test]
+    fn a_command_that_ended_before_signals_were_blocked_has_ended() {
+        let init = clone::spawn(0, None, || {
+            let ended = || {
+                clone::reset_signals()?;
+                let command = clone::spawn(0, None, || 7)?;
+                reap::ended_within(&command.pidfd, None)?;
+                reap::block_signals()?;
+                Ok::<_, std::io::Error>(watch(command.pid))
+            };
+            ended().unwrap_or(255)
+        })
+        .unwrap();
+        let is_over = reap::ended_within(&init.pidfd, Some(Duration::from_secs(4))).unwrap();
+        if !is_over {
+            reap::kill(&init.pidfd).unwrap();
+        }
+        assert_eq!(reap::wait(&init.pidfd).unwrap(), 7, "it waits for ever");
+    }
+}

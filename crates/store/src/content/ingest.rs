@@ -3,7 +3,7 @@
 //! Acts.
 
 use super::Blob;
-use super::staging::{Staging, hash};
+use super::staging::Staging;
 use crate::StoreError;
 use crate::core::{Core, Number};
 use crate::journal::Batch;
@@ -64,7 +64,7 @@ impl Ingest {
             .and_then(|mut file| {
                 // What is there is hashed again: nothing vouches for it but the digest of the whole.
                 let mut digester = Digester::new(digest.algorithm());
-                let size = hash(&mut file, &mut digester)?;
+                let size = digester.read(&mut file)?;
                 Ok((file, digester, size))
             });
         match opened {

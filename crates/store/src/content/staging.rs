@@ -17,7 +17,7 @@ use naru_kernel::{failpoint, fs};
 use naru_oci::{Algorithm, Digest, Digester};
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -63,7 +63,7 @@ impl Staging {
     fn rehash(&mut self, algorithm: Algorithm) -> Result<(), StoreError> {
         let mut digester = Digester::new(algorithm);
         File::open(&self.path)
-            .and_then(|mut file| hash(&mut file, &mut digester))
+            .and_then(|mut file| digester.read(&mut file))
             .map_err(StoreError::io("read", &self.path))?;
         self.digester = digester;
         Ok(())
@@ -153,20 +153,6 @@ impl Write for Staging {
 fn is_stored(core: &Core, blob: &Blob) -> bool {
     std::fs::metadata(core.layout.blob(&blob.digest))
         .is_ok_and(|stored| stored.is_file() && stored.len() == blob.size)
-}
-
-/// Hashes a file to its end.
-pub(crate) fn hash(file: &mut File, digester: &mut Digester) -> io::Result<u64> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut size: u64 = 0;
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(size);
-        }
-        digester.update(buffer.get(..count).unwrap_or_default());
-        size += u64::try_from(count).unwrap_or(0);
-    }
 }
 
 /// The digests that are being published; one at a time each.

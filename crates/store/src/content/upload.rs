@@ -13,7 +13,7 @@
 //! belongs to one repository: through another one it is not there.
 
 use super::Blob;
-use super::staging::{Staging, hash};
+use super::staging::Staging;
 use crate::StoreError;
 use crate::core::Core;
 use crate::journal::Batch;
@@ -220,7 +220,7 @@ fn open_at(
         return Ok((file, digester, size));
     }
     let mut digester = Digester::new(algorithm);
-    let size = hash(&mut file, &mut digester)?;
+    let size = digester.read(&mut file)?;
     Ok((file, digester, size))
 }
 

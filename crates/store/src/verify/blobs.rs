@@ -2,7 +2,6 @@
 
 use super::{Check, Damage, commit, in_words};
 use crate::StoreError;
-use crate::content::hash;
 use crate::journal::Batch;
 use crate::schema::Key;
 use naru_oci::Digester;
@@ -14,7 +13,7 @@ impl Check<'_> {
         for blob in self.store.content.list()? {
             let path = self.core().layout.blob(&blob.digest);
             let mut digester = Digester::new(blob.digest.algorithm());
-            let found = File::open(&path).and_then(|mut file| hash(&mut file, &mut digester));
+            let found = File::open(&path).and_then(|mut file| digester.read(&mut file));
             let message = match found {
                 Ok(size) if size == blob.size && digester.finish() == blob.digest => continue,
                 Ok(size) if size != blob.size => {

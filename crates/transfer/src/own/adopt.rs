@@ -2,6 +2,7 @@
 
 use super::{document, seen};
 use crate::Progress;
+use crate::layout::MOST_NESTED;
 use crate::progress::Report;
 use crate::record::LEASE;
 use crate::remote::{DistributionInfo, PullRequest, PulledImage, Registries};
@@ -12,9 +13,6 @@ use naru_oci::{
     media_type,
 };
 use naru_store::{Batch, ImageRecord, MemberKind, Store};
-
-/// How deep an index may lead to further ones.
-const MOST_NESTED: usize = 8;
 
 /// Pulls from the embedded registry. Whatever the name meant here before, it means what the registry's tag points to.
 pub fn pull_own(

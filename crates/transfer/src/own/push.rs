@@ -3,6 +3,7 @@
 use super::adopt::media_type_of;
 use super::{OwnMore, document, seen};
 use crate::Progress;
+use crate::layout::MOST_NESTED;
 use crate::progress::Report;
 use crate::record::LEASE;
 use crate::remote::{PushRequest, Registries};
@@ -12,9 +13,6 @@ use naru_oci::{
 };
 use naru_store::{Batch, ImageRecord, Member, MemberKind, Store};
 use std::collections::BTreeMap;
-
-/// How deep an index may lead to further ones.
-const MOST_NESTED: usize = 8;
 
 /// Pushes to the embedded registry: every tag is one batch of rows.
 pub fn push_own(

@@ -1,13 +1,11 @@
 //! Acts: from what a name means to the manifest for a platform.
 
+use crate::layout::MOST_NESTED;
 use crate::remote::{MANIFEST_LIMIT, RawManifest, Repository};
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, Digest, Manifest, ManifestOrIndex, Platform};
 use naru_store::{Lease, Store};
 use std::collections::BTreeMap;
-
-/// How deep an index may lead to further ones.
-const MOST_NESTED: usize = 8;
 
 /// The manifest that was found.
 pub(super) struct Found {

@@ -1,12 +1,11 @@
 //! Pure: what has to be at the registry, and in which order: blobs, then manifests, then indexes, then tags.
 
+use crate::layout::MOST_NESTED;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Descriptor, Digest, ManifestOrIndex, Platform};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-/// How deep an index may lead to further ones.
-const MOST_NESTED: usize = 8;
 /// Layers of one image and manifests of one index; docker's images stop at 127.
 const MOST_PARTS: usize = 10_000;
 

@@ -2,11 +2,10 @@
 
 use super::endpoint::HUB;
 use super::tokens::Issuer;
-use super::wire::{Call, Payload, Repository};
+use super::wire::{Call, Repository};
 use super::{Credentials, DistributionInfo, LoginAnswer, Registries, challenge};
 use naru_errdefs::{Fault, Kind};
 use naru_oci::{Config, ManifestOrIndex, Platform, Reference, media_type};
-use reqwest::Method;
 use std::collections::BTreeSet;
 
 /// Where docker's clients say that Docker Hub is.
@@ -37,16 +36,7 @@ pub async fn login(
         status: "Login Succeeded".to_owned(),
         identity_token,
     };
-    let call = Call {
-        attempt: "log in",
-        method: Method::GET,
-        target: "/v2/",
-        headers: Vec::new(),
-        payload: Payload::None,
-        scopes: BTreeSet::new(),
-        attempts: 2,
-        follow: false,
-    };
+    let call = Call::of_base("log in", 2);
     // Asked as nobody first, so that what the registry wants is known.
     let shared = &repository.shared;
     let answer = shared.send(endpoint, &Credentials::Anonymous, &call).await;

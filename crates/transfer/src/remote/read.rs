@@ -195,9 +195,7 @@ impl Repository {
             collect_body(answer.response, MANIFEST_LIMIT, self.patience().stall, &host).await?;
         let expected = asked.or(said);
         let algorithm = expected.map_or(naru_oci::Algorithm::Sha256, |digest| digest.algorithm());
-        let mut digester = Digester::new(algorithm);
-        digester.update(&bytes);
-        let digest = digester.finish();
+        let digest = Digest::of_as(algorithm, &bytes);
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
             return Err(Fault::new(
                 Kind::DataLoss,

@@ -5,6 +5,7 @@ use super::endpoint::{Scheme, is_insecure, name_of};
 use super::refusal;
 use super::transport::{collect_body, transport_fault};
 use super::wire::Shared;
+use crate::turns::Turns;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use naru_errdefs::{Fault, Kind};
@@ -13,7 +14,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a token lasts when its server does not say (docker's token specification).
@@ -53,11 +54,10 @@ impl fmt::Debug for Token {
 pub(super) struct Tokens {
     known: Mutex<BTreeMap<Key, Token>>,
     /// Who asks for a token holds its turn; the others wait and find it.
-    turns: Mutex<BTreeMap<Key, Weak<Turn>>>,
+    turns: Turns<Key>,
 }
 
 type Key = (Issuer, String, Digest);
-type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -76,7 +76,7 @@ impl Tokens {
         who: &Credentials,
     ) -> Option<Token> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = known.get(&(issuer.clone(), joined(scopes), fingerprint(who)))?;
+        let token = known.get(&key(issuer, scopes, who))?;
         (token.ends > Instant::now() + MARGIN).then(|| token.clone())
     }
 
@@ -89,7 +89,7 @@ impl Tokens {
                 known.clear();
             }
         }
-        known.insert((issuer.clone(), joined(scopes), fingerprint(who)), token.clone());
+        known.insert(key(issuer, scopes, who), token.clone());
     }
 
     /// Forgets a token that was refused with this value of `Authorization`; one that another request has got since stays.
@@ -101,25 +101,16 @@ impl Tokens {
         refused: Option<&str>,
     ) {
         let Some(refused) = refused.and_then(|text| text.strip_prefix("Bearer ")) else { return };
-        let key = (issuer.clone(), joined(scopes), fingerprint(who));
+        let key = key(issuer, scopes, who);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.get(&key).is_some_and(|token| token.text == refused) {
             known.remove(&key);
         }
     }
+}
 
-    /// The turn to ask for a token: one request at a time does, however many need the token.
-    fn turn(&self, issuer: &Issuer, scopes: &BTreeSet<String>, who: &Credentials) -> Arc<Turn> {
-        let key = (issuer.clone(), joined(scopes), fingerprint(who));
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = turns.get(&key).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::default();
-        turns.insert(key, Arc::downgrade(&turn));
-        turn
-    }
+fn key(issuer: &Issuer, scopes: &BTreeSet<String>, who: &Credentials) -> Key {
+    (issuer.clone(), joined(scopes), fingerprint(who))
 }
 
 fn joined(scopes: &BTreeSet<String>) -> String {
@@ -181,7 +172,7 @@ impl Shared {
         if let Some(known) = known() {
             return Ok(known);
         }
-        let turn = self.tokens.turn(issuer, scopes, who);
+        let turn = self.tokens.turns.of(key(issuer, scopes, who));
         let _held = turn.lock().await;
         match known() {
             Some(known) => Ok(known),

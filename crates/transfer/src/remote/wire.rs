@@ -9,13 +9,14 @@ use super::tokens::{Issuer, Tokens, basic};
 use super::transport::{collect_body, transport_fault};
 use super::{Registries, refusal, retry};
 use crate::own::OwnRegistry;
+use crate::turns::{Turn, Turns};
 use bytes::Bytes;
 use naru_errdefs::{Fault, Kind};
 use naru_oci::Digest;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How often one request may be sent elsewhere.
@@ -61,7 +62,7 @@ pub(crate) struct Shared {
     /// The embedded registry, once there is one.
     pub(crate) own: OnceLock<Arc<dyn OwnRegistry>>,
     /// Blobs that somebody fetches.
-    fetching: Mutex<BTreeMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
+    fetching: Turns<Digest>,
 }
 
 impl Shared {
@@ -75,7 +76,7 @@ impl Shared {
             manners: Mutex::default(),
             schemes: Mutex::default(),
             own: OnceLock::new(),
-            fetching: Mutex::default(),
+            fetching: Turns::default(),
         }
     }
 
@@ -94,16 +95,9 @@ impl Shared {
         tokio::time::sleep(asked.unwrap_or_default().max(retry::back_off(failed, chance))).await;
     }
 
-    /// The lock of a blob that is to be fetched: who holds it fetches, others wait and then look whether it is there.
-    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
-        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
-        fetching.retain(|_, lock| lock.strong_count() > 0);
-        if let Some(lock) = fetching.get(digest).and_then(Weak::upgrade) {
-            return lock;
-        }
-        let lock = Arc::new(tokio::sync::Mutex::new(()));
-        fetching.insert(*digest, Arc::downgrade(&lock));
-        lock
+    /// The turn to fetch a blob: who holds it fetches, others wait and then look whether it is there.
+    pub(crate) fn turn(&self, digest: &Digest) -> Arc<Turn> {
+        self.fetching.of(*digest)
     }
 }
 
@@ -132,6 +126,22 @@ pub(crate) struct Call<'a> {
     pub(crate) attempts: u32,
     /// Whether to go where an answer sends us.
     pub(crate) follow: bool,
+}
+
+impl<'a> Call<'a> {
+    /// Asks for what every registry has, and goes nowhere else.
+    pub(super) fn of_base(attempt: &'a str, attempts: u32) -> Call<'a> {
+        Call {
+            attempt,
+            method: Method::GET,
+            target: "/v2/",
+            headers: Vec::new(),
+            payload: Payload::None,
+            scopes: BTreeSet::new(),
+            attempts,
+            follow: false,
+        }
+    }
 }
 
 /// An answer, whatever its status.
@@ -264,16 +274,7 @@ impl Shared {
             return self.send_by(scheme, endpoint, who, call).await;
         }
         // Nobody knows yet what it speaks: TLS first, as docker does, and only once.
-        let probe = Call {
-            attempt: call.attempt,
-            method: Method::GET,
-            target: "/v2/",
-            headers: Vec::new(),
-            payload: Payload::None,
-            scopes: BTreeSet::new(),
-            attempts: 1,
-            follow: false,
-        };
+        let probe = Call::of_base(call.attempt, 1);
         let scheme = match self.once(Scheme::Https, endpoint, None, &probe).await {
             Ok(_) => Scheme::Https,
             Err(first) => match self.once(Scheme::Http, endpoint, None, &probe).await {

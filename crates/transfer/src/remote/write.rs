@@ -4,6 +4,7 @@ use super::Registries;
 use super::limit::Limiter;
 use super::wire::{Call, Payload as Outgoing, Repository};
 use crate::push::{Ask, Exchange, Part, Payload, Target};
+use crate::turns::Turn;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use naru_errdefs::{Fault, Kind};
@@ -45,8 +46,8 @@ impl Repository {
         }
     }
 
-    /// The lock of a blob that is to be fetched.
-    pub(crate) fn turn(&self, digest: &Digest) -> Arc<tokio::sync::Mutex<()>> {
+    /// The turn to fetch a blob.
+    pub(crate) fn turn(&self, digest: &Digest) -> Arc<Turn> {
         self.shared.turn(digest)
     }
 }

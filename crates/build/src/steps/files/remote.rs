@@ -8,7 +8,6 @@ use crate::stage::Step;
 use naru_errdefs::{Fault, ResultExt};
 use naru_git::{Address, Tip};
 use naru_oci::{Algorithm, Digest, Digester};
-use std::io::Read;
 
 /// Something whose content is known before it is here.
 #[derive(Debug, Clone)]
@@ -163,14 +162,8 @@ async fn sha512(step: &Step<'_>, found: &remote::Remote) -> Result<Digest, Fault
             let path = shared.inner.files.path(&sha256, remote::MODE);
             let mut file = std::fs::File::open(path).during(failed)?;
             let mut digester = Digester::new(Algorithm::Sha512);
-            let mut buffer = vec![0; 128 << 10];
-            loop {
-                let count = file.read(&mut buffer).during(failed)?;
-                if count == 0 {
-                    return Ok(digester.finish());
-                }
-                digester.update(buffer.get(..count).unwrap_or_default());
-            }
+            digester.read(&mut file).during(failed)?;
+            Ok(digester.finish())
         })
         .await
 }

@@ -47,13 +47,8 @@ pub(super) fn check(flags: &Flags) -> Result<ExitStatus, Failed> {
         };
         arguments.insert(name.to_owned(), value);
     }
-    if let Some(Some(text)) = arguments.get("BUILDKIT_DOCKERFILE_CHECK") {
-        let check = CheckDirective::parse(text).map_err(|error| {
-            Fault::invalid(error)
-                .context("the build argument BUILDKIT_DOCKERFILE_CHECK")
-                .with_hint("write `skip=RULE,RULE`, `skip=all` or `error=true`, with `;` between")
-        });
-        parsed.directives.check = check?;
+    if let Some(Some(text)) = arguments.get(CheckDirective::ARGUMENT) {
+        parsed.directives.check = CheckDirective::of_argument(text)?;
     }
     let host = Platform::host();
     let target = flags.text("platform").filter(|text| !text.is_empty());

@@ -3,12 +3,13 @@
 
 use super::cache::bring_layout;
 use super::file;
+use super::request::CONTEXTS;
 use super::send::{OWN, files, tell};
 use super::view::View;
 use crate::build_context::Context;
 use crate::commands::image::archive::Source;
 use crate::exit::Failed;
-use naru_api_types::build::{BuildExtras, BuildLine, ContextAnnounced};
+use naru_api_types::build::{BuildExtras, BuildLine, ContextAnnounced, is_address};
 use naru_client::{Client, Content};
 use naru_errdefs::Fault;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(super) async fn prepare(
             let digest = bring_layout(client, path, &source).await.map_err(about)?;
             extras.named_contexts.insert(name, format!("content:{digest}"));
         } else if place.starts_with("docker-image://")
-            || file::is_address(&place) && !Path::new(&place).exists()
+            || is_address(&place) && !Path::new(&place).exists()
         {
             extras.named_contexts.insert(name, place);
         } else {
@@ -63,11 +64,8 @@ async fn directory(
     (name, place, vertex): (&str, &str, u64),
     view: &mut View,
 ) -> Result<String, Failed> {
-    let about = |fault: Fault| {
-        fault.context(format!("the build context `{name}`")).with_hint(
-            "a further context is a directory, `docker-image://IMAGE`, `oci-layout://DIRECTORY`, or an address",
-        )
-    };
+    let about =
+        |fault: Fault| fault.context(format!("the build context `{name}`")).with_hint(CONTEXTS);
     let root = file::directory(place).map_err(about)?;
     let began = Instant::now();
     let shown = format!("[context {name}] load from client");

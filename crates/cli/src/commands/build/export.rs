@@ -4,18 +4,16 @@ use super::output::Output;
 use super::request::Asked;
 use crate::commands::image::archive::Target;
 use crate::exit::Failed;
-use crate::printer;
+use crate::unpacking::{Unpacking, extract, join};
 use naru_api_types::build::BuiltImage;
 use naru_api_types::container::{ContainerConfig, ContainerCreateRequest};
 use naru_api_types::{Query, Route, StrSlice};
 use naru_client::{Client, Content};
-use naru_errdefs::{Fault, Kind, ResultExt};
+use naru_errdefs::{Fault, ResultExt};
 use naru_kernel::path::open_directory;
-use naru_layer::{Destination, Limits, Owners, Rename};
+use naru_layer::{Owners, Rename};
 use naru_oci::Reference;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
-use std::path::Path;
 
 /// Writes all outputs. A result that is wanted elsewhere only does not stay here.
 pub(super) async fn export(
@@ -109,14 +107,10 @@ async fn files_of(client: &Client, container: &str, place: Place<'_>) -> Result<
                 }
             }
             drop(writer);
-            let unpacked = thread.join();
-            Ok(unpacked
-                .unwrap_or_else(|_panicked| Err(Fault::new(Kind::Internal, "a thread was lost")))?)
+            Ok(join(thread)?)
         }
     }
 }
-
-type Unpacking = std::thread::JoinHandle<Result<(), Fault>>;
 
 /// Unpacks an archive into a directory, which is made if it is not there. Everything becomes the user's.
 fn unpack(path: &str) -> Result<(io::PipeWriter, Unpacking), Fault> {
@@ -124,22 +118,7 @@ fn unpack(path: &str) -> Result<(io::PipeWriter, Unpacking), Fault> {
     std::fs::create_dir_all(path).during(during)?;
     let root = open_directory(path).during(during)?;
     let (reader, writer) = io::pipe().during(during)?;
-    let work = move || -> Result<(), Fault> {
-        let limits = Limits { unpacked: u64::MAX, ..Limits::standard() };
-        let destination = Destination {
-            root: root.as_fd(),
-            place: Path::new(""),
-            owners: Owners::Own,
-            keep_kinds: true,
-            rename: Rename::No,
-            limits: &limits,
-        };
-        let extracted = naru_layer::extract(reader, &destination)?;
-        for note in &extracted.notes {
-            printer::note(&format!("warning: {note}"));
-        }
-        Ok(())
-    };
+    let work = move || extract(reader, &root, (Owners::Own, Rename::No));
     let thread =
         std::thread::Builder::new().name("unpack".to_owned()).spawn(work).during(during)?;
     Ok((writer, thread))

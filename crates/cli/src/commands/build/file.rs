@@ -3,6 +3,7 @@
 
 use crate::commands::image::archive::Source;
 use crate::flags::Flags;
+use naru_api_types::build::is_address;
 use naru_errdefs::{Fault, Kind, ResultExt};
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -74,13 +75,6 @@ pub(super) fn find(flags: &Flags) -> Result<Given, Fault> {
         None => usual(&directory)?,
     };
     Ok(Given { context: Place::Directory(directory), dockerfile: Some(dockerfile), named })
-}
-
-/// Pure: what docker takes for an address.
-pub(super) fn is_address(text: &str) -> bool {
-    ["http://", "https://", "git://", "git@", "ssh://", "github.com/"]
-        .iter()
-        .any(|start| text.starts_with(start))
 }
 
 pub(super) fn directory(place: &str) -> Result<PathBuf, Fault> {
@@ -297,13 +291,5 @@ mod tests {
         assert_eq!(Dockerfile::ignored(Some(&dockerfile), &root).unwrap().unwrap().1, b"b");
         assert_eq!(dockerfile.below(&root).unwrap(), Path::new("Dockerfile"));
         assert_eq!(dockerfile.below(&root.join("x")), None);
-    }
-
-    #[test]
-    fn addresses() {
-        for text in ["https://x/y.tar", "git://x/y", "git@github.com:a/b", "github.com/a/b"] {
-            assert!(is_address(text), "{text}");
-        }
-        assert!(!is_address(".") && !is_address("dir/x"));
     }
 }

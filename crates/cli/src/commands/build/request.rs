@@ -12,6 +12,9 @@ use naru_errdefs::Fault;
 use naru_oci::Reference;
 use std::collections::BTreeMap;
 
+/// What may be given as a further context.
+pub(super) const CONTEXTS: &str = "a further context is a directory, `docker-image://IMAGE`, `oci-layout://DIRECTORY`, or an address";
+
 /// What the request depends on beside the flags.
 pub(super) struct Surroundings<'a> {
     /// Our environment.
@@ -178,12 +181,10 @@ fn extras(flags: &Flags, around: &Surroundings<'_>, image: Image) -> Result<Buil
             }
         }
     };
-    let context = |text: &str| {
-        match opts::env::pair(text)? {
+    let context = |text: &str| match opts::env::pair(text)? {
         (name, place) if !name.is_empty() && !place.is_empty() => Ok((name, place)),
         _ => Err(OptError::new(format!("invalid context value: {text}, expected key=value"))
-            .with_hint("write `NAME=DIRECTORY`, `NAME=docker-image://IMAGE`, `NAME=oci-layout://DIRECTORY` or `NAME=ADDRESS`")),
-    }
+            .with_hint(format!("write `NAME=CONTEXT`; {CONTEXTS}"))),
     };
     let entitlement = |text: &str| match text {
         "network.host" | "security.insecure" => Ok(text.to_owned()),

@@ -10,13 +10,14 @@ use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
 use crate::printer;
 use crate::render::units;
+use crate::unpacking::{Unpacking, extract, join};
 use naru_api_types::Query;
 use naru_api_types::container::PathStat;
 use naru_api_types::container::copy::go_mode;
 use naru_client::{Client, Content};
 use naru_errdefs::{Failure, Fault, Kind};
 use naru_kernel::path::open_directory;
-use naru_layer::{ArchiveError, Destination, Limits, Owners, Rename, Subject};
+use naru_layer::{ArchiveError, Owners, Rename, Subject};
 use paths::{Placing, Side, Source, Target};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -25,7 +26,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::JoinHandle;
 
 /// What was asked for besides the two paths.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +144,7 @@ fn unpack(
     source: &Source,
     placing: Placing,
     options: Options,
-) -> Result<(io::PipeWriter, JoinHandle<Result<(), Fault>>), Fault> {
+) -> Result<(io::PipeWriter, Unpacking), Fault> {
     let failed = |error| Fault::io(format!("cannot write to `{}`", placing.directory), error);
     let root = open_directory(&placing.directory).map_err(failed)?;
     let (reader, writer) = io::pipe().map_err(failed)?;
@@ -163,27 +163,10 @@ fn unpack(
             Some(new) if old.is_empty() || old == "." => Rename::Below(OsStr::new(new)),
             Some(new) => Rename::First(OsStr::new(&old), OsStr::new(new)),
         };
-        let limits = Limits { unpacked: u64::MAX, ..Limits::standard() };
-        let destination = Destination {
-            root: root.as_fd(),
-            place: Path::new(""),
-            owners,
-            keep_kinds: true,
-            rename,
-            limits: &limits,
-        };
-        let extracted = naru_layer::extract(reader, &destination)?;
-        for note in &extracted.notes {
-            printer::note(&format!("warning: {note}"));
-        }
-        Ok(())
+        extract(reader, &root, (owners, rename))
     };
     let thread = std::thread::Builder::new().name("tar".to_owned()).spawn(work);
     thread.map(|thread| (writer, thread)).map_err(|error| Fault::io("cannot start a thread", error))
-}
-
-fn join(thread: JoinHandle<Result<(), Fault>>) -> Result<(), Fault> {
-    thread.join().unwrap_or_else(|_panicked| Err(Fault::new(Kind::Internal, "a thread was lost")))
 }
 
 async fn copy_in(
@@ -247,7 +230,7 @@ async fn container_target(client: &Client, (container, to): (&str, &str)) -> Res
 struct Packing {
     reader: File,
     bytes: Arc<AtomicU64>,
-    thread: JoinHandle<Result<(), Fault>>,
+    thread: Unpacking,
 }
 
 fn pack(source: &Source, name: Option<&str>, options: Options) -> Result<Packing, Fault> {

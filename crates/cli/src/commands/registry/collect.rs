@@ -1,6 +1,7 @@
 //! Acts: `registry gc`.
 
 use super::place::access;
+use super::usage::Uploads;
 use crate::context::App;
 use crate::exit::{ExitStatus, Failed};
 use crate::flags::Flags;
@@ -22,13 +23,6 @@ struct Told {
     bytes: i64,
     unreadable: Vec<String>,
     error: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Uploads {
-    count: u64,
-    bytes: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -35,9 +35,9 @@ struct Told {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Uploads {
-    count: u64,
-    bytes: i64,
+pub(super) struct Uploads {
+    pub(super) count: u64,
+    pub(super) bytes: i64,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::access::Action::{self, Catalog, Delete, Pull, Push};
+use crate::access::judge;
 use base64::Engine as _;
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
@@ -84,22 +85,7 @@ impl Site {
     }
 
     fn forge(&self, change: impl FnOnce(&mut Claims)) -> String {
-        let now = seconds_now();
-        let mut claims = Claims {
-            iss: "naru".into(),
-            sub: "ann".into(),
-            aud: "naru-registry".into(),
-            exp: now + 300,
-            nbf: now,
-            iat: now,
-            jti: "x".into(),
-            access: vec![Grant {
-                kind: "repository".into(),
-                name: "ann/app".into(),
-                actions: vec!["pull".into()],
-            }],
-            bound: None,
-        };
+        let mut claims = judge::claims(seconds_now());
         change(&mut claims);
         format!("Bearer {}", jwt::encode(self.gate.inner.key.as_ref().unwrap(), &claims).unwrap())
     }

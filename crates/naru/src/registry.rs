@@ -167,7 +167,7 @@ pub async fn start(
     }
     let mut quotas = None;
     if !config.quotas.is_empty() {
-        let bounds = Arc::new(Quotas::new(store.repositories.clone(), config.quotas.clone()));
+        let bounds = Arc::new(Quotas::new(&store, config.quotas.clone()));
         quotas = Some(Arc::clone(&bounds));
         registry = registry.bounded(bounds);
     }

@@ -188,7 +188,9 @@ fn open(
         None => None,
     };
     let keeper = Arc::new(Keeper::new(store, config.retention.clone(), cache.clone())?);
-    let edge = Edge::open(config, store.clone())?.kept(Arc::clone(&keeper));
+    let mut config = config.clone();
+    config.names.extend(others.config().own.iter().cloned());
+    let edge = Edge::open(&config, store.clone())?.kept(Arc::clone(&keeper));
     Ok((edge, keeper, cache))
 }
 

@@ -7,6 +7,7 @@
 
 mod admin;
 mod connections;
+mod names;
 mod patient;
 
 pub use connections::{ServeOptions, serve, serve_figures};
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use naru_errdefs::{Fault, Kind, one_line};
+use names::Names;
 use naru_store::Store;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +49,7 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     audit: Option<Audit>,
     serves_metrics: bool,
+    names: Names,
     store: Store,
     directory: PathBuf,
     keeper: Option<Arc<Keeper>>,
@@ -75,6 +78,7 @@ impl Edge {
             metrics: Arc::new(Metrics::default()),
             audit: config.audit.as_ref().map(Audit::open).transpose()?,
             serves_metrics: config.metrics.enabled,
+            names: Names::of(config),
             store,
             directory,
             keeper: None,
@@ -128,13 +132,26 @@ impl Edge {
             return response;
         }
         match path {
-            "/metrics" => self.figures().await,
+            "/metrics" => self.figures(parts, peer.tls).await,
             _ => self.health().await,
         }
     }
 
+    /// Why a request is refused that asks by a name that may be anybody's: that of a web page which was made to lead here, say. Over
+    /// TLS the client has seen from the certificate that the name is ours.
+    fn refusal_of(&self, parts: &Parts, is_tls: bool) -> Option<String> {
+        let name = if is_tls { None } else { self.names.stranger(parts) }?;
+        let name: String = name.chars().take(260).collect();
+        Some(format!(
+            "`{name}` is no name of this registry that it knows of; ask by its address, or list the name in `names` of its configuration"
+        ))
+    }
+
     /// The figures, for Prometheus.
-    pub(crate) async fn figures(&self) -> Response<Bytes> {
+    pub(crate) async fn figures(&self, parts: &Parts, is_tls: bool) -> Response<Bytes> {
+        if let Some(why) = self.refusal_of(parts, is_tls) {
+            return text(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", why + "\n");
+        }
         let (store, keeper) = (self.store.clone(), self.keeper.clone());
         let look = move || Seen {
             // A directory that cannot be read is the health's business.

@@ -86,8 +86,9 @@ pub async fn serve_figures(listener: TcpListener, edge: Edge, shutdown: impl Fut
             let answer = move |request: Request<Incoming>| {
                 let edge = edge.clone();
                 async move {
-                    let response = match request.uri().path() {
-                        "/metrics" => edge.figures().await,
+                    let (parts, _body) = request.into_parts();
+                    let response = match parts.uri.path() {
+                        "/metrics" => edge.figures(&parts, false).await,
                         "/healthz" => edge.health().await,
                         _ => empty(StatusCode::NOT_FOUND),
                     };

@@ -8,13 +8,15 @@
 mod admin;
 mod connections;
 mod names;
+mod noted;
 mod patient;
+mod sent;
 
 pub use connections::{ServeOptions, serve, serve_figures};
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;
-use crate::access::{Action, Gate, Peer, TOKEN_PATH, TokenUser};
+use crate::access::{Action, Gate, Peer, TOKEN_PATH};
 use crate::config::RegistryConfig;
 use crate::metrics::{Metrics, Seen};
 use crate::upkeep::{Keeper, Uploads};
@@ -22,8 +24,8 @@ use crate::{Done, Watch};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use naru_errdefs::{Fault, Kind, one_line};
 use names::Names;
+use naru_errdefs::{Fault, Kind, one_line};
 use naru_store::Store;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -106,25 +108,7 @@ impl Edge {
     pub async fn answer(&self, parts: &Parts, body: &[u8], peer: &Peer) -> Response<Bytes> {
         let path = parts.uri.path();
         if path == TOKEN_PATH {
-            let start = Instant::now();
-            let response = self.gate.token(parts, body, peer).await;
-            let status = response.status().as_u16();
-            self.metrics.answered("token", status, start.elapsed());
-            let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-            self.metrics.moved(length(body.len()), length(response.body().len()));
-            if let Some(audit) = &self.audit {
-                let user = response.extensions().get::<TokenUser>();
-                audit.record(Entry {
-                    user: user.map(|user| &*user.0),
-                    peer: Some(peer.address),
-                    action: "token",
-                    repository: "",
-                    reference: "",
-                    status,
-                    bytes: length(response.body().len()),
-                });
-            }
-            return response;
+            return self.gate.token(parts, body, peer).await;
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new());
@@ -245,7 +229,7 @@ impl Watch for Edge {
     fn done(&self, done: &Done) {
         let status = done.status.as_u16();
         self.metrics.answered(done.operation, status, done.took);
-        self.metrics.moved(done.received, done.sent);
+        self.metrics.received(done.received);
         let Some(audit) = &self.audit else { return };
         let action = match done.action {
             _ if done.is_login => "login",

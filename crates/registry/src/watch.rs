@@ -29,7 +29,7 @@ pub struct Done {
     pub digest: Option<Digest>,
     /// The status of the answer; [`GONE`] when nobody waited for one.
     pub status: StatusCode,
-    /// Bytes of the body that was received.
+    /// Bytes of the body that were taken, whatever was announced.
     pub received: u64,
     /// Bytes of the body that is sent, as far as its length is known.
     pub sent: u64,

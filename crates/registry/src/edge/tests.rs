@@ -1,3 +1,5 @@
+mod counted;
+
 use super::*;
 use crate::Registry;
 use crate::access::tls::CA_FILE;

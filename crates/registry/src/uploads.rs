@@ -100,17 +100,13 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
             return Ok(created(name, &digest));
         }
         let (content, repository) = (service.content.clone(), name.to_owned());
-        let mut upload =
-            blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?)).await?;
-        bounds.news.upload = Some(upload.id().to_owned());
         // Nobody knows this session, so what breaks off is given up.
-        return match receive(&mut upload, &mut call, &mut bounds).await {
-            Ok(()) => close(bounds, upload, digest).await,
-            Err(problem) => {
-                upload.discard();
-                Err(problem)
-            }
-        };
+        let begun =
+            blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?.nameless()));
+        let mut upload = begun.await?;
+        bounds.news.upload = Some(upload.id().to_owned());
+        receive(&mut upload, &mut call, &mut bounds).await?;
+        return close(bounds, upload, digest).await;
     }
     let algorithm = match call.query.get("digest-algorithm") {
         None | Some("" | "sha256") => Algorithm::Sha256,

@@ -111,6 +111,31 @@ fn what_a_body_says_it_brings_is_kept_free_while_it_comes() {
 }
 
 #[test]
+fn a_blob_in_one_piece_that_breaks_off_leaves_nothing_that_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let registry = start(dir.path());
+    let bytes = vec![7; LIMIT];
+    let path = format!("/v2/a/blobs/uploads/?digest={}", Digest::of(&bytes));
+    let chunked = [("Transfer-Encoding", "chunked")];
+    for _ in 0..3 {
+        let mut client = registry.client();
+        client.send(&Client::head("POST", &path, &chunked)).unwrap();
+        client.send(b"ea60\r\n").unwrap();
+        client.send(&bytes[..60_000]).unwrap();
+        drop(client);
+    }
+    let begun = Instant::now();
+    while registry.ask("POST", &path, OCTETS, &bytes).status != 201 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the room is not given back");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    while !registry.store.content.uploads().unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "sessions that nobody knows are left");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn many_who_push_at_once_fill_a_quota_and_never_pass_it() {
     let dir = tempfile::tempdir().unwrap();
     let registry = start(dir.path());

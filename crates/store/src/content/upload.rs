@@ -72,12 +72,14 @@ impl Sessions {
     }
 }
 
-/// The one writer of an upload session. Dropping it leaves the session for the next.
+/// The one writer of an upload session. Dropping it leaves the session for the next, unless nobody can be that.
 #[derive(Debug)]
 pub struct Upload {
     core: Arc<Core>,
     staging: Staging,
     key: Key,
+    /// Nobody was told its number.
+    nameless: bool,
     done: bool,
 }
 
@@ -162,6 +164,7 @@ impl Upload {
                 core: Arc::clone(core),
                 staging: Staging::new(file, path, Digester::new(algorithm), 0),
                 key,
+                nameless: false,
                 done: false,
             }),
             Err(source) => {
@@ -190,6 +193,7 @@ impl Upload {
                 core: Arc::clone(core),
                 staging: Staging::new(file, path, digester, size),
                 key,
+                nameless: false,
                 done: false,
             }),
             Err(source) if source.kind() == io::ErrorKind::NotFound => {
@@ -208,6 +212,13 @@ impl Upload {
     /// The session's number, a UUID.
     pub fn id(&self) -> &str {
         &self.key.1
+    }
+
+    /// The same session, which ends when this is dropped: nobody is told its number, so nobody goes on with it.
+    #[must_use]
+    pub fn nameless(mut self) -> Upload {
+        self.nameless = true;
+        self
     }
 
     /// How many bytes are there.
@@ -276,7 +287,9 @@ impl Write for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.done && self.nameless {
+            self.end();
+        } else if !self.done {
             let state = State::Idle(Box::new(self.staging.digester.clone()));
             let idle = Session { size: self.staging.size, state };
             self.core.sessions.lock().insert(self.key.clone(), idle);

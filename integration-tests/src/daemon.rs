@@ -50,6 +50,16 @@ impl Daemon {
         Daemon::start_whole(Some(Machine::start()), &[], extra)
     }
 
+    /// [`Daemon::start_apart`], with variables in the daemon's environment.
+    #[track_caller]
+    pub fn start_apart_with(variables: &[(&str, &str)], extra: &[&str]) -> Daemon {
+        let words = variables.iter().map(|(name, value)| format!("{name}={value}"));
+        let machine = Machine::start();
+        let mut before = vec!["nsenter".to_owned(), machine.entrance(), "env".to_owned()];
+        before.extend(words);
+        Daemon::start_whole(Some(machine), &before, extra)
+    }
+
     #[track_caller]
     fn start_whole(machine: Option<Machine>, before: &[String], extra: &[&str]) -> Daemon {
         // Short, because a socket's path must fit into 108 bytes.

@@ -41,8 +41,13 @@ impl Machine {
     /// A command that runs on it. Its process is the one that is started: `nsenter` becomes it.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", self.namespace().display())).arg(program);
+        command.arg(self.entrance()).arg(program);
         command
+    }
+
+    /// How `nsenter` is told to go there.
+    pub(crate) fn entrance(&self) -> String {
+        format!("--net={}", self.namespace().display())
     }
 
     /// Does something on it, in a thread that is there for nothing else.

@@ -167,7 +167,7 @@ pub async fn start(
     }
     let mut quotas = None;
     if !config.quotas.is_empty() {
-        let bounds = Arc::new(Quotas::new(store.repositories.clone(), config.quotas.clone()));
+        let bounds = Arc::new(Quotas::new(&store, config.quotas.clone()));
         quotas = Some(Arc::clone(&bounds));
         registry = registry.bounded(bounds);
     }
@@ -188,7 +188,9 @@ fn open(
         None => None,
     };
     let keeper = Arc::new(Keeper::new(store, config.retention.clone(), cache.clone())?);
-    let edge = Edge::open(config, store.clone())?.kept(Arc::clone(&keeper));
+    let mut config = config.clone();
+    config.names.extend(others.config().own.iter().cloned());
+    let edge = Edge::open(&config, store.clone())?.kept(Arc::clone(&keeper));
     Ok((edge, keeper, cache))
 }
 

@@ -1,4 +1,4 @@
-//! Acts: takes bodies in, with bounds on their length and on how long they are silent.
+//! Acts: takes bodies in, with bounds on their length and on how long they are silent, and counts what came.
 
 use crate::problem::{Code, Problem};
 use axum::body::Body;
@@ -8,6 +8,11 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// How long a client may be silent, in either direction; in the extensions of a request.
@@ -26,6 +31,44 @@ const SLOWEST: u64 = 1024;
 /// The length that a request says its body has.
 pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A body that counts the bytes that are taken of it, whatever its head says.
+pub(crate) struct Counting<B> {
+    body: B,
+    count: Arc<AtomicU64>,
+}
+
+impl<B> Counting<B> {
+    pub(crate) fn new(body: B, count: &Arc<AtomicU64>) -> Counting<B> {
+        Counting { body, count: Arc::clone(count) }
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Counting<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let Some(bytes) = frame.data_ref()
+        {
+            self.count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// A body that arrives, and how long it has been waited for.

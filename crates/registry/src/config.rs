@@ -26,6 +26,8 @@ pub struct RegistryConfig {
     pub root: Option<PathBuf>,
     /// Where to listen: a port (loopback), `host:port` or `[v6]:port`.
     pub listen: Option<String>,
+    /// Names of this registry besides its addresses, by which it may be asked what is not the protocol's.
+    pub names: Vec<String>,
     /// Certificates.
     pub tls: TlsConfig,
     /// Users, tokens and rights.
@@ -91,6 +93,13 @@ impl RegistryConfig {
             ))),
             _ => Ok(()),
         };
+        for name in &self.names {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+            if name.is_empty() || !name.bytes().all(is_plain) {
+                let text = format!("invalid name of this registry `{name}` in `names`");
+                return Err(Fault::invalid(text).with_hint("write HOST or HOST:PORT"));
+            }
+        }
         absolute("root", self.root.as_ref())?;
         absolute("tls.cert", self.tls.cert.as_ref())?;
         absolute("tls.key", self.tls.key.as_ref())?;

@@ -7,7 +7,10 @@
 
 mod admin;
 mod connections;
+mod names;
+mod noted;
 mod patient;
+mod sent;
 mod straight;
 
 pub use connections::{ServeOptions, serve, serve_figures};
@@ -15,7 +18,7 @@ pub(crate) use straight::Mappings;
 
 use crate::access::audit::{Audit, Entry};
 use crate::access::tls::Tls;
-use crate::access::{Action, Gate, Peer, TOKEN_PATH, TokenUser};
+use crate::access::{Action, Gate, Peer, TOKEN_PATH};
 use crate::config::RegistryConfig;
 use crate::metrics::{Metrics, Seen};
 use crate::upkeep::{Keeper, Uploads};
@@ -23,6 +26,7 @@ use crate::{Done, Watch};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use names::Names;
 use naru_errdefs::{Fault, Kind, one_line};
 use naru_store::Store;
 use std::io;
@@ -49,6 +53,7 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     audit: Option<Audit>,
     serves_metrics: bool,
+    names: Names,
     store: Store,
     directory: PathBuf,
     keeper: Option<Arc<Keeper>>,
@@ -77,6 +82,7 @@ impl Edge {
             metrics: Arc::new(Metrics::default()),
             audit: config.audit.as_ref().map(Audit::open).transpose()?,
             serves_metrics: config.metrics.enabled,
+            names: Names::of(config),
             store,
             directory,
             keeper: None,
@@ -104,25 +110,7 @@ impl Edge {
     pub async fn answer(&self, parts: &Parts, body: &[u8], peer: &Peer) -> Response<Bytes> {
         let path = parts.uri.path();
         if path == TOKEN_PATH {
-            let start = Instant::now();
-            let response = self.gate.token(parts, body, peer).await;
-            let status = response.status().as_u16();
-            self.metrics.answered("token", status, start.elapsed());
-            let length = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-            self.metrics.moved(length(body.len()), length(response.body().len()));
-            if let Some(audit) = &self.audit {
-                let user = response.extensions().get::<TokenUser>();
-                audit.record(Entry {
-                    user: user.map(|user| &*user.0),
-                    peer: Some(peer.address),
-                    action: "token",
-                    repository: "",
-                    reference: "",
-                    status,
-                    bytes: length(response.body().len()),
-                });
-            }
-            return response;
+            return self.gate.token(parts, body, peer).await;
         }
         if parts.method != Method::GET && parts.method != Method::HEAD {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new());
@@ -130,13 +118,26 @@ impl Edge {
             return response;
         }
         match path {
-            "/metrics" => self.figures().await,
+            "/metrics" => self.figures(parts, peer.tls).await,
             _ => self.health().await,
         }
     }
 
+    /// Why a request is refused that asks by a name that may be anybody's: that of a web page which was made to lead here, say. Over
+    /// TLS the client has seen from the certificate that the name is ours.
+    fn refusal_of(&self, parts: &Parts, is_tls: bool) -> Option<String> {
+        let name = if is_tls { None } else { self.names.stranger(parts) }?;
+        let name: String = name.chars().take(260).collect();
+        Some(format!(
+            "`{name}` is no name of this registry that it knows of; ask by its address, or list the name in `names` of its configuration"
+        ))
+    }
+
     /// The figures, for Prometheus.
-    pub(crate) async fn figures(&self) -> Response<Bytes> {
+    pub(crate) async fn figures(&self, parts: &Parts, is_tls: bool) -> Response<Bytes> {
+        if let Some(why) = self.refusal_of(parts, is_tls) {
+            return text(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", why + "\n");
+        }
         let (store, keeper) = (self.store.clone(), self.keeper.clone());
         let look = move || Seen {
             // A directory that cannot be read is the health's business.
@@ -230,7 +231,7 @@ impl Watch for Edge {
     fn done(&self, done: &Done) {
         let status = done.status.as_u16();
         self.metrics.answered(done.operation, status, done.took);
-        self.metrics.moved(done.received, done.sent);
+        self.metrics.received(done.received);
         let Some(audit) = &self.audit else { return };
         let action = match done.action {
             _ if done.is_login => "login",

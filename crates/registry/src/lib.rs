@@ -28,4 +28,4 @@ mod watch;
 pub use problem::{Code, Problem};
 pub use route::{Route, Target};
 pub use service::Registry;
-pub use watch::{Done, GONE, More, Quota, Watch};
+pub use watch::{Claim, Done, GONE, More, News, Quota, Watch};

@@ -12,7 +12,7 @@ use crate::documents::MANIFEST_LIMIT;
 use crate::problem::{Code, Problem};
 use crate::route::Target;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
-use crate::watch::More;
+use crate::watch::{Claim, More, News};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, LOCATION};
 use naru_oci::{Descriptor, Digest, is_tag_name};
@@ -124,23 +124,24 @@ pub(crate) async fn put(
         tags.push(tag.to_owned());
     }
     let checked = validate(call.header(CONTENT_TYPE), &bytes)?;
+    let mut claim = Claim::default();
     if let Some(quota) = &service.quota {
-        let is_new = !service.repositories.is_member(name, &digest);
-        let mut more = More::default();
-        if is_new {
-            more = More { bytes: bytes.len() as u64, manifests: 1, tags: 0 };
-        }
-        for tag in &tags {
-            more.tags +=
-                u64::from(service.repositories.tag(name, tag).map_err(Problem::from)?.is_none());
-        }
-        quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))?;
+        let more = More { bytes: bytes.len() as u64, manifests: 1, tags: 0 };
+        let news = News { more, digest: Some(digest), tags: tags.clone(), ..News::default() };
+        quota
+            .claim(name, &news, &mut claim)
+            .map_err(|why| Box::new(Problem::new(Code::Denied, why)))?;
     }
     let subject = checked.member.subject;
     let target = Descriptor::new(checked.media_type.clone(), digest, bytes.len() as u64);
     service.documents.keep(&digest, &bytes);
     let (store, repository, named) = (service.store.clone(), name.to_owned(), tags.clone());
-    blocking(move || record(&store, &repository, &named, &target, &checked, &bytes)).await?;
+    blocking(move || {
+        record(&store, &repository, &named, &target, &checked, &bytes)?;
+        drop(claim);
+        Ok(())
+    })
+    .await?;
     let mut answer = Answer::empty(StatusCode::CREATED)
         .with(LOCATION, &format!("/v2/{name}/manifests/{digest}"))
         .with("docker-content-digest", &digest.to_string());

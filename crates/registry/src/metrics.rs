@@ -111,10 +111,14 @@ impl Metrics {
         }
     }
 
-    /// Bytes of bodies that came in and went out.
-    pub fn moved(&self, bytes_in: u64, bytes_out: u64) {
-        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
-        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
+    /// Bytes of bodies came in.
+    pub fn received(&self, bytes: u64) {
+        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes of bodies went out.
+    pub fn sent(&self, bytes: u64) {
+        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The figures as text (`text/plain; version=0.0.4`), with what others know.
@@ -208,7 +212,8 @@ mod tests {
         metrics.answered("blob.get", 418, Duration::from_secs(1000));
         metrics.answered("token", 401, Duration::ZERO);
         metrics.answered("whatever a client sends", 999, Duration::ZERO);
-        metrics.moved(5, 7);
+        metrics.received(5);
+        metrics.sent(7);
         let text = metrics.text(&Seen::default());
         for line in [
             "naru_registry_requests_total{operation=\"blob.get\",status=\"200\"} 2",

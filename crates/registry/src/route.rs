@@ -101,6 +101,18 @@ pub enum Astray {
 }
 
 impl Route {
+    /// The tag, digest or upload that it is about.
+    pub(crate) fn reference(&self) -> Option<String> {
+        match self {
+            Route::Manifest { reference, .. } => Some(reference.to_string()),
+            Route::Blob { digest, .. } | Route::Referrers { digest, .. } => {
+                Some(digest.to_string())
+            }
+            Route::Upload { id, .. } => Some(id.chars().take(64).collect()),
+            Route::Base | Route::Catalog | Route::Uploads { .. } | Route::Tags { .. } => None,
+        }
+    }
+
     /// Reads a path, percent-encoded as it came.
     pub fn parse(path: &str) -> Result<Route, Astray> {
         let rest = match path {

@@ -2,6 +2,7 @@
 
 use crate::access::{Denied, Gate, Identity, Need, Peer};
 use crate::answer::{self, Answer};
+use crate::body::Counting;
 use crate::cache::{Cache, Place};
 use crate::documents::Documents;
 use crate::problem::{Code, Problem};
@@ -21,6 +22,7 @@ use serde_json::json;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longer than any operation of the registry's own takes; a lease ends with the operation.
@@ -140,7 +142,8 @@ impl Registry {
         let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let peer = parts.extensions.get::<Peer>().cloned().unwrap_or_else(|| Peer::plain(unknown));
         let head = parts.method == Method::HEAD;
-        let received = crate::body::length(&parts.headers).unwrap_or(0);
+        let received = Arc::default();
+        let body = Body::new(Counting::new(body, &received));
         let mut route = Route::parse(parts.uri.path());
         let mut elsewhere = None;
         let place = self.service.cache.as_ref().and_then(|cache| {
@@ -168,6 +171,7 @@ impl Registry {
         let mut told = Told {
             watches: &self.service.watches,
             begun,
+            received,
             done: Done {
                 operation: operation(route.as_ref().ok(), &parts.method),
                 user: None,
@@ -175,10 +179,10 @@ impl Registry {
                 peer: peer.address,
                 action: needs.first().map(|need| need.action),
                 repository: route.as_ref().ok().and_then(Route::repository).map(str::to_owned),
-                reference: route.as_ref().ok().and_then(reference),
+                reference: route.as_ref().ok().and_then(Route::reference),
                 digest: None,
                 status: StatusCode::from_u16(GONE).unwrap_or(StatusCode::REQUEST_TIMEOUT),
-                received,
+                received: 0,
                 sent: 0,
                 took: Duration::ZERO,
             },
@@ -212,12 +216,15 @@ impl Registry {
 struct Told<'a> {
     watches: &'a [Arc<dyn Watch>],
     begun: Instant,
+    /// Counts on while the body comes.
+    received: Arc<AtomicU64>,
     done: Done,
 }
 
 impl Drop for Told<'_> {
     fn drop(&mut self) {
         self.done.took = self.begun.elapsed();
+        self.done.received = self.received.load(Ordering::Relaxed);
         for watch in self.watches {
             watch.done(&self.done);
         }
@@ -373,15 +380,6 @@ fn operation(route: Option<&Route>, method: &Method) -> &'static str {
         (Some(Route::Upload { .. }), &Method::PUT) => "upload.finish",
         (Some(Route::Upload { .. }), &Method::DELETE) => "upload.cancel",
         (Some(Route::Upload { .. }), _) => "upload.status",
-    }
-}
-
-fn reference(route: &Route) -> Option<String> {
-    match route {
-        Route::Manifest { reference, .. } => Some(reference.to_string()),
-        Route::Blob { digest, .. } | Route::Referrers { digest, .. } => Some(digest.to_string()),
-        Route::Upload { id, .. } => Some(id.chars().take(64).collect()),
-        Route::Base | Route::Catalog | Route::Uploads { .. } | Route::Tags { .. } => None,
     }
 }
 

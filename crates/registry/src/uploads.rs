@@ -3,38 +3,32 @@
 //! Acts. A session is a staging file of the store that outlives connections and restarts; only one request writes it at a time.
 //! Whatever breaks off leaves it as far as it came, and the client is told how far that is.
 
+mod receive;
+
 use crate::access::Action;
 use crate::answer::Answer;
 use crate::blobs;
-use crate::body::{self, Arrival};
+use crate::body;
 use crate::problem::{Code, Problem};
 use crate::range::piece as piece_range;
 use crate::service::{Call, LEASE, Outcome, Service, blocking};
-use crate::watch::More;
 use axum::body::Body;
 use axum::response::Response;
-use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http::header::{CONTENT_RANGE, LOCATION, RANGE};
 use naru_oci::{Algorithm, Digest};
 use naru_store::{Batch, Member, Store, StoreError, Upload};
+use receive::{Bounds, receive};
 use serde_json::json;
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Bytes that are written at once.
-const PIECE: usize = 512 << 10;
-/// Fewer are written when they have waited for so long: a registry that is killed loses no more than that.
-const WRITE_AFTER: Duration = Duration::from_millis(50);
 /// How long a request waits for the one before it, whose connection has broken, to let go of the session.
 const HANDOVER: Duration = Duration::from_secs(5);
 /// How often a mount is begun anew because somebody else changed the same member; then it is an upload.
 const TRIES: u32 = 20;
 /// Shorter blobs that come in one piece are taken into memory and stored in one go.
 const SHORT: u64 = 256 << 10;
-/// The quota is asked in such steps while a body comes that did not say how long it is.
-const STEP: u64 = 8 << 20;
-
 fn bad_digest(text: &str) -> Problem {
     Problem::new(Code::DigestInvalid, "invalid digest, or of an unknown algorithm")
         .with_detail(json!({ "digest": text.chars().take(160).collect::<String>() }))
@@ -69,12 +63,19 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
             // One that is taken away just now is sent, as if it had never been there.
             && let Ok(size) = service.content.size(&digest)
         {
-            allow(service, name, Some(&digest), size)?;
+            let mut bounds = Bounds::of(service, name, Some(digest));
+            bounds.claim(size)?;
             if service.is_there(name, &digest) {
                 return Ok(created(name, &digest));
             }
             let (store, repository) = (service.store.clone(), name.to_owned());
-            if blocking(move || join(&store, &repository, &from, &digest)).await? {
+            let claim = bounds.claim;
+            let joined = blocking(move || {
+                let joined = join(&store, &repository, &from, &digest);
+                drop(claim);
+                joined
+            });
+            if joined.await? {
                 return Ok(created(name, &digest));
             }
         }
@@ -83,26 +84,29 @@ pub(crate) async fn begin(service: &Service, name: &str, mut call: Call) -> Outc
     if let Some(digest) = digest.filter(|_| mount.is_none()) {
         let digest = parse_digest(digest)?;
         let length = body::length(&call.parts.headers);
-        allow(service, name, Some(&digest), length.unwrap_or(0))?;
+        let mut bounds = Bounds::of(service, name, Some(digest));
+        bounds.claim(length.unwrap_or(0))?;
         if length.is_some_and(|length| length <= SHORT) {
             let (parts, code) = (&call.parts, Code::BlobUploadInvalid);
             let bytes = body::whole(parts, &mut call.body, SHORT, code).await?.unwrap_or_default();
             let (store, repository) = (service.store.clone(), name.to_owned());
-            blocking(move || store_short(&store, &repository, &digest, &bytes)).await?;
+            let claim = bounds.claim;
+            blocking(move || {
+                store_short(&store, &repository, &digest, &bytes)?;
+                drop(claim);
+                Ok(())
+            })
+            .await?;
             return Ok(created(name, &digest));
         }
         let (content, repository) = (service.content.clone(), name.to_owned());
-        let mut upload =
-            blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?)).await?;
         // Nobody knows this session, so what breaks off is given up.
-        let bounds = Bounds { service, name, digest: Some(&digest), most: None };
-        return match receive(&mut upload, &mut call, bounds).await {
-            Ok(()) => close(service, name, upload, digest).await,
-            Err(problem) => {
-                upload.discard();
-                Err(problem)
-            }
-        };
+        let begun =
+            blocking(move || Ok(content.begin_upload(&repository, digest.algorithm())?.nameless()));
+        let mut upload = begun.await?;
+        bounds.news.upload = Some(upload.id().to_owned());
+        receive(&mut upload, &mut call, &mut bounds).await?;
+        return close(bounds, upload, digest).await;
     }
     let algorithm = match call.query.get("digest-algorithm") {
         None | Some("" | "sha256") => Algorithm::Sha256,
@@ -158,19 +162,6 @@ fn join(store: &Store, repository: &str, from: &str, digest: &Digest) -> Result<
         }
     }
     Ok(false)
-}
-
-/// Whether a repository may take so many bytes; those of a blob that it has are not counted anew.
-fn allow(
-    service: &Service,
-    name: &str,
-    digest: Option<&Digest>,
-    bytes: u64,
-) -> Result<(), Box<Problem>> {
-    let Some(quota) = &service.quota else { return Ok(()) };
-    let is_new = digest.is_none_or(|digest| !service.repositories.is_member(name, digest));
-    let more = More { bytes: if is_new { bytes } else { 0 }, ..More::default() };
-    quota.allow(name, more).map_err(|why| Box::new(Problem::new(Code::Denied, why)))
 }
 
 fn store_short(
@@ -255,108 +246,14 @@ fn expected(call: &Call, name: &str, upload: &Upload) -> Result<Option<u64>, Box
     }
 }
 
-/// A session that is written. However its request ends, and even when nobody waits for it any more, what has arrived is kept.
-struct Arriving<'a> {
-    upload: &'a mut Upload,
-    /// Small pieces that are put together before they are written.
-    piece: BytesMut,
-    /// Since when the first of them waits.
-    since: Instant,
-}
-
-impl Arriving<'_> {
-    fn arrived(&self) -> u64 {
-        self.upload.offset() + self.piece.len() as u64
-    }
-
-    /// Takes bytes in; large ones are written as they are.
-    fn take(&mut self, bytes: &Bytes) -> io::Result<()> {
-        if self.piece.is_empty() && bytes.len() >= PIECE {
-            return tokio::task::block_in_place(|| self.upload.write_all(bytes));
-        }
-        if self.piece.is_empty() {
-            self.since = Instant::now();
-        }
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() < PIECE && self.since.elapsed() < WRITE_AFTER {
-            return Ok(());
-        }
-        tokio::task::block_in_place(|| self.write())
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let piece = self.piece.split();
-        self.upload.write_all(&piece)
-    }
-}
-
-impl Drop for Arriving<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.write() {
-            tracing::debug!(%error, "the last bytes of an upload that broke off are lost");
-        }
-    }
-}
-
-/// How much a body may bring.
-#[derive(Clone, Copy)]
-struct Bounds<'a> {
-    service: &'a Service,
-    name: &'a str,
-    /// Of what the session becomes, when that is known.
-    digest: Option<&'a Digest>,
-    /// By its `Content-Range`.
-    most: Option<u64>,
-}
-
-impl Bounds<'_> {
-    fn allow(&self, size: u64) -> Result<(), Box<Problem>> {
-        allow(self.service, self.name, self.digest, size)
-    }
-
-    /// How long a session may become, before the quota is asked again, that is to be so long now.
-    fn further(&self, size: u64) -> Result<u64, Box<Problem>> {
-        let far = size.saturating_add(STEP);
-        if self.allow(far).is_ok() {
-            return Ok(far);
-        }
-        self.allow(size).map(|()| size)
-    }
-}
-
-/// Writes a body to the session. What comes beyond its bounds is refused before it is written.
-async fn receive(
-    upload: &mut Upload,
-    call: &mut Call,
-    bounds: Bounds<'_>,
-) -> Result<(), Box<Problem>> {
-    let failed = |error| Problem::from(naru_errdefs::Fault::io("cannot store an upload", error));
-    let mut arrival = Arrival::of(&call.parts, Code::BlobUploadInvalid);
-    let begin = upload.offset();
-    let mut allowed = begin.saturating_add(body::length(&call.parts.headers).unwrap_or(0));
-    bounds.allow(allowed)?;
-    let mut arriving = Arriving { upload, piece: BytesMut::new(), since: Instant::now() };
-    while let Some(bytes) = arrival.next(&mut call.body).await? {
-        let size = arriving.arrived() + bytes.len() as u64;
-        if bounds.most.is_some_and(|most| size - begin > most) {
-            let text = "the body is longer than its Content-Range";
-            return Err(Box::new(Problem::new(Code::SizeInvalid, text)));
-        }
-        if size > allowed {
-            allowed = bounds.further(size)?;
-        }
-        arriving.take(&bytes).map_err(failed)?;
-    }
-    tokio::task::block_in_place(|| arriving.write()).map_err(failed)?;
-    Ok(())
-}
-
 /// PATCH: a piece at the end of a session.
 pub(crate) async fn piece(service: &Service, name: &str, id: &str, mut call: Call) -> Outcome {
+    let mut bounds = Bounds::of_upload(service, name, id, None);
     let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
     let before = upload.offset();
-    receive(&mut upload, &mut call, Bounds { service, name, digest: None, most }).await?;
+    bounds.most = most;
+    receive(&mut upload, &mut call, &mut bounds).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {
         return Err(Box::new(short(&upload, name)));
     }
@@ -377,25 +274,29 @@ pub(crate) async fn finish(service: &Service, name: &str, id: &str, mut call: Ca
             return Err(Box::new(Problem::new(Code::DigestInvalid, "the digest is missing")));
         }
     };
+    let mut bounds = Bounds::of_upload(service, name, id, Some(digest));
     let mut upload = open(service, name, id).await?;
     let most = expected(&call, name, &upload)?;
     let before = upload.offset();
-    let bounds = Bounds { service, name, digest: Some(&digest), most };
-    receive(&mut upload, &mut call, bounds).await?;
+    bounds.most = most;
+    receive(&mut upload, &mut call, &mut bounds).await?;
     if most.is_some_and(|most| upload.offset() - before < most) {
         return Err(Box::new(short(&upload, name)));
     }
-    close(service, name, upload, digest).await
+    close(bounds, upload, digest).await
 }
 
-async fn close(service: &Service, name: &str, upload: Upload, digest: Digest) -> Outcome {
-    allow(service, name, Some(&digest), upload.offset())?;
+async fn close(mut bounds: Bounds<'_>, upload: Upload, digest: Digest) -> Outcome {
+    bounds.claim(upload.offset())?;
+    let Bounds { service, name, claim, .. } = bounds;
     let (store, repository) = (service.store.clone(), name.to_owned());
     blocking(move || {
         let lease = store.leases.create(LEASE);
         upload.commit_with(lease.id(), digest, |blob, batch| {
             member_unless(&store, &repository, blob.digest, blob.size, batch);
         })?;
+        // Held until it counts as a member, whoever still waits for that.
+        drop(claim);
         Ok(())
     })
     .await?;

@@ -3,6 +3,7 @@
 use crate::access::Action;
 use http::StatusCode;
 use naru_oci::Digest;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub struct Done {
     pub digest: Option<Digest>,
     /// The status of the answer; [`GONE`] when nobody waited for one.
     pub status: StatusCode,
-    /// Bytes of the body that was received.
+    /// Bytes of the body that were taken, whatever was announced.
     pub received: u64,
     /// Bytes of the body that is sent, as far as its length is known.
     pub sent: u64,
@@ -56,8 +57,43 @@ pub struct More {
     pub tags: u64,
 }
 
+/// What somebody is about to bring.
+#[derive(Debug, Clone, Default)]
+pub struct News {
+    /// How much more there is then, altogether.
+    pub more: More,
+    /// The blob or manifest that it is, when that is known: once it is a member, it is nothing new any more.
+    pub digest: Option<Digest>,
+    /// Tags that it gets; those that are there are nothing new.
+    pub tags: Vec<String>,
+    /// The upload session that it comes through, whose bytes are among it.
+    pub upload: Option<String>,
+}
+
+/// What somebody holds of a quota until it is recorded; given back when it is dropped.
+#[derive(Default)]
+pub struct Claim(Option<(u64, Box<dyn Send + Sync>)>);
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Claim").field(&self.number()).finish()
+    }
+}
+
+impl Claim {
+    /// By what number it is known to the quota; none before anything was claimed.
+    pub fn number(&self) -> Option<u64> {
+        self.0.as_ref().map(|(number, _)| *number)
+    }
+
+    /// Holds what gives the claim of a number back when it is dropped, unless it is held already.
+    pub fn hold(&mut self, number: u64, held: impl FnOnce() -> Box<dyn Send + Sync>) {
+        self.0.get_or_insert_with(|| (number, held()));
+    }
+}
+
 /// Who bounds what repositories hold.
 pub trait Quota: Send + Sync {
-    /// Whether a repository may take this much more; or why not.
-    fn allow(&self, repository: &str, more: More) -> Result<(), String>;
+    /// Claims that a repository takes this much more, in place of what is claimed already; or says why not, and leaves that.
+    fn claim(&self, repository: &str, news: &News, held: &mut Claim) -> Result<(), String>;
 }

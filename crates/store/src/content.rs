@@ -157,6 +157,12 @@ impl Content {
         upload::size(&self.core, repository, id)
     }
 
+    /// The upload sessions of a repository, with how many bytes have arrived: of one that somebody writes now, those that it had when
+    /// it was taken up. Looks at no file.
+    pub fn uploads_of(&self, repository: &str) -> Vec<(String, u64)> {
+        upload::sizes(&self.core, repository)
+    }
+
     /// All upload sessions.
     pub fn uploads(&self) -> Result<Vec<UploadInfo>, StoreError> {
         upload::list(&self.core)

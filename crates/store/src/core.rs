@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) leases: Mutex<Registry>,
     /// Resumable blobs that somebody is writing.
     pub(crate) partial: Mutex<BTreeSet<Digest>>,
-    /// Upload sessions of this process.
+    /// Upload sessions.
     pub(crate) sessions: Sessions,
     /// Blobs that are becoming visible now.
     pub(crate) publishing: Publishing,
@@ -56,7 +56,7 @@ impl Core {
         layout: Layout,
         journal: Journal,
         trash: Trash,
-        first: u64,
+        (first, sessions): (u64, Sessions),
         lock: Lock,
     ) -> Core {
         let numbers = Arc::new(Numbers { next: AtomicU64::new(first), in_use: Mutex::default() });
@@ -66,7 +66,7 @@ impl Core {
             spares: Spares::new(&layout, &numbers),
             leases: Mutex::default(),
             partial: Mutex::default(),
-            sessions: Sessions::default(),
+            sessions,
             publishing: Publishing::default(),
             references: References::default(),
             collections: Counters::default(),

@@ -70,12 +70,17 @@ impl States {
 pub(crate) type Rows = BTreeMap<Key, Bytes>;
 
 /// What a change relies on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Check {
     Present,
     Absent,
-    /// Present, and exactly these bytes.
-    Same(Bytes),
+    /// Present, and it says this.
+    Same {
+        /// In today's bytes.
+        wanted: Bytes,
+        /// Today's bytes of what a row says: one that an older program has written says the same in other bytes.
+        today: fn(&[u8]) -> Option<Vec<u8>>,
+    },
 }
 
 /// Changes that belong together: all of them happen, or none.
@@ -105,6 +110,16 @@ impl Batch {
 
     pub(crate) fn check(&mut self, key: Key, check: Check) {
         self.checks.push((key, check));
+    }
+
+    /// The batch counts only if a row is as it was read: not there, or saying exactly this.
+    pub(crate) fn check_as<T: crate::row::Row>(&mut self, key: Key, was: Option<&T>) {
+        let today = |bytes: &[u8]| T::from_bytes(bytes).ok()?.to_bytes().ok();
+        match was.map(T::to_bytes) {
+            None => self.check(key, Check::Absent),
+            Some(Ok(wanted)) => self.check(key, Check::Same { wanted: wanted.into(), today }),
+            Some(Err(source)) => self.fail(&key, source),
+        }
     }
 
     /// The batch is refused as stale when a member or tag of the repository was changed since [`Journal::state`] said this.
@@ -466,9 +481,10 @@ fn check<'a>(
         let table = table.strip_prefix(crate::schema::table::RECORD_PREFIX).unwrap_or(table);
         match (check, found(key)) {
             (Check::Present, Some(_)) | (Check::Absent, None) => {}
-            (Check::Same(wanted), Some(bytes)) if wanted == bytes => {}
-            (Check::Same(_), Some(_)) => return Err(StoreError::Stale),
-            (Check::Present | Check::Same(_), None) => {
+            (Check::Same { wanted, today }, Some(bytes))
+                if wanted == bytes || today(bytes).is_some_and(|bytes| *bytes == **wanted) => {}
+            (Check::Same { .. }, Some(_)) => return Err(StoreError::Stale),
+            (Check::Present | Check::Same { .. }, None) => {
                 return Err(StoreError::Absent { table: table.to_owned(), key: name.to_owned() });
             }
             (Check::Absent, Some(_)) => {

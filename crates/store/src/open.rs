@@ -7,6 +7,7 @@ mod sweep;
 
 pub(crate) use sweep::entries;
 
+use crate::content::Sessions;
 use crate::core::Core;
 use crate::journal::{Journal, Opened};
 use crate::mirror;
@@ -174,7 +175,8 @@ pub(crate) fn open(root: &Path) -> Result<Store, OpenError> {
     for notice in &notices {
         tracing::warn!("{notice}");
     }
-    let core = Arc::new(Core::new(layout, journal, trash, highest + 1, lock));
+    let sessions = Sessions::found(&layout).map_err(settle)?;
+    let core = Arc::new(Core::new(layout, journal, trash, (highest + 1, sessions), lock));
     let store = Store {
         content: Content::new(Arc::clone(&core)),
         images: Images::new(Arc::clone(&core)),

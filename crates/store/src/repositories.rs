@@ -44,12 +44,7 @@ impl Batch {
 
     /// The batch counts only if a member is as it was read: not there, or exactly this.
     pub fn require_member_as(&mut self, repository: &str, digest: &Digest, was: Option<&Member>) {
-        let key = Key::member(repository, digest);
-        match was.map(crate::row::Row::to_bytes) {
-            None => self.check(key, Check::Absent),
-            Some(Ok(bytes)) => self.check(key, Check::Same(bytes.into())),
-            Some(Err(source)) => self.fail(&key, source),
-        }
+        self.check_as(Key::member(repository, digest), was);
     }
 
     /// Takes a member away, as it was read. Tags that point to it are the caller's: see [`Repositories::tags_to`].
@@ -72,12 +67,7 @@ impl Batch {
 
     /// The batch counts only if the tag is as it was read: not there, or exactly this.
     pub fn require_tag(&mut self, repository: &str, tag: &str, was: Option<&Tagged>) {
-        let key = Key::tag(repository, tag);
-        match was.map(crate::row::Row::to_bytes) {
-            None => self.check(key, Check::Absent),
-            Some(Ok(bytes)) => self.check(key, Check::Same(bytes.into())),
-            Some(Err(source)) => self.fail(&key, source),
-        }
+        self.check_as(Key::tag(repository, tag), was);
     }
 
     /// The batch counts only if no member and no tag of the repository was changed since [`Repositories::state`] said this.

@@ -22,7 +22,7 @@ use gather::Gathered;
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, Digest, ImageId, Platform, Reference, media_type};
 use naru_store::Store;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 /// An image at a registry, and who we are there.
@@ -150,16 +150,17 @@ impl Copying {
             teller: &self.teller,
         };
         let named = [(reference.clone(), self.gathered.root.clone())];
-        deliver(&delivery, &self.plan, &named, &supply).await?;
+        if let Err(fault) = deliver(&delivery, &self.plan, &named, &supply).await {
+            return Err(self.failed(fault).await);
+        }
         self.tell(&reference);
         self.end().await
     }
 
     /// Takes it into the store under a name.
     pub async fn to_store(self, name: &Reference) -> Result<ImageId, Fault> {
-        self.fetch_all().await?;
-        let (gathered, store, name) = (self.gathered, self.store, name.clone().or_latest());
-        let teller = self.teller;
+        let Copying { store, gathered, teller, .. } = self.fetched().await?;
+        let name = name.clone().or_latest();
         let kept = tokio::task::spawn_blocking(move || {
             let id = keep::keep(&store, &gathered, &name)?;
             tell(&teller, name.tag().unwrap_or("latest"), &gathered.root);
@@ -173,8 +174,7 @@ impl Copying {
 
     /// Takes it into the store, where a lease of this name keeps it for a while: it is no image, and has no name.
     pub async fn to_content(self, lease: String, keeps: Duration) -> Result<Digest, Fault> {
-        self.fetch_all().await?;
-        let Copying { store, gathered, .. } = self;
+        let Copying { store, gathered, .. } = self.fetched().await?;
         let root = gathered.root.digest;
         let kept = tokio::task::spawn_blocking(move || {
             for bytes in gathered.documents.values() {
@@ -197,8 +197,7 @@ impl Copying {
             return Err(Fault::unsupported("an archive of docker's form holds one platform")
                 .with_hint("copy to `oci-archive:`, or leave out `--all`"));
         }
-        self.fetch_all().await?;
-        let Copying { store, gathered, plan, .. } = self;
+        let Copying { store, gathered, plan, .. } = self.fetched().await?;
         Ok(ReadyArchive { store, gathered, plan })
     }
 
@@ -214,6 +213,36 @@ impl Copying {
                 supply.supply(blob).await.map(drop)
             })
             .await
+    }
+
+    /// The same with everything here.
+    async fn fetched(self) -> Result<Copying, Fault> {
+        match self.fetch_all().await {
+            Ok(()) => Ok(self),
+            Err(fault) => Err(self.failed(fault).await),
+        }
+    }
+
+    /// What a copy failed with. A disk that is full is not to be filled with what is left of a copy: what came goes. Otherwise the next
+    /// copy goes on from there.
+    async fn failed(self, fault: Fault) -> Fault {
+        if !is_disk_full(&fault) {
+            return fault;
+        }
+        let Copying { store, gathered, plan, .. } = self;
+        drop(gathered);
+        let given_back = tokio::task::spawn_blocking(move || {
+            for blob in &plan.blobs {
+                store.content.forget(&blob.digest)?;
+            }
+            store.collect()
+        });
+        match given_back.await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot give back what a copy brought"),
+            Err(error) => tracing::warn!(%error, "cannot give back what a copy brought"),
+        }
+        fault.with_hint("make room on the disk (`naru system prune`) and copy again")
     }
 
     fn tell(&self, reference: &str) {
@@ -234,6 +263,20 @@ impl Copying {
             Err(error) => Err(Fault::internal("the collection ended early").with_source(error)),
         }
     }
+}
+
+/// Whether something failed since our own disk is full; a registry whose disk is full says so in other words.
+fn is_disk_full(fault: &Fault) -> bool {
+    let mut cause = fault.cause();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The tag and what it means now, for people and for programs.

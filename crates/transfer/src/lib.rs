@@ -51,7 +51,9 @@ pub use hello::{HELLO_NAME, hello_image, is_hello, pull_hello};
 pub use import::{Import, import};
 pub use load::{LoadedImage, load};
 pub use manifests::{fetch_manifest, platform_of, put_manifest};
-pub use own::{OwnMore, OwnRegistry, inspect_own, own_names, pull_own, push_own, refresh_own};
+pub use own::{
+    OwnClaim, OwnMore, OwnRegistry, inspect_own, own_names, pull_own, push_own, refresh_own,
+};
 pub use progress::{Progress, Pushed, Report};
 pub use pull::pull;
 pub use push::push;

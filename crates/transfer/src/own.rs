@@ -13,7 +13,7 @@ mod port;
 mod push;
 
 pub use adopt::{inspect_own, pull_own, refresh_own};
-pub use port::{OwnMore, OwnRegistry};
+pub use port::{OwnClaim, OwnMore, OwnRegistry};
 pub use push::push_own;
 
 use crate::remote::Registries;

@@ -148,6 +148,10 @@ impl Pull<'_> {
     async fn give_back(&self, fault: Fault, layers: Vec<Digest>) -> Fault {
         let store = self.store.clone();
         let collected = tokio::task::spawn_blocking(move || {
+            // Files first: that a lease ends has to be written on the same disk.
+            for layer in &layers {
+                store.content.forget(layer)?;
+            }
             for layer in &layers {
                 layer::release(&store, layer);
             }

@@ -19,7 +19,7 @@ mod select;
 mod upload;
 
 pub(crate) use deliver::{Delivery, Supply, deliver};
-pub(crate) use exchange::{Ask, Exchange, Part, Payload, Target};
+pub(crate) use exchange::{Ask, Exchange, PIECE, Part, Payload, Target};
 pub(crate) use memory::remember_blobs;
 pub(crate) use plan::{Document, Documents, Plan};
 

@@ -1,4 +1,4 @@
-//! A disk that is full in the middle of a pull: the store lies on a small file system in memory, in a mount namespace of the daemon's
+//! A disk that is full in the middle of a pull, or of a copy from one registry to another: the store lies on a small file system in memory, in a mount namespace of the daemon's
 //! own. Acts: as root.
 
 use crate::place::{archive, parts};
@@ -104,4 +104,63 @@ fn a_full_disk_in_the_middle_of_a_pull_leaves_nothing_and_the_next_pull_works() 
     list.args(["-m", "-t", &pid, "ls"]).arg(daemon.data_root().join("content/ingests"));
     assert_eq!(run(&mut list).ok().text(), "");
     assert!(parts(&daemon.data_root()).is_empty(), "the store is on its own file system only");
+}
+
+/// Runs a command where the daemon sees its disk.
+fn inside(daemon: &Daemon, words: &[&str]) -> integration_tests::Done {
+    let pid = daemon.pid().to_string();
+    run(Command::new("nsenter").args(["-m", "-t", &pid]).args(words))
+}
+
+#[test]
+fn a_full_disk_in_the_middle_of_a_copy_gives_everything_back_and_the_next_copy_works() {
+    let mut random = Random::new();
+    let place = tempfile::Builder::new().prefix("naru-full").tempdir_in("/tmp").expect("one");
+    let (from, to) =
+        (Registry::start(&place.path().join("from")), Registry::start(&place.path().join("to")));
+    let name = format!("{}/team/x:1", from.address);
+    let source = Daemon::start();
+    let (image, _) = archive(&mut random);
+    run_with_input(&mut source.command(&["load", "-q"]), &image).ok();
+    source.naru(&["tag", "made", &name]).ok();
+    source.naru(&["push", "-q", &name]).ok();
+    drop(source);
+
+    let before = ["unshare", "--mount", "sh", "-c", SMALL].map(str::to_owned);
+    let daemon = Daemon::start_under(&before, &[]).with_busybox("box");
+    // Two layers fit, three that are fetched side by side do not.
+    let filler = daemon.data_root().join("filler");
+    let filler = filler.to_str().expect("a path");
+    let spare = 11 << 10;
+    let fill = format!("{}K", room(&daemon) - spare);
+    inside(&daemon, &["fallocate", "-l", &fill, filler]).ok();
+    let had = room(&daemon);
+    let there = format!("docker://{}/team/y:1", to.address);
+    let copy = || daemon.naru(&["copy", &format!("docker://{name}"), &there]);
+    for _ in 0..2 {
+        let done = copy();
+        assert_ne!(done.code, 0, "three layers do not fit into {spare} KiB: {done:?}");
+        let said = ["No space left on device", "no space is left for the store"];
+        assert!(said.iter().any(|text| done.stderr.contains(text)), "{done:?}\n{}", daemon.log());
+        let hint = "hint: make room on the disk (`naru system prune`) and copy again";
+        assert!(done.stderr.contains(hint), "{}", done.stderr);
+        let back = until(std::time::Duration::from_secs(20), || {
+            (room(&daemon) + 1000 > had).then_some(())
+        });
+        assert!(back.is_some(), "{} KiB of {had} are free\n{}", room(&daemon), files(&daemon));
+        let ingests = daemon.data_root().join("content/ingests");
+        let left = inside(&daemon, &["ls", ingests.to_str().expect("a path")]).ok();
+        assert_eq!(left.text(), "");
+        let verified = daemon.naru(&["system", "verify"]).ok();
+        assert!(verified.text().ends_with("no problems found"), "{}", verified.text());
+        daemon.naru(&["manifest", "inspect", &format!("{}/team/y:1", to.address)]).fails(1, "");
+    }
+    inside(&daemon, &["rm", filler]).ok();
+    copy().ok();
+    let digest = |name: &str| {
+        let words = ["inspect", "--tls-verify=false", "--format", "{{.Digest}}"];
+        run(Command::new("skopeo").args(words).arg(format!("docker://{name}"))).ok().stdout
+    };
+    assert_eq!(digest(&format!("{}/team/y:1", to.address)), digest(&name));
+    assert_eq!(daemon.naru(&["images", "--format", "{{.Repository}}"]).ok().text(), "box");
 }

@@ -1,7 +1,9 @@
 //! Pull, push and login against Debian's docker-registry: by the docker CLI, by our own, and by docker's library for
 //! Python. Acts: as root, with the built binary; every test has a network of its own.
 
+mod certificates;
 mod own;
+mod proxies;
 mod secure;
 
 use integration_tests::peer_registry::{Options, PASSWORD, PeerRegistry, USER};

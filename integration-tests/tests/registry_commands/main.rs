@@ -1,6 +1,8 @@
 //! `naru registry ls|tags|rm|gc|du`, quotas, audit and figures: against the registry inside the daemon, against Debian's, and on the
 //! store of one that does not run. Acts: as root, with the built binary; every daemon has a network of its own.
 
+mod catalog;
+
 use integration_tests::peer_registry::{Options, PASSWORD, PeerRegistry, USER};
 use integration_tests::{Daemon, Done, binary, run, run_with_input};
 use serde_json::Value;

@@ -5,8 +5,8 @@ use naru_registry::access::Action;
 use naru_registry::cache::Cache;
 use naru_registry::edge::Edge;
 use naru_registry::upkeep::{Pulls, Quotas};
-use naru_registry::{More, Quota as _};
-use naru_transfer::{OwnMore, OwnRegistry};
+use naru_registry::{Claim, More, News, Quota as _};
+use naru_transfer::{OwnClaim, OwnMore, OwnRegistry};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,19 +24,22 @@ impl OwnRegistry for Embedded {
         self.cache.as_ref().is_some_and(|cache| cache.has(repository))
     }
 
-    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), Fault> {
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<OwnClaim, Fault> {
         if let Some(cache) = &self.cache
             && let Some(place) = cache.place(None, repository)
         {
             return Err(cache.refuse_push(&place).into());
         }
         let OwnMore { bytes, manifests, tags } = more;
-        let Some(quotas) = &self.quotas else { return Ok(()) };
-        quotas.allow(repository, More { bytes, manifests, tags }).map_err(|why| {
-            Fault::new(Kind::Forbidden, why).with_hint(
+        let Some(quotas) = &self.quotas else { return Ok(OwnClaim::default()) };
+        let news = News { more: More { bytes, manifests, tags }, ..News::default() };
+        let mut claim = Claim::default();
+        match quotas.claim(repository, &news, &mut claim) {
+            Ok(()) => Ok(OwnClaim::holding(claim)),
+            Err(why) => Err(Fault::new(Kind::Forbidden, why).with_hint(
                 "remove what is not needed with `naru registry rm`, or raise the registry's `quotas`",
-            )
-        })
+            )),
+        }
     }
 
     fn pushed(&self, repository: &str, tag: &str, is_done: bool) {

@@ -72,6 +72,8 @@ impl Shared {
                 }
                 // It was given up just before we came.
                 Err(error) if error.kind() == Kind::Cancelled => {}
+                // That was said to another repository, by its upstream: it says nothing of this one, which has its own proof.
+                Err(_) if !is_same => {}
                 Err(error) => {
                     if error.kind() == Kind::NotFound {
                         self.note_missing(repository, &digest.to_string());

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Where nobody is kept from anything, the right `admin` is loopback's: whoever reaches the registry from elsewhere could keep it busy.
-//! Web pages are refused, wherever their browser is.
+//! Web pages are refused, wherever their browser is: by what browsers say, and by the name that is asked for, unless somebody logs in
+//! (a page whose name was made to lead here has no password of ours).
 //! A collection takes its time, so its answer begins at once and says nothing but blank lines until it is over.
 
 use super::Edge;
@@ -166,6 +167,11 @@ impl Edge {
                 (noted.user, noted.is_login) = (denied.user(), denied.is_login());
                 return Err(Box::new(refused(&denied, &needs)));
             }
+        }
+        if noted.user.is_none()
+            && let Some(why) = self.refusal_of(parts, peer.tls)
+        {
+            return Err(Box::new(Problem::new(Code::Denied, why)));
         }
         let Some(keeper) = self.keeper.clone() else {
             return Err(Box::new(Problem::new(Code::Unsupported, "nobody keeps this registry")));

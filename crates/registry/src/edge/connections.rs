@@ -2,15 +2,17 @@
 
 use super::Edge;
 use super::patient::Patient;
+use super::sent::SentBody;
 use super::straight::{Mappings, Straight, Traffic};
 use crate::Registry;
 use crate::access::tls::certificate_user;
 use crate::access::{LARGEST_TOKEN_BODY, Peer};
-use crate::body::Silence;
+use crate::body::{Counting, Silence};
+use crate::metrics::Metrics;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -86,18 +88,20 @@ pub async fn serve_figures(listener: TcpListener, edge: Edge, shutdown: impl Fut
     accept(listener, options, shutdown, move |stream, _address, stopping| {
         let edge = edge.clone();
         async move {
+            let metrics = Arc::clone(&edge.metrics);
             let answer = move |request: Request<Incoming>| {
                 let edge = edge.clone();
                 async move {
-                    let response = match request.uri().path() {
-                        "/metrics" => edge.figures().await,
+                    let (parts, _body) = request.into_parts();
+                    let response = match parts.uri.path() {
+                        "/metrics" => edge.figures(&parts, false).await,
                         "/healthz" => edge.health().await,
                         _ => empty(StatusCode::NOT_FOUND),
                     };
                     response.map(Body::from)
                 }
             };
-            requests(stream, options, stopping, answer).await;
+            requests(stream, &metrics, options, stopping, answer).await;
         }
     })
     .await;
@@ -192,9 +196,13 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
     protocol: Registry,
     (options, stopping): (ServeOptions, watch::Receiver<bool>),
 ) {
+    let metrics = Arc::clone(&edge.metrics);
     let answer = move |request: Request<Incoming>| {
         let (edge, protocol, peer) = (edge.clone(), protocol.clone(), peer.clone());
         let mappings = mappings.clone();
+        let received = Arc::default();
+        // Noted even if the client is gone before anything begins.
+        let mut noted = edge.noted(request.uri().path(), &peer, &received);
         async move {
             if edge.is_administered(request.uri().path()) {
                 let (parts, body) = request.into_parts();
@@ -214,20 +222,28 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
                 return protocol.answer(request).await;
             }
             let (parts, body) = request.into_parts();
-            let read = Limited::new(body, LARGEST_TOKEN_BODY).collect();
+            let read = Limited::new(Counting::new(body, &received), LARGEST_TOKEN_BODY).collect();
             let response = match tokio::time::timeout(TOKEN_BODY, read).await {
                 Ok(Ok(body)) => edge.answer(&parts, &body.to_bytes(), &peer).await,
-                Ok(Err(_too_large)) => empty(StatusCode::PAYLOAD_TOO_LARGE),
+                Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                    empty(StatusCode::PAYLOAD_TOO_LARGE)
+                }
+                // It broke off: nobody waits for the answer.
+                Ok(Err(_gone)) => return empty(StatusCode::BAD_REQUEST).map(Body::from),
                 Err(_late) => empty(StatusCode::REQUEST_TIMEOUT),
             };
+            if let Some(noted) = &mut noted {
+                noted.answered(&response);
+            }
             response.map(Body::from)
         }
     };
-    requests(stream, options, stopping, answer).await;
+    requests(stream, &metrics, options, stopping, answer).await;
 }
 
 async fn requests<S, F>(
     stream: S,
+    metrics: &Arc<Metrics>,
     options: ServeOptions,
     mut stopping: watch::Receiver<bool>,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -236,7 +252,7 @@ async fn requests<S, F>(
     F: Future<Output = Response<Body>>,
 {
     let mut stream = Patient::new(stream, options.silence);
-    converse(&mut stream, options, &mut stopping, answer).await;
+    converse(&mut stream, metrics, options, &mut stopping, answer).await;
     // Closed while a client still sends, a connection is reset, and the client may lose the answer that says why.
     let rest = async {
         stream.shutdown().await?;
@@ -253,6 +269,7 @@ async fn requests<S, F>(
 /// Answers requests on a connection until it ends.
 async fn converse<S, F>(
     stream: &mut S,
+    metrics: &Arc<Metrics>,
     options: ServeOptions,
     stopping: &mut watch::Receiver<bool>,
     answer: impl Fn(Request<Incoming>) -> F,
@@ -262,7 +279,7 @@ async fn converse<S, F>(
 {
     let service = service_fn(|request: Request<Incoming>| {
         let answer = answer(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        async move { Ok::<_, Infallible>(answer.await.map(|body| SentBody::new(body, metrics))) }
     });
     let mut connection = pin!(
         http1::Builder::new()

@@ -1,3 +1,5 @@
+mod counted;
+
 use super::*;
 use crate::Registry;
 use crate::access::tls::CA_FILE;
@@ -27,7 +29,8 @@ pub(super) fn users(dir: &Path) -> PathBuf {
 
 pub(super) async fn start(change: impl FnOnce(&mut RegistryConfig, &Path)) -> Served {
     let dir = tempfile::tempdir().unwrap();
-    let mut config = RegistryConfig::default();
+    let mut config =
+        RegistryConfig { names: vec!["r.example".to_owned()], ..RegistryConfig::default() };
     change(&mut config, dir.path());
     let store = Store::open(&dir.path().join("root")).unwrap();
     let keeper = Arc::new(Keeper::new(&store, Vec::new(), None).unwrap());
@@ -55,8 +58,13 @@ impl Served {
 
     /// One request over plain HTTP: status line and headers, body.
     pub(super) async fn get(&self, request: &str) -> (String, String) {
+        self.by("r.example", request).await
+    }
+
+    /// The same by another name of the registry.
+    pub(super) async fn by(&self, host: &str, request: &str) -> (String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let text = format!("{request}Host: r.example\r\nConnection: close\r\n\r\n");
+        let text = format!("{request}Host: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();

@@ -110,9 +110,18 @@ fn rules_that_say_nothing_are_refused() {
     assert!(parsed.unwrap_err().to_string().contains("byte"));
 }
 
+/// Whether so much may be claimed; it is given back at once.
+fn allow(quotas: &Quotas, repository: &str, more: More) -> Result<(), String> {
+    use crate::Quota as _;
+    quotas.claim(
+        repository,
+        &crate::News { more, ..crate::News::default() },
+        &mut crate::Claim::default(),
+    )
+}
+
 #[test]
 fn a_repository_takes_up_to_its_quota_and_others_are_free() {
-    use crate::Quota as _;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let rule = rules::QuotaRule {
@@ -120,20 +129,19 @@ fn a_repository_takes_up_to_its_quota_and_others_are_free() {
         bytes: Some(10),
         ..rules::QuotaRule::default()
     };
-    let quotas = Quotas::new(store.repositories.clone(), vec![rule]);
+    let quotas = Quotas::new(&store, vec![rule]);
     let bytes = |bytes: u64| More { bytes, ..More::default() };
-    assert_eq!(quotas.allow("a", bytes(10)), Ok(()));
+    assert_eq!(allow(&quotas, "a", bytes(10)), Ok(()));
     blob(&store, "a", b"1234567");
-    assert_eq!((quotas.used("a").unwrap(), quotas.allow("a", bytes(3))), (bytes(7), Ok(())));
-    assert!(quotas.allow("a", bytes(4)).unwrap_err().contains("10 bytes; 7 are used"));
-    assert_eq!(quotas.allow("b", bytes(u64::MAX)), Ok(()));
+    assert_eq!((quotas.used("a").unwrap(), allow(&quotas, "a", bytes(3))), (bytes(7), Ok(())));
+    assert!(allow(&quotas, "a", bytes(4)).unwrap_err().contains("10 bytes; 7 are used"));
+    assert_eq!(allow(&quotas, "b", bytes(u64::MAX)), Ok(()));
     blob(&store, "a", b"1234567");
     assert_eq!(quotas.used("a").unwrap(), bytes(7), "the same blob counts once");
 }
 
 #[test]
 fn tags_and_manifests_are_counted_too() {
-    use crate::Quota as _;
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let rule = rules::QuotaRule {
@@ -143,17 +151,17 @@ fn tags_and_manifests_are_counted_too() {
         ..rules::QuotaRule::default()
     };
     rule.validate().unwrap();
-    let quotas = Quotas::new(store.repositories.clone(), vec![rule]);
+    let quotas = Quotas::new(&store, vec![rule]);
     push(&store, "a", "v1");
     let used = quotas.used("a").unwrap();
     assert_eq!((used.tags, used.manifests), (1, 1));
-    assert_eq!(quotas.allow("a", More { tags: 1, ..More::default() }), Ok(()));
-    let why = quotas.allow("a", More { tags: 2, ..More::default() }).unwrap_err();
+    assert_eq!(allow(&quotas, "a", More { tags: 1, ..More::default() }), Ok(()));
+    let why = allow(&quotas, "a", More { tags: 2, ..More::default() }).unwrap_err();
     assert_eq!(why, "the quota of `a` is 2 tags; 1 are used, and 2 more do not fit");
-    let why = quotas.allow("a", More { manifests: 1, ..More::default() }).unwrap_err();
+    let why = allow(&quotas, "a", More { manifests: 1, ..More::default() }).unwrap_err();
     assert!(why.contains("1 manifests; 1 are used"), "{why}");
     // What is there already may be said again, and a tag may move.
-    assert_eq!(quotas.allow("a", More { bytes: 1 << 40, ..More::default() }), Ok(()));
+    assert_eq!(allow(&quotas, "a", More { bytes: 1 << 40, ..More::default() }), Ok(()));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod http;
 mod listening;
 mod manifests;
 mod names;
+mod quotas;
 mod races;
 mod stalls;
 mod tokens;

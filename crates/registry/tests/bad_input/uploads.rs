@@ -111,7 +111,7 @@ fn a_quota_holds_while_bytes_arrive_whoever_says_how_many() {
             bytes: Some(100_000),
             ..QuotaRule::default()
         };
-        registry.bounded(Arc::new(Quotas::new(store.repositories.clone(), vec![rule])))
+        registry.bounded(Arc::new(Quotas::new(store, vec![rule])))
     };
     let registry = Listening::at(dir.path(), How { change: &bounded, ..How::default() });
     // With the empty blob in it, as it is in many repositories.

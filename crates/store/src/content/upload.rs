@@ -10,7 +10,8 @@
 //! ```
 //!
 //! While the process lives, an idle session keeps its hash; after a restart the bytes are hashed once more. A session
-//! belongs to one repository: through another one it is not there.
+//! belongs to one repository: through another one it is not there. How many bytes the sessions of a repository have is known without
+//! looking at their files, from the store's opening on.
 
 use super::Blob;
 use super::staging::Staging;
@@ -19,6 +20,7 @@ use crate::core::Core;
 use crate::journal::Batch;
 use crate::leases::LeaseId;
 use crate::open::entries;
+use crate::schema::Layout;
 use naru_kernel::{fs, random};
 use naru_oci::{Algorithm, Digest, Digester};
 use std::collections::BTreeMap;
@@ -30,26 +32,54 @@ use std::time::{Duration, SystemTime};
 
 /// What is known of sessions without looking at their files.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<BTreeMap<PathBuf, Session>>);
+pub(crate) struct Sessions(Mutex<BTreeMap<Key, Session>>);
+
+/// A session's repository, as its mark, and its number: sessions of one repository are side by side.
+type Key = (String, String);
 
 #[derive(Debug)]
-enum Session {
+struct Session {
+    /// How many bytes it had when somebody took it up, or let go of it.
+    size: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Somebody writes it.
     Busy,
-    Idle { digester: Box<Digester>, size: u64 },
+    /// Nobody does.
+    Idle(Box<Digester>),
+    /// It was there when the store was opened; nobody has hashed it yet.
+    Found,
 }
 
 impl Sessions {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Session>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Session>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that an earlier process left.
+    pub(crate) fn found(layout: &Layout) -> Result<Sessions, StoreError> {
+        let mut found = BTreeMap::new();
+        for (name, path) in entries(&layout.ingests())? {
+            if let Some(key) = key_of(&name) {
+                let meta = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
+                found.insert(key, Session { size: meta.len(), state: State::Found });
+            }
+        }
+        Ok(Sessions(Mutex::new(found)))
     }
 }
 
-/// The one writer of an upload session. Dropping it leaves the session for the next.
+/// The one writer of an upload session. Dropping it leaves the session for the next, unless nobody can be that.
 #[derive(Debug)]
 pub struct Upload {
     core: Arc<Core>,
     staging: Staging,
-    id: String,
+    key: Key,
+    /// Nobody was told its number.
+    nameless: bool,
     done: bool,
 }
 
@@ -97,14 +127,15 @@ fn new_id() -> io::Result<String> {
     ))
 }
 
-/// The session's number in the name of a staging file.
-fn id_of(name: &str) -> Option<&str> {
-    let id = name.strip_prefix("upload-")?.get(..36)?;
-    (name.ends_with(".part") && is_id(id)).then_some(id)
+/// The session of a staging file, by its name.
+fn key_of(name: &str) -> Option<Key> {
+    let (id, rest) = name.strip_prefix("upload-")?.split_at_checked(36)?;
+    let (scope, _algorithm) = rest.strip_prefix('-')?.strip_suffix(".part")?.split_once('-')?;
+    is_id(id).then(|| (scope.to_owned(), id.to_owned()))
 }
 
-/// The file of a session.
-fn find(core: &Core, repository: &str, id: &str) -> Result<(PathBuf, Algorithm), StoreError> {
+/// A session and its file.
+fn find(core: &Core, repository: &str, id: &str) -> Result<(Key, PathBuf, Algorithm), StoreError> {
     let no_upload = || StoreError::NoUpload { id: id.chars().take(64).collect() };
     if !is_id(id) {
         return Err(no_upload());
@@ -114,6 +145,7 @@ fn find(core: &Core, repository: &str, id: &str) -> Result<(PathBuf, Algorithm),
         .into_iter()
         .map(|algorithm| (core.layout.upload(id, &scope, algorithm), algorithm))
         .find(|(path, _)| path.is_file())
+        .map(|(path, algorithm)| ((scope.clone(), id.to_owned()), path, algorithm))
         .ok_or_else(no_upload)
 }
 
@@ -124,41 +156,53 @@ impl Upload {
         algorithm: Algorithm,
     ) -> Result<Upload, StoreError> {
         let id = new_id().map_err(StoreError::io("number an upload in", core.layout.root()))?;
-        let path = core.layout.upload(&id, &scope(repository), algorithm);
-        core.sessions.lock().insert(path.clone(), Session::Busy);
+        let key = (scope(repository), id);
+        let path = core.layout.upload(&key.1, &key.0, algorithm);
+        core.sessions.lock().insert(key.clone(), Session { size: 0, state: State::Busy });
         match fs::create_new(&path, 0o600) {
             Ok(file) => Ok(Upload {
                 core: Arc::clone(core),
                 staging: Staging::new(file, path, Digester::new(algorithm), 0),
-                id,
+                key,
+                nameless: false,
                 done: false,
             }),
             Err(source) => {
-                core.sessions.lock().remove(&path);
+                core.sessions.lock().remove(&key);
                 Err(StoreError::io("create", &path)(source))
             }
         }
     }
 
     pub(super) fn open(core: &Arc<Core>, repository: &str, id: &str) -> Result<Upload, StoreError> {
-        let (path, algorithm) = find(core, repository, id)?;
-        let known = match core.sessions.lock().insert(path.clone(), Session::Busy) {
-            Some(Session::Busy) => return Err(StoreError::UploadBusy { id: id.to_owned() }),
-            Some(Session::Idle { digester, size }) => Some((*digester, size)),
-            None => None,
+        let (key, path, algorithm) = find(core, repository, id)?;
+        let known = {
+            let mut sessions = core.sessions.lock();
+            // One that ended just now comes to nothing below: its file is gone.
+            let session =
+                sessions.entry(key.clone()).or_insert(Session { size: 0, state: State::Found });
+            match std::mem::replace(&mut session.state, State::Busy) {
+                State::Busy => return Err(StoreError::UploadBusy { id: id.to_owned() }),
+                State::Idle(digester) => Some((*digester, session.size)),
+                State::Found => None,
+            }
         };
         let opened = open_at(&path, algorithm, known);
         match opened {
             Ok((file, digester, size)) => Ok(Upload {
                 core: Arc::clone(core),
                 staging: Staging::new(file, path, digester, size),
-                id: id.to_owned(),
+                key,
+                nameless: false,
                 done: false,
             }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                core.sessions.lock().remove(&key);
+                Err(StoreError::NoUpload { id: id.to_owned() })
+            }
             Err(source) => {
-                core.sessions.lock().remove(&path);
-                if source.kind() == io::ErrorKind::NotFound {
-                    return Err(StoreError::NoUpload { id: id.to_owned() });
+                if let Some(session) = core.sessions.lock().get_mut(&key) {
+                    session.state = State::Found;
                 }
                 Err(StoreError::io("open", &path)(source))
             }
@@ -167,7 +211,14 @@ impl Upload {
 
     /// The session's number, a UUID.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.key.1
+    }
+
+    /// The same session, which ends when this is dropped: nobody is told its number, so nobody goes on with it.
+    #[must_use]
+    pub fn nameless(mut self) -> Upload {
+        self.nameless = true;
+        self
     }
 
     /// How many bytes are there.
@@ -195,14 +246,14 @@ impl Upload {
         }
         let blob = self.staging.publish(&self.core, *lease, digest, more)?;
         self.done = true;
-        self.core.sessions.lock().remove(&self.staging.path);
+        self.core.sessions.lock().remove(&self.key);
         Ok(blob)
     }
 
     fn end(&mut self) {
         self.staging.forget();
         self.done = true;
-        self.core.sessions.lock().remove(&self.staging.path);
+        self.core.sessions.lock().remove(&self.key);
     }
 }
 
@@ -236,21 +287,32 @@ impl Write for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        if !self.done {
-            let idle = Session::Idle {
-                digester: Box::new(self.staging.digester.clone()),
-                size: self.staging.size,
-            };
-            self.core.sessions.lock().insert(self.staging.path.clone(), idle);
+        if !self.done && self.nameless {
+            self.end();
+        } else if !self.done {
+            let state = State::Idle(Box::new(self.staging.digester.clone()));
+            let idle = Session { size: self.staging.size, state };
+            self.core.sessions.lock().insert(self.key.clone(), idle);
         }
     }
 }
 
 /// How many bytes of a session have arrived, whether somebody writes it now or not.
 pub(super) fn size(core: &Core, repository: &str, id: &str) -> Result<u64, StoreError> {
-    let (path, _) = find(core, repository, id)?;
+    let (_, path, _) = find(core, repository, id)?;
     let meta = std::fs::metadata(&path).map_err(StoreError::io("read", &path))?;
     Ok(meta.len())
+}
+
+/// The sessions of a repository, with their bytes: of one that somebody writes now, those that it had when it was taken up.
+pub(super) fn sizes(core: &Core, repository: &str) -> Vec<(String, u64)> {
+    let scope = scope(repository);
+    let sessions = core.sessions.lock();
+    sessions
+        .range((scope.clone(), String::new())..)
+        .take_while(|((of, _), _)| *of == scope)
+        .map(|((_, id), session)| (id.clone(), session.size))
+        .collect()
 }
 
 /// All sessions.
@@ -258,8 +320,8 @@ pub(super) fn list(core: &Core) -> Result<Vec<UploadInfo>, StoreError> {
     let mut list = Vec::new();
     for (name, path) in entries(&core.layout.ingests())? {
         // One that ends meanwhile is left out.
-        if let (Some(id), Ok(meta)) = (id_of(&name), std::fs::metadata(&path)) {
-            list.push(UploadInfo { id: id.to_owned(), size: meta.len(), idle: idle(&meta) });
+        if let (Some((_, id)), Ok(meta)) = (key_of(&name), std::fs::metadata(&path)) {
+            list.push(UploadInfo { id, size: meta.len(), idle: idle(&meta) });
         }
     }
     Ok(list)
@@ -269,17 +331,17 @@ pub(super) fn list(core: &Core) -> Result<Vec<UploadInfo>, StoreError> {
 pub(super) fn sweep(core: &Core, older_than: Duration) -> Result<(u64, u64), StoreError> {
     let (mut count, mut bytes) = (0, 0);
     for (name, path) in entries(&core.layout.ingests())? {
-        if id_of(&name).is_none() {
-            continue;
-        }
+        let Some(key) = key_of(&name) else { continue };
         // Nobody opens it while the lock is held.
         let mut sessions = core.sessions.lock();
         let Ok(meta) = std::fs::metadata(&path) else { continue };
-        if matches!(sessions.get(&path), Some(Session::Busy)) || idle(&meta) < older_than {
+        let is_busy =
+            sessions.get(&key).is_some_and(|session| matches!(session.state, State::Busy));
+        if is_busy || idle(&meta) < older_than {
             continue;
         }
         std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
-        sessions.remove(&path);
+        sessions.remove(&key);
         count += 1;
         bytes += meta.len();
     }
@@ -300,10 +362,11 @@ mod tests {
         let id = new_id().unwrap();
         assert!(is_id(&id) && id.as_bytes()[14] == b'4', "{id}");
         let scope = scope("a/b");
-        assert_eq!(id_of(&format!("upload-{id}-{scope}-sha256.part")), Some(id.as_str()));
+        let name = format!("upload-{id}-{scope}-sha256.part");
+        assert_eq!(key_of(&name), Some((scope, id.clone())));
         for bad in ["", "..", "upload", &id.to_uppercase(), &id[1..], &id.replace('-', "/")] {
             assert!(!is_id(bad), "{bad}");
         }
-        assert_eq!(id_of("sha256-00.part"), None);
+        assert_eq!(key_of("sha256-00.part"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Acts: repositories and upload sessions, as the registry uses them.
 
 use super::*;
+use crate::schema::Key;
 use naru_oci::Algorithm;
 
 #[test]
@@ -71,6 +72,58 @@ fn a_change_of_a_repository_counts_only_on_what_it_relies() {
     put(Some(&was)).unwrap();
     let stale = Tagged { tagged: 1, ..was };
     assert!(matches!(put(Some(&stale)), Err(StoreError::Stale)));
+}
+
+#[test]
+fn rows_of_the_first_version_are_changed_as_they_were_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let lease = store.leases.create(MINUTE);
+    let blob = store.content.put(lease.id(), b"{}").unwrap();
+    let target = Descriptor::new("m", blob.digest, blob.size);
+    let mut old = vec![1];
+    serde_json::to_writer(&mut old, &target).unwrap();
+    let mut batch = Batch::new();
+    batch.put_bytes(Key::member("a", &blob.digest), b"\x01\"manifest\"".to_vec());
+    // As members were written before they had a moment at which they were added.
+    batch.put_bytes(Key::member("b", &blob.digest), b"\x02{\"size\":2,\"kind\":\"blob\"}".to_vec());
+    for tag in ["one", "two", "three"] {
+        batch.put_bytes(Key::tag("a", tag), old.clone());
+    }
+    store.commit(batch).unwrap();
+    drop((lease, store));
+    let store = open(dir.path());
+    // A tag that moved meanwhile stays.
+    let was = store.repositories.tagged("a", "one").unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.put_tag("a", "one", &target);
+    store.commit(batch).unwrap();
+    let remove = |tag: &str, was: &Tagged| {
+        let mut batch = Batch::new();
+        batch.require_tag("a", tag, Some(was));
+        batch.remove_tag("a", tag);
+        store.commit(batch)
+    };
+    assert!(matches!(remove("one", &was), Err(StoreError::Stale)));
+    let other = Tagged { target: Descriptor::new("n", blob.digest, blob.size), ..was.clone() };
+    assert!(matches!(remove("two", &other), Err(StoreError::Stale)));
+    remove("two", &was).unwrap();
+    // A manifest goes with the tags that lead to it.
+    let tags = store.repositories.tags_to("a", &blob.digest).unwrap();
+    assert_eq!(tags.len(), 2);
+    for repository in ["a", "b"] {
+        let member = store.repositories.member(repository, &blob.digest).unwrap().unwrap();
+        let mut batch = Batch::new();
+        batch.require_member_as(repository, &blob.digest, Some(&member));
+        batch.remove_member(repository, &blob.digest, &member);
+        for (tag, was) in tags.iter().filter(|_| repository == "a") {
+            batch.require_tag("a", tag, Some(was));
+            batch.remove_tag("a", tag);
+        }
+        store.commit(batch).unwrap();
+    }
+    assert_eq!(store.repositories.names(), [""; 0]);
+    assert_eq!(store.repositories.tags("a"), [""; 0]);
 }
 
 #[test]

@@ -183,6 +183,40 @@ fn a_push_sends_what_is_missing_and_says_it_in_dockers_words() {
 }
 
 #[test]
+fn a_copy_keeps_to_its_rate_both_ways() {
+    let world = World::new(Reference::start());
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut noise = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_be_bytes()
+    };
+    let bytes: Vec<u8> = (0..50_000).flat_map(|_| noise()).collect();
+    let rate = Some(bytes.len() as u64 / 2);
+    let image = TinyImage::new("tiny:1", [vec![Item::file("noise", bytes)]]).oci_archive();
+    let (teller, _) = listener();
+    // But for a fifth of a second's worth that may come at once.
+    let least = std::time::Duration::from_millis(1700);
+    let begun = std::time::Instant::now();
+    block(async {
+        let source = archive(&image);
+        let copying = begin_copy(&world.store, source, &Platforms::Host, rate, &teller).await?;
+        copying.to_registry(&world.at("x:1"), rate).await
+    })
+    .unwrap();
+    assert!(begun.elapsed() > least, "{:?}", begun.elapsed());
+    let begun = std::time::Instant::now();
+    block(async {
+        let source = CopySource::Registry(world.at("x:1"));
+        let copying = begin_copy(&world.store, source, &Platforms::Host, rate, &teller).await?;
+        copying.ready_for_archive(SaveFormat::Oci).await.map(drop)
+    })
+    .unwrap();
+    assert!(begun.elapsed() > least, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn users_and_certificates_are_checked() {
     let world = World::new(Reference::secure());
     let image = tiny("a").oci_archive();

@@ -1,7 +1,7 @@
 //! Acts: an image of the engine becomes one of the embedded registry: rows, and no byte.
 
 use super::adopt::media_type_of;
-use super::{OwnMore, document, seen};
+use super::{OwnClaim, OwnMore, document, seen};
 use crate::Progress;
 use crate::layout::MOST_NESTED;
 use crate::progress::Report;
@@ -101,12 +101,16 @@ fn push_one(
         batch.put_member(repository, digest, member);
     }
     let tag = reference.tag().unwrap_or("latest");
-    if let Some(own) = registries.own()
-        && let Err(why) = own.allow(repository, parts.news(store, repository, tag)?)
-    {
-        own.pushed(repository, tag, false);
-        let fault = Fault::new(Kind::Forbidden, format!("denied: {}", why.message()));
-        return Err(fault.with_hint(why.hint().unwrap_or_default()));
+    let mut claim = OwnClaim::default();
+    if let Some(own) = registries.own() {
+        claim = match own.allow(repository, parts.news(store, repository, tag)?) {
+            Ok(claim) => claim,
+            Err(why) => {
+                own.pushed(repository, tag, false);
+                let fault = Fault::new(Kind::Forbidden, format!("denied: {}", why.message()));
+                return Err(fault.with_hint(why.hint().unwrap_or_default()));
+            }
+        };
     }
     for layer in parts.layers {
         let known = store.repositories.is_member(repository, &layer.0);
@@ -119,6 +123,7 @@ fn push_one(
     }
     batch.put_record(&seen(store), &reference.to_string(), &target.digest);
     store.commit(batch)?;
+    drop(claim);
     if let Some(own) = registries.own() {
         own.pushed(repository, tag, true);
     }

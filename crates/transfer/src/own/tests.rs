@@ -319,11 +319,11 @@ impl OwnRegistry for Strict {
         repository.starts_with("hub/")
     }
 
-    fn allow(&self, repository: &str, more: OwnMore) -> Result<(), Fault> {
+    fn allow(&self, repository: &str, more: OwnMore) -> Result<OwnClaim, Fault> {
         let news = format!("{repository} {} {}", more.manifests, more.tags);
         self.heard.lock().unwrap().push(format!("asked {news}"));
         if more.tags <= self.tags {
-            return Ok(());
+            return Ok(OwnClaim::default());
         }
         Err(Fault::new(Kind::Forbidden, "the quota is full").with_hint("make room"))
     }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Pieces in which a blob is read.
-const PIECE: u64 = 256 << 10;
+/// Pieces in which a blob is read, unless it has to go slowly.
+pub(crate) const PIECE: u64 = 256 << 10;
 /// How long an upload may stand still.
 const STALL: Duration = Duration::from_secs(60);
 /// How long a registry may think once it has every byte: it may hash them all again.
@@ -90,15 +90,16 @@ impl std::fmt::Debug for Part {
 }
 
 impl Part {
-    /// The bytes, read as they are wanted.
+    /// The bytes, read as they are wanted, in pieces of at most so many.
     pub(crate) fn stream(
         &self,
+        piece: u64,
     ) -> impl futures_util::Stream<Item = io::Result<Bytes>> + Send + use<> {
-        futures_util::stream::try_unfold((self.clone(), self.from), |(part, at)| async move {
+        futures_util::stream::try_unfold((self.clone(), self.from), move |(part, at)| async move {
             if at >= part.size {
                 return Ok(None);
             }
-            let want = usize::try_from(PIECE.min(part.size - at)).unwrap_or(0);
+            let want = usize::try_from(piece.min(part.size - at)).unwrap_or(0);
             let file = Arc::clone(&part.file);
             let piece = tokio::task::spawn_blocking(move || {
                 let mut piece = vec![0; want];

@@ -1,7 +1,7 @@
 mod stand_in;
 
 use super::deliver::Delivery;
-use super::exchange::{Ask, Exchange, Payload, Target};
+use super::exchange::{Ask, Exchange, PIECE, Payload, Target};
 use super::plan::{Documents, Plan};
 use super::{deliver, memory};
 use crate::progress::Progress;
@@ -57,7 +57,7 @@ impl Exchange for Plain {
             let request = match ask.payload {
                 Payload::Empty => request,
                 Payload::Bytes(bytes) => request.body(bytes),
-                Payload::Part(part) => request.body(reqwest::Body::wrap_stream(part.stream())),
+                Payload::Part(part) => request.body(reqwest::Body::wrap_stream(part.stream(PIECE))),
             };
             request
                 .send()
@@ -125,6 +125,14 @@ impl Bench {
         self.push_by(&Writer::new(repository, None))
     }
 
+    /// The same, no faster than so many bytes a second.
+    fn push_at(&self, rate: u64, there: &StandIn) -> Result<(), Fault> {
+        let registries = Registries::new(RegistriesConfig::default());
+        let who = Credentials::Anonymous;
+        let repository = Repository::new(&registries, &there.address.to_string(), "a", &who);
+        self.push_by(&Writer::new(repository, Some(rate)))
+    }
+
     fn push_by(&self, wire: &dyn Exchange) -> Result<(), Fault> {
         let delivery =
             Delivery { store: &self.store, wire, uploads: 3, attempts: 5, teller: &self.teller };
@@ -186,6 +194,20 @@ fn every_form_of_location_is_followed_and_nothing_is_sent_twice() {
         assert_eq!((there.count("PUT"), there.count("POST")), (asked, 3));
         assert_eq!(bench.said(bench.big), ["Preparing", "Layer already exists"]);
     }
+}
+
+#[test]
+fn a_push_keeps_to_its_rate() {
+    let bench = Bench::new();
+    let there = StandIn::new(|heard| match heard.path.as_str() {
+        "/v2/" => React::Say(200, ""),
+        _ => React::Serve,
+    });
+    let begun = std::time::Instant::now();
+    bench.push_at(bench.bytes / 2, &there).unwrap();
+    // But for a fifth of a second's worth that may come at once.
+    assert!(begun.elapsed() > Duration::from_millis(1700), "{:?}", begun.elapsed());
+    bench.check(&there, "a");
 }
 
 #[test]

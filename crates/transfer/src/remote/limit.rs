@@ -17,6 +17,11 @@ impl Limiter {
         Limiter { rate: rate.max(1), paid: Mutex::new(None) }
     }
 
+    /// The largest piece that is worth waiting for at once: a tenth of a second's worth.
+    pub(crate) fn piece(&self) -> u64 {
+        (self.rate / 10).max(1)
+    }
+
     /// How long to wait after having taken these bytes.
     fn take(&self, bytes: usize, now: Instant) -> Duration {
         let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);

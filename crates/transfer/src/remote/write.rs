@@ -3,7 +3,7 @@
 use super::Registries;
 use super::limit::Limiter;
 use super::wire::{Call, Payload as Outgoing, Repository};
-use crate::push::{Ask, Exchange, Part, Payload, Target};
+use crate::push::{Ask, Exchange, PIECE, Part, Payload, Target};
 use crate::turns::Turn;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex};
 
 impl Registries {
     /// The same registries, with unverified TLS and plain HTTP fine for one more of them. What is known of them is not
-    /// shared.
+    /// shared; the bound on bytes a second is.
     #[must_use]
     pub fn trusting(&self, registry: &str) -> Registries {
         let mut config = self.config().clone();
         config.insecure.push(registry.to_owned());
-        Registries::new(config)
+        self.beside(config)
     }
 
     /// Blobs that one push uploads side by side.
@@ -103,10 +103,17 @@ impl Writer {
         self.repository.send(endpoint, &call).await.map(|answer| answer.response)
     }
 
+    /// How much of a blob is sent at once. Whoever may send little a second sends little at a time: neither we nor the registry take it
+    /// for a connection that stands still.
+    fn piece(&self) -> u64 {
+        let limiters = self.repository.shared.limiter.iter().chain(&self.limiter);
+        limiters.map(|limiter| limiter.piece()).min().map_or(PIECE, |piece| piece.min(PIECE))
+    }
+
     /// The bytes of a blob as fast as they may go.
     fn body(&self, part: &Part) -> reqwest::Body {
         let (shared, own) = (Arc::clone(&self.repository.shared), self.limiter.clone());
-        let paced = part.stream().then(move |piece| {
+        let paced = part.stream(self.piece()).then(move |piece| {
             let (shared, own) = (Arc::clone(&shared), own.clone());
             async move {
                 let length = piece.as_ref().map_or(0, bytes::Bytes::len);
@@ -145,5 +152,37 @@ impl Exchange for Writer {
             }
             Ok(answer)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::RegistriesConfig;
+
+    #[test]
+    fn whoever_trusts_one_more_pays_for_bytes_where_the_others_do() {
+        let config = RegistriesConfig { limit_rate: Some(1000), ..RegistriesConfig::default() };
+        let registries = Registries::new(config);
+        let trusting = registries.trusting("r.example");
+        let limiter = |of: &Registries| of.shared.limiter.clone().unwrap();
+        assert!(Arc::ptr_eq(&limiter(&registries), &limiter(&trusting)));
+        assert_eq!(trusting.config().insecure, ["r.example"]);
+    }
+
+    #[test]
+    fn who_may_send_little_a_second_sends_little_at_a_time() {
+        for (all, own, expected) in [
+            (None, None, PIECE),
+            (None, Some(20_000), 2000),
+            (Some(5000), Some(20_000), 500),
+            (Some(1 << 40), None, PIECE),
+            (None, Some(3), 1),
+        ] {
+            let config = RegistriesConfig { limit_rate: all, ..RegistriesConfig::default() };
+            let who = crate::remote::Credentials::Anonymous;
+            let repository = Repository::new(&Registries::new(config), "r.example", "a", &who);
+            assert_eq!(Writer::new(repository, own).piece(), expected, "{all:?} {own:?}");
+        }
     }
 }

@@ -281,6 +281,38 @@ async fn a_manifest_that_names_a_blob_on_its_way_to_others_does_not_give_it_out(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_repository_is_refused_says_nothing_of_another_that_waits_for_the_same() {
+    for kind in [Kind::NotFound, Kind::Unauthorized, Kind::Forbidden] {
+        let scene =
+            Scene::with(None, |config| config.upstreams.push(UpstreamConfig::new("q.example")));
+        let (digest, bytes) = scene.fake.put_blob(1, 100_000);
+        let go = Arc::new(Semaphore::new(0));
+        let refusal = (kind, Arc::clone(&go));
+        scene.fake.refusals.lock().unwrap().insert("library/debian".to_owned(), refusal);
+        let ask = |place: Place| {
+            let cache = scene.cache.clone();
+            tokio::spawn(async move { cache.blob(&place, &digest).await })
+        };
+        let first = ask(scene.place());
+        scene.fake.is_asked(1).await;
+        // It has boarded when its proof is asked for.
+        let second = ask(scene.cache.place(None, "q.example/x").unwrap());
+        scene.fake.is_asked(2).await;
+        go.add_permits(1);
+        assert_eq!(first.await.unwrap().unwrap_err().kind(), kind);
+        let CachedBlob::Coming(reader) = second.await.unwrap().unwrap() else {
+            panic!("it is stored already")
+        };
+        let (got, end) = drain(reader).await;
+        assert_eq!(end, Ok(()));
+        assert!(got == bytes);
+        scene.landed(&digest).await;
+        assert!(scene.store.repositories.is_member("q.example/x", &digest));
+        assert!(!scene.store.repositories.is_member("hub/library/debian", &digest));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_of_somebody_elses_fetch_is_not_given_out_unasked() {
     let scene = Scene::new();
     let (digest, bytes) = scene.fake.put_blob(1, 1000);

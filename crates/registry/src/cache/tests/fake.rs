@@ -48,6 +48,8 @@ pub(super) struct Fake {
     pub(super) scripts: Mutex<VecDeque<Script>>,
     /// What was asked, in order: `HEAD latest`, `GET latest`, `BLOB <digest> <offset>`, `TAGS`.
     pub(super) log: Mutex<Vec<String>>,
+    /// What a repository answers to whoever asks for a blob in it, for each permit.
+    pub(super) refusals: Mutex<BTreeMap<String, (Kind, Arc<Semaphore>)>>,
     /// A permit for each piece of a blob, when a test wants to hold them back.
     pub(super) gate: Option<Arc<Semaphore>>,
 }
@@ -63,6 +65,7 @@ impl Fake {
             blobs: Mutex::default(),
             scripts: Mutex::default(),
             log: Mutex::default(),
+            refusals: Mutex::default(),
             gate,
         })
     }
@@ -78,6 +81,13 @@ impl Fake {
     /// What was asked since the last look.
     pub(super) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.log.lock().unwrap())
+    }
+
+    /// Waits until so much was asked.
+    pub(super) async fn is_asked(&self, count: usize) {
+        while self.log.lock().unwrap().len() < count {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     pub(super) fn put_blob(&self, seed: u8, size: usize) -> (Digest, Bytes) {
@@ -149,9 +159,19 @@ impl Upstream for Fake {
         })
     }
 
-    fn blob<'a>(&'a self, _: &'a str, digest: &'a Digest, offset: u64) -> Answer<'a, UpstreamBlob> {
+    fn blob<'a>(
+        &'a self,
+        repository: &'a str,
+        digest: &'a Digest,
+        offset: u64,
+    ) -> Answer<'a, UpstreamBlob> {
         Box::pin(async move {
             self.answer(format!("BLOB {} {offset}", digest.short())).await?;
+            let refusal = self.refusals.lock().unwrap().get(repository).cloned();
+            if let Some((kind, go)) = refusal {
+                go.acquire().await.unwrap().forget();
+                return Err(Fault::new(kind, "not in this repository"));
+            }
             let whole = self.blobs.lock().unwrap().get(digest).cloned();
             let whole = whole.ok_or_else(|| Fault::not_found("blob unknown"))?;
             let script = self.scripts.lock().unwrap().pop_front();

@@ -99,6 +99,58 @@ async fn web_pages_are_refused_on_loopback_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_made_to_lead_here_is_refused() {
+    let served = start(|config, _| config.metrics.enabled = true).await;
+    push(&served, "a/b", "", "").await;
+    for request in [
+        "GET /admin/usage HTTP/1.1\r\n",
+        "GET /metrics HTTP/1.1\r\n",
+        "POST /admin/gc?grace=0&delete-untagged=true HTTP/1.1\r\n",
+        "DELETE /admin/repositories/a/b HTTP/1.1\r\n",
+    ] {
+        for host in ["page.example", "page.example:5000", "127.0.0.1.page.example", ""] {
+            let (head, body) = served.by(host, &format!("{request}Content-Length: 0\r\n")).await;
+            assert!(head.starts_with("HTTP/1.1 403"), "{host} {request}: {head}");
+            assert!(body.contains(&format!("`{host}` is no name of this registry")), "{body}");
+        }
+    }
+    assert_eq!(status(&served, "GET /v2/a/b/tags/list HTTP/1.1\r\n").await, 200);
+    for host in ["127.0.0.1:5000", "[::1]:5000", "localhost", "10.0.0.5", "r.example:5000"] {
+        for request in ["GET /admin/usage HTTP/1.1\r\n", "GET /metrics HTTP/1.1\r\n"] {
+            let (head, _) = served.by(host, request).await;
+            assert!(head.starts_with("HTTP/1.1 200"), "{host} {request}: {head}");
+        }
+    }
+    // Whoever is asked for the health tells nothing.
+    let (head, _) = served.by("page.example", "GET /healthz HTTP/1.1\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_logs_in_may_ask_by_any_name() {
+    let served = start(|config, dir| {
+        config.auth.htpasswd = Some(users(dir));
+        config.auth.policy = serde_json::from_str(
+            r#"[{"users": ["ann"], "actions": ["admin"]}, {"anonymous": true, "actions": ["admin"]}]"#,
+        )
+        .unwrap();
+    })
+    .await;
+    // ann:ann-secret
+    let ann = "Authorization: Basic YW5uOmFubi1zZWNyZXQ=\r\n";
+    for (who, host, expected) in [
+        (ann, "proxy.example", "HTTP/1.1 200"),
+        ("", "proxy.example", "HTTP/1.1 403"),
+        ("", "127.0.0.1", "HTTP/1.1 200"),
+    ] {
+        let (head, _) = served.by(host, &format!("GET /admin/usage HTTP/1.1\r\n{who}")).await;
+        assert!(head.starts_with(expected), "{host}: {head}");
+    }
+    served.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_are_asked_for() {
     let served = start(|config, dir| {
         config.auth.htpasswd = Some(users(dir));

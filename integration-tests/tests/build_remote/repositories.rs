@@ -130,13 +130,58 @@ fn a_branch_is_made_anew_when_it_moved_and_only_then() {
     git(&root.join("app.git"), &["commit", "-qam", "three"]);
     build(&daemon, &["-t", "a"], &dir).ok();
     assert_eq!(cat(&daemon, "a", "/src/text"), "three");
-    // A checksum is the commit.
+    // A checksum is the commit, or what it begins with.
     let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
-    add(&daemon, "d", "d", &format!("ADD --checksum={commit} {app}#main:dir /src"));
+    for sum in [&commit, &commit[..7], &commit[..1]] {
+        add(&daemon, "d", "d", &format!("ADD --checksum={sum} {app}#main:dir /src"));
+    }
     let file =
         format!("FROM box\nADD --checksum={} {app} /src\n", commit.replace(&commit[..2], "zz"));
     let dir = context(&daemon, "e", &[("Dockerfile", &file)]);
     build(&daemon, &[], &dir).fails(1, "expected checksum to match");
+}
+
+#[test]
+fn a_query_says_what_of_a_repository_is_meant() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let app = server.at("/app.git");
+    let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
+    for (number, (query, path, text)) in [
+        ("branch=side&subdir=dir", "/src/text", "one"),
+        ("tag=v1", "/src/dir/text", "one"),
+        ("ref=main&subdir=/dir/./", "/src/lib/lib.txt", "of the library"),
+        ("subdir=dir", "/src/text", "two"),
+        (&format!("branch=main&checksum={}", &commit[..7]), "/src/dir/text", "two"),
+        (&format!("commit={commit}"), "/src/dir/text", "two"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("q{number}");
+        add(&daemon, &name, &name, &format!("ADD {app}?{query} /src"));
+        assert_eq!(cat(&daemon, &name, path), text, "{query}");
+    }
+    for (number, (query, words)) in [
+        ("branch=v1", "does not contain ref refs/heads/v1"),
+        ("tag=main", "does not contain ref refs/tags/main"),
+        ("branch=side&checksum=0000", "expected checksum to match 0000, got "),
+        ("keep-git-dir=true", "a flag of it, such as `--keep-git-dir`"),
+        ("branch=main#side", "a query and a fragment"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("FROM box\nADD {app}?{query} /src\n");
+        let dir = context(&daemon, &format!("w{number}"), &[("Dockerfile", &file)]);
+        build(&daemon, &[], &dir).fails(1, words);
+    }
+    // A context has one, too.
+    let at = format!("{app}?tag=v1&subdir=dir");
+    daemon.naru(&["build", "--network", "none", "-q", "-t", "c", &at]).ok();
+    assert_eq!(cat(&daemon, "c", "/from-dir"), "one");
 }
 
 #[test]
@@ -146,6 +191,7 @@ fn a_repository_is_a_context() {
     put(&root.join("app.git"), ".dockerignore", "run\n");
     git(&root.join("app.git"), &["add", "-A"]);
     git(&root.join("app.git"), &["commit", "-qm", "ignore"]);
+    let modes = root.join("app.git");
     let server = Server::start(move |heard| git_backend(&root, heard));
     let app = server.at("/app.git");
     let ours = ["build", "--network", "none", "--progress", "plain", "-t", "a", &app];
@@ -153,6 +199,15 @@ fn a_repository_is_a_context() {
     assert_eq!(cat(&daemon, "a", "/all/dir/lib/lib.txt"), "of the library");
     let list = ["run", "--rm", "--network", "none", "a", "ls", "/all"];
     assert_eq!(daemon.naru(&list).ok().stdout, "Dockerfile\ndir\nlink\n");
+    // Whatever the modes are there, they are one of two here.
+    let stat =
+        ["run", "--rm", "--network", "none", "a", "stat", "-c", "%a", "/all/dir", "/all/dir/text"];
+    assert_eq!(daemon.naru(&stat).ok().stdout, "755\n644\n");
+    std::fs::set_permissions(modes.join("dir/text"), std::fs::Permissions::from_mode(0o711))
+        .expect("a mode");
+    git(&modes, &["commit", "-qam", "executable"]);
+    daemon.naru(&ours).ok();
+    assert_eq!(daemon.naru(&stat).ok().stdout, "755\n755\n");
     let at = format!("{app}#v1:dir");
     let mut docker = daemon.docker_command(&["build", "--network", "none", "-t", "b"]);
     // docker's own client fetches repositories itself; its daemon is asked with `remote`.

@@ -31,12 +31,26 @@ pub(crate) async fn commit(
     options: &BuildOptions,
     address: &Address,
 ) -> Result<Tip, Fault> {
-    if let Some(oid) = address.reference.as_deref().and_then(Oid::parse) {
-        return Ok(Tip { commit: oid, object: oid, name: String::new() });
+    let tip = match address.reference.as_deref().and_then(Oid::parse) {
+        Some(oid) => Tip { commit: oid, object: oid, name: String::new() },
+        None => {
+            let agent = Agent::open(inner, options, address)?;
+            let request = request(options, address, (address, &agent));
+            inner.sources.commit(request).await.map_err(|fault| about(address, fault))?
+        }
+    };
+    if let Some(wanted) = &address.commit {
+        matches(wanted, tip.commit).map_err(|fault| about(address, fault))?;
     }
-    let agent = Agent::open(inner, options, address)?;
-    let request = request(options, address, (address, &agent));
-    inner.sources.commit(request).await.map_err(|fault| about(address, fault))
+    Ok(tip)
+}
+
+/// Pure: whether a commit is the one whose hash begins like this.
+pub(crate) fn matches(wanted: &str, commit: Oid) -> Result<(), Fault> {
+    if commit.to_string().starts_with(&wanted.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!("expected checksum to match {wanted}, got {commit}")))
 }
 
 /// What is wanted of a repository.

@@ -492,6 +492,9 @@ fn explain(step: &Step<'_>, asked: &Asked<'_>, source: &str, fault: Fault) -> Fa
             "the rule `{rule}` of the ignore file leaves it out; add `!{}` after it",
             source.trim_start_matches('/')
         )),
+        None if shared.context.tree.is_empty() => fault.with_hint(
+            "a Dockerfile alone has no files: give it a directory, as in `naru build -f - DIRECTORY`, or copy from a stage or an image with `--from`",
+        ),
         None => fault.with_hint("paths are looked up in the build context; check the path and where the build was started"),
     }
 }

@@ -54,6 +54,18 @@ pub fn together() -> Vec<Sentence> {
         .file("x/c/f", "1\n")
         .lacks("x/c/d")
         .lacks("x/no.md"),
+        says("what a variable of --exclude means counts for the cache", "FROM BEFORE\n")
+            .after(&format!("{one}ARG X=*.md\nCOPY --from=one --exclude=$X /a/b /x\n"))
+            .after(&format!("{one}ARG X=c\nCOPY --from=one --exclude=$X /a/b /x\n"))
+            .file("x/no.md", "")
+            .lacks("x/c"),
+        says(
+            "names of --chown are those of the image, with --link too",
+            "FROM box\nRUN sed -i s/1000/1234/g /etc/passwd /etc/group\nCOPY --link --chown=user t /x\n",
+        )
+            .after("FROM box\nCOPY --link --chown=user t /x\n")
+            .with("t", "t")
+            .holds("x", "644 1234:1234 "),
         says(
             "--chown and --chmod go with --parents",
             &file("COPY --from=one --parents --chown=7:8 --chmod=750 /a/b/./c/f /x/"),

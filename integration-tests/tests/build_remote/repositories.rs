@@ -41,6 +41,7 @@ pub(super) fn repositories(daemon: &Daemon) -> PathBuf {
     std::fs::create_dir_all(&lib).expect("a directory");
     git(&lib, &["init", "-q"]);
     put(&lib, "lib.txt", "of the library\n");
+    put(&lib, "deep/file", "deep\n");
     git(&lib, &["add", "-A"]);
     git(&lib, &["commit", "-qm", "lib"]);
     let app = root.join("app.git");
@@ -100,6 +101,14 @@ fn a_repository_is_added_as_git_checks_it_out() {
     add(&daemon, "side", "side", &format!("ADD --chown=5:6 --chmod=604 {app}#side:dir /src"));
     let stat = ["run", "--rm", "--network", "none", "side", "stat", "-c", "%a %u:%g", "/src/text"];
     assert_eq!(daemon.naru(&stat).ok().text(), "604 5:6");
+    // What is left out is, and a layer of its own holds the same files.
+    add(&daemon, "less", "less", &format!("ADD --exclude=*file --exclude=dir/text {app} /src"));
+    add(&daemon, "link", "link", &format!("ADD --link --exclude=dir {app}#main /src"));
+    let list = |image: &str| {
+        daemon.naru(&["run", "--rm", "--network", "none", image, "ls", "/src", "/src/dir"]).stdout
+    };
+    assert_eq!(list("less"), "/src:\ndir\nlink\nrun\n\n/src/dir:\nDockerfile\nlib\n");
+    assert_eq!(list("link"), "/src:\nDockerfile\nlink\nrun\n");
     let first = git(&root.join("app.git"), &["rev-parse", "HEAD~1"]);
     git(&root.join("app.git"), &["tag", "-d", "v1"]);
     git(&root.join("app.git"), &["branch", "-D", "side"]);
@@ -154,6 +163,9 @@ fn a_query_says_what_of_a_repository_is_meant() {
         ("tag=v1", "/src/dir/text", "one"),
         ("ref=main&subdir=/dir/./", "/src/lib/lib.txt", "of the library"),
         ("subdir=dir", "/src/text", "two"),
+        // What lies in a submodule, and all of one.
+        ("branch=main&subdir=dir/lib/deep", "/src/file", "deep"),
+        ("subdir=dir/lib", "/src/deep/file", "deep"),
         (&format!("branch=main&checksum={}", &commit[..7]), "/src/dir/text", "two"),
         (&format!("commit={commit}"), "/src/dir/text", "two"),
     ]
@@ -167,6 +179,8 @@ fn a_query_says_what_of_a_repository_is_meant() {
     for (number, (query, words)) in [
         ("branch=v1", "does not contain ref refs/heads/v1"),
         ("tag=main", "does not contain ref refs/tags/main"),
+        ("subdir=dir/lib/nothing", "no directory `nothing`"),
+        ("subdir=dir/lib/lib.txt", "`lib.txt` is no directory"),
         ("branch=side&checksum=0000", "expected checksum to match 0000, got "),
         ("keep-git-dir=true", "a flag of it, such as `--keep-git-dir`"),
         ("branch=main#side", "a query and a fragment"),

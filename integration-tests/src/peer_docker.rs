@@ -77,12 +77,20 @@ impl PeerDocker {
         command
     }
 
-    /// A build of this directory, seen from there, by the BuildKit inside it. Only Debian's own client asks for it without
+    /// A build in this directory, seen from there, by the BuildKit inside it. Only Debian's own client asks for it without
     /// a plugin.
-    pub fn build(&self, dir: &Path, words: &[&str]) -> Command {
+    pub fn build(&self, dir: &Path, words: &[&str], context: &str) -> Command {
         let mut command = self.enter(Some(dir));
         command.args(["/usr/bin/docker", "build", "--progress", "plain"]);
-        command.args(words).arg(".").env("DOCKER_BUILDKIT", "1");
+        command.args(words).arg(context).env("DOCKER_BUILDKIT", "1");
+        command
+    }
+
+    /// The same by its classic builder, which wants to know where the context is: `.` is nowhere, seen from there.
+    pub fn build_classic(&self, dir: &Path, words: &[&str], context: &str) -> Command {
+        let mut command = self.enter(Some(dir));
+        command.args(["/usr/bin/docker", "build"]);
+        command.args(words).arg(context).env("DOCKER_BUILDKIT", "0");
         command
     }
 

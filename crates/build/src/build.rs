@@ -1,5 +1,7 @@
 //! Acts: one build from its options to an image in the store: stages side by side, what came of the target put together.
 
+mod first;
+
 use crate::assemble;
 use crate::attest::Materials;
 use crate::cache::{self, Imported, Noted};
@@ -301,30 +303,6 @@ impl Shared {
             url: finding.rule.url(),
         });
         (warnings.collect(), violation)
-    }
-
-    /// What can be said before anything is done.
-    async fn say_first(&self) {
-        for problem in &self.file.warnings {
-            self.warn("", problem.sentence(), problem.span.start).await;
-        }
-        let host = Platform::host();
-        let unused = plan::not_consumed(&self.file, self.given(&host, &host));
-        if !unused.is_empty() {
-            let text = format!("One or more build-args [{}] were not consumed", unused.join(" "));
-            self.warn("", text, 0).await;
-        }
-        self.say_unknown_settings().await;
-    }
-
-    /// Arguments that other builders know, and that change nothing here.
-    async fn say_unknown_settings(&self) {
-        let unknown = |name: &&String| {
-            name.starts_with("BUILDKIT_") && !crate::remote::SETTINGS.contains(&name.as_str())
-        };
-        for name in self.options.build_args.keys().filter(unknown) {
-            self.warn("", format!("the build argument {name} changes nothing here"), 0).await;
-        }
     }
 
     /// What was said.

@@ -11,6 +11,7 @@
 mod receive;
 mod tree;
 
+pub(crate) use tree::CAPABILITY;
 pub use tree::{Content, Node, Tree};
 
 use crate::directories::{make, remove};

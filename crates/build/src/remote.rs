@@ -45,13 +45,17 @@ const OWN: u32 = 0;
 const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 
 /// The build arguments for the builder itself that mean something.
-pub(crate) const SETTINGS: [&str; 5] = [
+pub(crate) const SETTINGS: [&str; 6] = [
     KEEP_GIT_DIR,
     CheckDirective::ARGUMENT,
+    SYNTAX,
     "BUILDKIT_CACHE_MOUNT_NS",
     "BUILDKIT_INLINE_CACHE",
     "BUILDKIT_SANDBOX_HOSTNAME",
 ];
+
+/// The build argument that takes the place of the directive `syntax`.
+pub(crate) const SYNTAX: &str = "BUILDKIT_SYNTAX";
 
 /// Pure: a build argument that is for the builder itself.
 pub(crate) fn setting<'a>(options: &'a BuildOptions, name: &str) -> Option<&'a str> {

@@ -33,6 +33,13 @@ pub struct Directives {
     pub check: CheckDirective,
 }
 
+/// Whether a frontend image, as `# syntax=` names them, is one of this language.
+pub fn is_dockerfile(frontend: &str) -> bool {
+    let name = frontend.strip_prefix("docker.io/").unwrap_or(frontend);
+    let name = name.split(['@', ':']).next().unwrap_or_default();
+    matches!(name, "docker/dockerfile" | "docker/dockerfile-upstream" | "dockerfile.v0")
+}
+
 /// `# check=skip=Rule,Rule;error=true;experimental=Rule`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CheckDirective {

@@ -31,7 +31,7 @@ pub use ast::{
     InlineFile, Instruction, KeyValue, MountFlag, Onbuild, Run, RunNetwork, RunSecurity, Script,
     Span, Stage, Statement, script,
 };
-pub use directive::{CheckDirective, Directives, Escape};
+pub use directive::{CheckDirective, Directives, Escape, is_dockerfile};
 pub use expand::{ExpandError, Expanded, Expander};
 pub use expose::{Exposed, exposed};
 pub use graph::{Graph, Origin};

@@ -113,6 +113,24 @@ mod reference {
     }
 
     #[test]
+    fn the_syntax_is_a_version_of_docker_dockerfile_or_a_custom_implementation() {
+        for (name, is_ours) in [
+            ("docker/dockerfile", true),
+            ("docker/dockerfile:1", true),
+            ("docker.io/docker/dockerfile:1.7-labs", true),
+            ("docker/dockerfile-upstream:master", true),
+            ("docker/dockerfile:1@sha256:abc", true),
+            ("dockerfile.v0", true),
+            ("docker/dockerfile-other", false),
+            ("example.com/docker/dockerfile:1", false),
+            ("mine", false),
+            ("", false),
+        ] {
+            assert_eq!(naru_dockerfile::is_dockerfile(name), is_ours, "{name}");
+        }
+    }
+
+    #[test]
     fn with_a_backtick_as_escape_windows_paths_end_as_they_are_written() {
         let text =
             "# escape=`\n\nFROM microsoft/nanoserver\nCOPY testfile.txt c:\\\nRUN dir c:\\\n";

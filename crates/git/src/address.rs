@@ -1,5 +1,7 @@
-//! Pure: the address of a repository as BuildKit takes it: a URL or `user@host:path`, with `#reference:directory` behind it.
+//! Pure: the address of a repository as BuildKit takes it: a URL or `user@host:path`, with `#reference:directory` or a query
+//! behind it.
 
+use crate::query::{self, Query};
 use naru_errdefs::{Failure, Kind};
 
 /// How a repository is reached.
@@ -38,6 +40,8 @@ pub struct Address {
     pub reference: Option<String>,
     /// The directory in it, without slashes at its ends; empty for all of it.
     pub directory: String,
+    /// What the hash of the commit begins with, where the address says it.
+    pub commit: Option<String>,
 }
 
 /// Why an address is none.
@@ -65,7 +69,7 @@ impl Failure for AddressError {
     }
 }
 
-fn error<T>(what: &'static str, hint: &'static str) -> Result<T, AddressError> {
+pub(crate) fn error<T>(what: &'static str, hint: &'static str) -> Result<T, AddressError> {
     Err(AddressError { what, hint })
 }
 
@@ -77,14 +81,10 @@ impl Address {
     /// Reads an address; nothing when the text means no repository (a URL of a file, a path).
     pub fn parse(text: &str) -> Option<Result<Address, AddressError>> {
         let (place, fragment) = text.split_once('#').map_or((text, None), |(a, b)| (a, Some(b)));
+        let (place, query) = place.split_once('?').map_or((place, None), |(a, b)| (a, Some(b)));
         let transport = match place.split_once("://") {
-            Some(("http" | "https", rest)) => {
-                let path = rest.split('?').next().unwrap_or_default();
-                if !path.ends_with(".git") {
-                    return None;
-                }
-                http(place)
-            }
+            Some(("http" | "https", rest)) if !rest.ends_with(".git") => return None,
+            Some(("http" | "https", _)) => http(place),
             Some(("ssh", rest)) => ssh(rest),
             Some(("git", rest)) => git(rest),
             Some(_) => return None,
@@ -93,7 +93,12 @@ impl Address {
                 None => scp(place)?,
             },
         };
-        Some(transport.and_then(|transport| with_fragment(transport, fragment)))
+        let said = match (query, fragment) {
+            (Some(_), Some(_)) => error("it has a query and a fragment", USUAL),
+            (Some(query), None) => query::parse(query),
+            (None, fragment) => Ok(of_fragment(fragment.unwrap_or_default())),
+        };
+        Some(transport.and_then(|transport| meant(transport, said?)))
     }
 
     /// The same address of another repository, which is named by it (a submodule's).
@@ -105,7 +110,7 @@ impl Address {
             Some(_) => error("its scheme is not supported", USUAL),
             None => scp(url).unwrap_or_else(|| error("it is no URL", USUAL)),
         };
-        with_fragment(transport?, None)
+        meant(transport?, Query::default())
     }
 }
 
@@ -155,10 +160,16 @@ pub fn host_of(url: &str) -> &str {
     place.rsplit('@').next().unwrap_or_default()
 }
 
-fn with_fragment(transport: Transport, fragment: Option<&str>) -> Result<Address, AddressError> {
-    let (reference, directory) =
-        fragment.unwrap_or_default().split_once(':').unwrap_or((fragment.unwrap_or_default(), ""));
-    if !is_reference(reference) {
+/// `reference:directory`
+fn of_fragment(fragment: &str) -> Query {
+    let (reference, directory) = fragment.split_once(':').unwrap_or((fragment, ""));
+    let reference = Some(reference).filter(|text| !text.is_empty()).map(str::to_owned);
+    Query { reference, directory: directory.to_owned(), commit: None }
+}
+
+fn meant(transport: Transport, said: Query) -> Result<Address, AddressError> {
+    let Query { reference, directory, commit } = said;
+    if reference.as_deref().is_some_and(|text| !is_reference(text)) {
         return error("its reference is none", "name a branch, a tag or the full hash of a commit");
     }
     let parts: Vec<&str> =
@@ -166,8 +177,7 @@ fn with_fragment(transport: Transport, fragment: Option<&str>) -> Result<Address
     if parts.contains(&"..") || directory.contains('\0') {
         return error("its directory leads out of the repository", "name a directory in it");
     }
-    let reference = Some(reference).filter(|text| !text.is_empty()).map(str::to_owned);
-    Ok(Address { transport, reference, directory: parts.join("/") })
+    Ok(Address { transport, reference, directory: parts.join("/"), commit })
 }
 
 /// What git takes for the name of a reference (`git check-ref-format`), as far as it could be mistaken for something else.
@@ -270,114 +280,4 @@ fn scp(text: &str) -> Option<Result<Transport, AddressError>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ssh_to(user: Option<&str>, host: &str, port: Option<u16>, path: &str) -> Transport {
-        let (host, path) = (host.to_owned(), path.to_owned());
-        Transport::Ssh { user: user.map(str::to_owned), host, port, path }
-    }
-
-    #[test]
-    fn addresses_of_repositories() {
-        let web = |url: &str| Transport::Http(url.to_owned());
-        for (text, transport, reference, directory) in [
-            ("https://h/o/r.git", web("https://h/o/r.git"), None, ""),
-            ("http://h:80/r.git#main", web("http://h:80/r.git"), Some("main"), ""),
-            ("https://h/r.git#v1:a/./b/", web("https://h/r.git"), Some("v1"), "a/b"),
-            ("https://h/r.git#:/sub", web("https://h/r.git"), None, "sub"),
-            (
-                "https://u:p@h/r.git#refs/pull/1/head",
-                web("https://u:p@h/r.git"),
-                Some("refs/pull/1/head"),
-                "",
-            ),
-            ("github.com/o/r#main", web("https://github.com/o/r"), Some("main"), ""),
-            ("git@h:o/r.git", ssh_to(Some("git"), "h", None, "o/r.git"), None, ""),
-            ("git@h:o/r.git#b:d", ssh_to(Some("git"), "h", None, "o/r.git"), Some("b"), "d"),
-            ("ssh://h/o/r", ssh_to(None, "h", None, "/o/r"), None, ""),
-            (
-                "ssh://me@h:2222/~me/r.git",
-                ssh_to(Some("me"), "h", Some(2222), "~me/r.git"),
-                None,
-                "",
-            ),
-            ("ssh://[::1]:22/r", ssh_to(None, "::1", Some(22), "/r"), None, ""),
-            (
-                "git://h/r.git#x",
-                Transport::Git { host: "h".to_owned(), port: 9418, path: "/r.git".to_owned() },
-                Some("x"),
-                "",
-            ),
-        ] {
-            let found = Address::parse(text).unwrap_or_else(|| panic!("{text}")).unwrap();
-            let reference = reference.map(str::to_owned);
-            assert_eq!(
-                found,
-                Address { transport, reference, directory: directory.to_owned() },
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_host_is_the_same_to_whoever_reads_it() {
-        // A client of the web goes to `evil.example`.
-        let text = "https://evil.example\\@good.example/r.git";
-        assert!(Address::parse(text).unwrap().is_err());
-        assert!(Address::at(text).is_err());
-        let host = |text: &str| Address::at(text).unwrap().transport.host();
-        assert_eq!(host("https://good.example@evil.example/r"), "evil.example");
-        assert_eq!(host("https://evil.example/@good.example/r"), "evil.example");
-        assert_eq!(host("https://evil.example#@good.example/r"), "evil.example");
-        assert_eq!(host_of("https://evil.example\\@good.example/r.git"), "evil.example");
-        assert_eq!(host_of("http://u:p@h:80/r?a@b"), "h:80");
-    }
-
-    #[test]
-    fn what_is_none_is_none_and_what_is_wrong_is_said() {
-        for text in [
-            "https://h/file",
-            "https://h/r.git.txt",
-            "a/b",
-            "C:/x",
-            "host:path",
-            "./git@h:x",
-            "ftp://h/r.git",
-            "",
-        ] {
-            assert_eq!(Address::parse(text), None, "{text}");
-        }
-        for text in [
-            "https://h/r.git#a:../b",
-            "https://h/r.git#a b",
-            "https://h/r.git#-upload",
-            "https://h/r.git?ref=x.git",
-            "ssh://-oProxyCommand=x/r",
-            "ssh://h;id/r",
-            "ssh://u:p@h/r",
-            "ssh://h",
-            "ssh://h:port/r",
-            "git@-h:r",
-            "git@h:-r",
-            "git@h:",
-            "git://u@h/r",
-            "git://h",
-        ] {
-            assert!(Address::parse(text).is_none_or(|found| found.is_err()), "{text}");
-        }
-        for text in [
-            "https://u:p@h:1/r.git",
-            "git@h:o/r.git",
-            "ssh://me@h:22/r",
-            "ssh://h/r",
-            "git://h:9418/r",
-        ] {
-            let transport = Address::at(text).unwrap().transport;
-            assert_eq!(transport.url(), text);
-            assert!(matches!(transport.host().as_str(), "h" | "h:1"), "{text}");
-        }
-        assert!(Address::at("file:///etc").is_err() && Address::at("/etc").is_err());
-        assert!(Address::at("https://h/without-suffix").is_ok());
-    }
-}
+mod tests;

@@ -36,6 +36,10 @@ pub trait Checkout {
 
     /// A directory for another repository at one of its commits.
     fn submodule(&mut self, path: &[u8], commit: Oid) -> Result<(), Fault>;
+
+    /// The directory that is meant is not in this repository, but is `rest` of another one at a commit, whose place is `path`:
+    /// nothing else is handed out.
+    fn elsewhere(&mut self, path: &str, commit: Oid, rest: &str) -> Result<(), Fault>;
 }
 
 /// What a header of a commit says.
@@ -115,11 +119,16 @@ pub fn check_out<C: Checkout>(
     cancelled: &AtomicBool,
 ) -> Result<(), Fault> {
     let (mut tree, _) = tree_of(pack, commit)?;
-    for name in directory.split('/').filter(|name| !name.is_empty()) {
+    let names: Vec<&str> = directory.split('/').filter(|name| !name.is_empty()).collect();
+    for (at, name) in names.iter().enumerate() {
         let entries = entries(pack, &tree)?;
         let found = entries.iter().find(|entry| entry.name == name.as_bytes());
         tree = match found {
             Some(Line { mode: Mode::Directory, oid, .. }) => *oid,
+            Some(Line { mode: Mode::Module, oid, .. }) => {
+                let (path, rest) = names.split_at(at + 1);
+                return into.elsewhere(&path.join("/"), *oid, &rest.join("/"));
+            }
             Some(_) => {
                 return Err(Fault::invalid(format!(
                     "`{directory}` is no directory of the git repository"

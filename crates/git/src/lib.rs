@@ -20,6 +20,7 @@ mod modules;
 mod oid;
 pub mod pack;
 mod pkt;
+mod query;
 pub mod session;
 mod wire;
 

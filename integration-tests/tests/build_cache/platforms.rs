@@ -48,7 +48,7 @@ fn what_is_only_copied_is_built_for_every_platform() {
 
     // Such an image is a base for both, here and from the registry, and its name goes on meaning what runs here.
     let text = format!("FROM {one}\nCOPY amd64.txt /more\n");
-    std::fs::write(dir.join("Dockerfile"), text).expect("a file");
+    std::fs::write(dir.join("Dockerfile"), &text).expect("a file");
     let fresh = site.fresh();
     for daemon in [&site.daemon, &fresh] {
         let name = site.name("derived");
@@ -61,6 +61,18 @@ fn what_is_only_copied_is_built_for_every_platform() {
         assert_eq!(ran.text(), "amd64");
         daemon.naru(&["system", "verify"]).ok();
     }
+    // Its digest is a name of it, with a tag and without.
+    let index = site.raw("multi:1");
+    let digest = index["manifests"][0]["digest"].as_str().expect("a digest");
+    for base in [format!("{}@{digest}", site.name("multi")), format!("{one}@{digest}")] {
+        std::fs::write(dir.join("Dockerfile"), format!("FROM {base}\nCOPY arm64.txt /more\n"))
+            .expect("a file");
+        build(&fresh, &dir, &["--no-cache"]).ok();
+        let words =
+            ["run", "--rm", "--network", "none", "img", "busybox", "cat", "/arch.txt", "/more"];
+        assert_eq!(fresh.naru(&words).ok().stdout, "amd64\narm64\n", "{base}");
+    }
+    std::fs::write(dir.join("Dockerfile"), text).expect("a file");
     let failed = build(&fresh, &dir, &["--platform", "linux/s390x"]);
     assert!(failed.code != 0 && failed.stderr.contains("linux/amd64, linux/arm64"), "{failed:?}");
 

@@ -151,6 +151,15 @@ fn a_dockerfile_or_an_archive_comes_from_standard_input() {
         assert_eq!(plain.text(), other.text());
     }
     daemon.naru_with_input(&["build", "-q", "-"], b"").fails(1, "it is empty");
+    // A Dockerfile alone has no files to copy; those of stages and images it has.
+    for word in ["COPY", "ADD"] {
+        let file = format!("FROM box\n{word} a /a\n");
+        let done = daemon.naru_with_input(&["build", "-q", "-"], file.as_bytes());
+        assert!(done.stderr.contains("\"/a\": not found"), "{done:?}");
+        done.fails(1, "a Dockerfile alone has no files");
+    }
+    let file = b"FROM box AS one\nRUN echo 1 > /1\nFROM scratch\nCOPY --from=one /1 /\nCOPY --from=box /etc/group /\n";
+    daemon.naru_with_input(&["build", "-q", "--network", "none", "-"], file).ok();
     let check = daemon.naru_with_input(&["build", "--check", "-"], b"FROM box as a\nRUN x\n");
     assert!(check.code == 1 && check.stdout.contains("FromAsCasing"), "{check:?}");
 }

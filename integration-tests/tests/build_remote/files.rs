@@ -129,6 +129,18 @@ fn what_cannot_be_fetched_is_said_with_its_address() {
     let file = format!("FROM box\nADD {} /x/\n", server.at("/").trim_end_matches('/'));
     let dir = context(&daemon, "d", &[("Dockerfile", &file)]);
     build(&daemon, &[], &dir).fails(1, "404");
+    // Nor is there a name for what has no path.
+    let server = Server::start(|_| said("200 OK", "", b"one"));
+    let address = server.at("/");
+    for (name, address) in [("e", address.trim_end_matches('/')), ("g", &address)] {
+        let file = format!("FROM box\nADD {address} /x/\n");
+        let dir = context(&daemon, name, &[("Dockerfile", &file)]);
+        build(&daemon, &[], &dir).fails(1, "cannot determine filename for source");
+        let file = format!("FROM box\nADD {address} /x\n");
+        let dir = context(&daemon, name, &[("Dockerfile", &file)]);
+        build(&daemon, &["-t", name], &dir).ok();
+        assert_eq!(cat(&daemon, name, "/x"), "one");
+    }
 }
 
 #[test]

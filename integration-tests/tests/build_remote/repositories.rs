@@ -41,6 +41,7 @@ pub(super) fn repositories(daemon: &Daemon) -> PathBuf {
     std::fs::create_dir_all(&lib).expect("a directory");
     git(&lib, &["init", "-q"]);
     put(&lib, "lib.txt", "of the library\n");
+    put(&lib, "deep/file", "deep\n");
     git(&lib, &["add", "-A"]);
     git(&lib, &["commit", "-qm", "lib"]);
     let app = root.join("app.git");
@@ -100,6 +101,14 @@ fn a_repository_is_added_as_git_checks_it_out() {
     add(&daemon, "side", "side", &format!("ADD --chown=5:6 --chmod=604 {app}#side:dir /src"));
     let stat = ["run", "--rm", "--network", "none", "side", "stat", "-c", "%a %u:%g", "/src/text"];
     assert_eq!(daemon.naru(&stat).ok().text(), "604 5:6");
+    // What is left out is, and a layer of its own holds the same files.
+    add(&daemon, "less", "less", &format!("ADD --exclude=*file --exclude=dir/text {app} /src"));
+    add(&daemon, "link", "link", &format!("ADD --link --exclude=dir {app}#main /src"));
+    let list = |image: &str| {
+        daemon.naru(&["run", "--rm", "--network", "none", image, "ls", "/src", "/src/dir"]).stdout
+    };
+    assert_eq!(list("less"), "/src:\ndir\nlink\nrun\n\n/src/dir:\nDockerfile\nlib\n");
+    assert_eq!(list("link"), "/src:\nDockerfile\nlink\nrun\n");
     let first = git(&root.join("app.git"), &["rev-parse", "HEAD~1"]);
     git(&root.join("app.git"), &["tag", "-d", "v1"]);
     git(&root.join("app.git"), &["branch", "-D", "side"]);
@@ -130,13 +139,63 @@ fn a_branch_is_made_anew_when_it_moved_and_only_then() {
     git(&root.join("app.git"), &["commit", "-qam", "three"]);
     build(&daemon, &["-t", "a"], &dir).ok();
     assert_eq!(cat(&daemon, "a", "/src/text"), "three");
-    // A checksum is the commit.
+    // A checksum is the commit, or what it begins with.
     let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
-    add(&daemon, "d", "d", &format!("ADD --checksum={commit} {app}#main:dir /src"));
+    for sum in [&commit, &commit[..7], &commit[..1]] {
+        add(&daemon, "d", "d", &format!("ADD --checksum={sum} {app}#main:dir /src"));
+    }
     let file =
         format!("FROM box\nADD --checksum={} {app} /src\n", commit.replace(&commit[..2], "zz"));
     let dir = context(&daemon, "e", &[("Dockerfile", &file)]);
     build(&daemon, &[], &dir).fails(1, "expected checksum to match");
+}
+
+#[test]
+fn a_query_says_what_of_a_repository_is_meant() {
+    let daemon = daemon();
+    let root = repositories(&daemon);
+    let backend = root.clone();
+    let server = Server::start(move |heard| git_backend(&backend, heard));
+    let app = server.at("/app.git");
+    let commit = git(&root.join("app.git"), &["rev-parse", "HEAD"]);
+    for (number, (query, path, text)) in [
+        ("branch=side&subdir=dir", "/src/text", "one"),
+        ("tag=v1", "/src/dir/text", "one"),
+        ("ref=main&subdir=/dir/./", "/src/lib/lib.txt", "of the library"),
+        ("subdir=dir", "/src/text", "two"),
+        // What lies in a submodule, and all of one.
+        ("branch=main&subdir=dir/lib/deep", "/src/file", "deep"),
+        ("subdir=dir/lib", "/src/deep/file", "deep"),
+        (&format!("branch=main&checksum={}", &commit[..7]), "/src/dir/text", "two"),
+        (&format!("commit={commit}"), "/src/dir/text", "two"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("q{number}");
+        add(&daemon, &name, &name, &format!("ADD {app}?{query} /src"));
+        assert_eq!(cat(&daemon, &name, path), text, "{query}");
+    }
+    for (number, (query, words)) in [
+        ("branch=v1", "does not contain ref refs/heads/v1"),
+        ("tag=main", "does not contain ref refs/tags/main"),
+        ("subdir=dir/lib/nothing", "no directory `nothing`"),
+        ("subdir=dir/lib/lib.txt", "`lib.txt` is no directory"),
+        ("branch=side&checksum=0000", "expected checksum to match 0000, got "),
+        ("keep-git-dir=true", "a flag of it, such as `--keep-git-dir`"),
+        ("branch=main#side", "a query and a fragment"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("FROM box\nADD {app}?{query} /src\n");
+        let dir = context(&daemon, &format!("w{number}"), &[("Dockerfile", &file)]);
+        build(&daemon, &[], &dir).fails(1, words);
+    }
+    // A context has one, too.
+    let at = format!("{app}?tag=v1&subdir=dir");
+    daemon.naru(&["build", "--network", "none", "-q", "-t", "c", &at]).ok();
+    assert_eq!(cat(&daemon, "c", "/from-dir"), "one");
 }
 
 #[test]
@@ -146,6 +205,7 @@ fn a_repository_is_a_context() {
     put(&root.join("app.git"), ".dockerignore", "run\n");
     git(&root.join("app.git"), &["add", "-A"]);
     git(&root.join("app.git"), &["commit", "-qm", "ignore"]);
+    let modes = root.join("app.git");
     let server = Server::start(move |heard| git_backend(&root, heard));
     let app = server.at("/app.git");
     let ours = ["build", "--network", "none", "--progress", "plain", "-t", "a", &app];
@@ -153,6 +213,15 @@ fn a_repository_is_a_context() {
     assert_eq!(cat(&daemon, "a", "/all/dir/lib/lib.txt"), "of the library");
     let list = ["run", "--rm", "--network", "none", "a", "ls", "/all"];
     assert_eq!(daemon.naru(&list).ok().stdout, "Dockerfile\ndir\nlink\n");
+    // Whatever the modes are there, they are one of two here.
+    let stat =
+        ["run", "--rm", "--network", "none", "a", "stat", "-c", "%a", "/all/dir", "/all/dir/text"];
+    assert_eq!(daemon.naru(&stat).ok().stdout, "755\n644\n");
+    std::fs::set_permissions(modes.join("dir/text"), std::fs::Permissions::from_mode(0o711))
+        .expect("a mode");
+    git(&modes, &["commit", "-qam", "executable"]);
+    daemon.naru(&ours).ok();
+    assert_eq!(daemon.naru(&stat).ok().stdout, "755\n755\n");
     let at = format!("{app}#v1:dir");
     let mut docker = daemon.docker_command(&["build", "--network", "none", "-t", "b"]);
     // docker's own client fetches repositories itself; its daemon is asked with `remote`.

@@ -26,6 +26,13 @@ pub fn commands() -> Vec<Sentence> {
             &format!("FROM box\n{exec}\nCMD [\"d\"]\n"),
         )
         .runs(&["x", "-d"], "entry x -d\n"),
+        says("neither ENTRYPOINT nor CMD: nothing to run", "FROM scratch\nCOPY a /\n")
+            .with("a", "")
+            .runs(&[], "error: No command specified\nhint: name a command after the image; the image has none of its own\n"),
+        says("a shell ENTRYPOINT is no PID 1", "FROM box\nENTRYPOINT sh -c 'echo $PPID'; true\n")
+            .runs(&[], "1\n"),
+        says("with exec it is", "FROM box\nENTRYPOINT exec sh -c 'echo $$'\n").runs(&[], "1\n"),
+        says("a shell CMD without ENTRYPOINT", "FROM box\nCMD echo c p\n").runs(&[], "c p\n"),
         says("neither: the base's CMD stays", "FROM box\nENV A=b\n").default("Cmd", json!(["sh"])),
         says("an exec ENTRYPOINT without CMD", &format!("FROM box\n{exec}\n")).runs(&[], "entry\n"),
         says(
@@ -184,6 +191,15 @@ pub fn places() -> Vec<Sentence> {
         says("WORKDIR replaces variables", "FROM box\nENV DIRPATH=/path\nWORKDIR $DIRPATH/$DIRNAME\nRUN pwd > /x\n").file("x", "/path\n")
             // It leaves the slash where it is.
             .but(&["WorkingDir", "history"]),
+        says("WORKDIR is cleaned", "FROM box\nWORKDIR /a/./b//../c/\nRUN pwd > /x\n")
+            .default("WorkingDir", json!("/a/c"))
+            .file("x", "/a/c\n")
+            // It leaves the path as it is written, and makes all of it; later BuildKits clean it.
+            .but(&["WorkingDir", "history", "a"]),
+        says("a relative WORKDIR without another is below the root", "FROM box\nWORKDIR a\nRUN pwd > /x\n").file("x", "/a\n"),
+        says("a relative WORKDIR is below the base's", "FROM BEFORE\nWORKDIR b\nRUN pwd > /x\n")
+            .after("FROM box\nWORKDIR /w\n")
+            .file("x", "/w/b\n"),
         says("the working directory is / unless the base says", "FROM box\nRUN pwd > x\n").file("x", "/\n"),
         says("the base's working directory is inherited", "FROM BEFORE\nRUN pwd > x\n").after("FROM box\nWORKDIR /w\n").file("w/x", "/w\n"),
         says("WORKDIR that is there stays as it is", "FROM box\nRUN mkdir -m 700 /w && chown 5:6 /w\nWORKDIR /w\n").holds("w", "700 5:6 /").but(&["history", "layers"]),

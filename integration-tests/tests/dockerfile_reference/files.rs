@@ -3,7 +3,7 @@
 use crate::sentence::{Sentence, says};
 use std::io::Write;
 
-fn archive() -> Vec<u8> {
+pub fn archive() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let mut put = |name: &str, kind: tar::EntryType, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();

@@ -1,5 +1,6 @@
 //! Images as they are saved: configuration, history, and the tree of files that all layers make. Pure.
 
+use crate::attributes::{self, Attributes};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,7 +23,7 @@ pub struct Node {
     mode: u32,
     owner: (u64, u64),
     kind: Kind,
-    attributes: BTreeMap<String, Vec<u8>>,
+    attributes: Attributes,
     /// When it was changed; nothing for times since the test began.
     modified: Option<u64>,
 }
@@ -47,21 +48,24 @@ impl fmt::Display for Node {
             Kind::Other(kind) => f.write_str(kind)?,
         }
         for (name, value) in &self.attributes {
-            write!(f, " +{name}={}", String::from_utf8_lossy(value).escape_debug())?;
+            write!(f, " +{}={}", name.escape_ascii(), value.escape_ascii())?;
         }
         Ok(())
     }
 }
 
 impl Node {
-    /// Whether it is what another one is. A directory's time counts only where both have an old one: the peer's are often
+    /// Whether it is what the peer's is. The peer saves capabilities alone of all that its own containers see of attributes
+    /// (`docs/build.md`), so only those are compared; what ours has of others, sentences say one by one. A directory's time counts only where both have an old one: the peer's are often
     /// those of the build, or of RUN's own files in `/etc`.
     pub fn is_like(&self, other: &Node) -> bool {
         let times = self.modified == other.modified
             || self.kind == Kind::Directory
                 && (self.modified.is_none() || other.modified.is_none());
         let modified = self.modified;
-        times && *self == Node { modified, ..other.clone() }
+        let mut own = self.clone();
+        own.attributes.retain(|name, _| name == b"security.capability");
+        times && own == Node { modified, ..other.clone() }
     }
 
     /// Whether it may be what a mount was put on.
@@ -132,8 +136,10 @@ fn inflated(layer: &[u8]) -> Vec<u8> {
 fn apply(tree: &mut BTreeMap<String, Node>, layer: &[u8], since: u64) -> bool {
     let mut any = false;
     let mut put = BTreeSet::new();
+    let mut all = attributes::of(layer).into_iter();
     for entry in tar::Archive::new(layer).entries().expect("a layer") {
         let mut entry = entry.expect("a layer");
+        let attributes = all.next().expect("as many entries");
         any = true;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let path = path.trim_start_matches("./").trim_end_matches('/').to_owned();
@@ -149,7 +155,6 @@ fn apply(tree: &mut BTreeMap<String, Node>, layer: &[u8], since: u64) -> bool {
             tree.retain(|known, _| *known != hidden && !known.starts_with(&below(&hidden)));
             continue;
         }
-        let attributes = attributes(&mut entry);
         let header = entry.header().clone();
         let link =
             entry.link_name_bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -179,15 +184,6 @@ fn apply(tree: &mut BTreeMap<String, Node>, layer: &[u8], since: u64) -> bool {
         put.insert(path);
     }
     any
-}
-
-fn attributes(entry: &mut tar::Entry<'_, &[u8]>) -> BTreeMap<String, Vec<u8>> {
-    let Ok(Some(list)) = entry.pax_extensions() else { return BTreeMap::new() };
-    let list = list.flatten().filter_map(|extension| {
-        let name = extension.key().ok()?.strip_prefix("SCHILY.xattr.")?;
-        Some((name.to_owned(), extension.value_bytes().to_vec()))
-    });
-    list.collect()
 }
 
 /// What a container gets of a configuration, without what says nothing.

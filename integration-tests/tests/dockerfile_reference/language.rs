@@ -3,6 +3,8 @@
 use crate::sentence::{Sentence, says};
 use serde_json::json;
 
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// "Format".
 pub fn format() -> Vec<Sentence> {
     vec![
@@ -11,6 +13,11 @@ pub fn format() -> Vec<Sentence> {
         says("instructions run in order", "FROM box\nRUN echo 1 > /x\nRUN echo 2 >> /x\n")
             .file("x", "1\n2\n"),
         says("a file must begin with FROM", "RUN true\n").fails("no build stage"),
+        says(
+            "directives, comments and ARG may stand before FROM",
+            "# escape=\\\n\n# about\nARG A=1\n\n# and\nFROM box\nENV A=b\n",
+        )
+        .history(&["(no layer) ENV A=b"]),
         says("only ARG stands before FROM", "ENV A=b\nFROM box\n").fails("no build stage"),
         says(
             "a line that begins with # is a comment",
@@ -73,6 +80,17 @@ pub fn directives() -> Vec<Sentence> {
         )
         .file("x", "a b\n"),
         says(
+            "a directive is not continued",
+            "# esc\\\n# ape=`\nFROM box\nRUN echo a \\\n b > /x\n",
+        )
+        .file("x", "a b\n"),
+        says("escape is a backslash or a backtick", "# escape=x\nFROM box\n").fails("escape"),
+        says(
+            "escape escapes variables and blanks",
+            "# escape=`\nFROM box\nENV A=x B=`$A C=a` b D=\\$A\n",
+        )
+        .default("Env", json!([PATH, "A=x", "B=$A", "C=a b", "D=\\"])),
+        says(
             "syntax names the version of the language",
             "# syntax=docker/dockerfile:1\nFROM box\nENV A=b\n",
         )
@@ -86,6 +104,30 @@ pub fn directives() -> Vec<Sentence> {
             "# escape=`\nFROM box\nRUN echo 'a`tb\\c' `\n > /x\n",
         )
         .file("x", "a`tb\\c\n"),
+        says(
+            "a syntax of somebody else's is said not to be used",
+            "# syntax=somebody/else:1\nFROM box\nENV A=b\n",
+        )
+        .newer()
+        .shows("the syntax somebody/else:1 is not used"),
+        says(
+            "docker's own syntax is no matter",
+            "# syntax=docker/dockerfile:1.7-labs\nFROM box\nENV A=b\n",
+        )
+        .newer()
+        .silent("syntax"),
+        says(
+            "BUILDKIT_SYNTAX goes before the directive",
+            "# syntax=somebody/else:1\nFROM box\nENV A=b\n",
+        )
+        .newer()
+        .flags(&["--build-arg", "BUILDKIT_SYNTAX=dockerfile.v0"])
+        .silent("is not used")
+        .silent("changes nothing"),
+        says("BUILDKIT_SYNTAX of somebody else's is said not to be used", "FROM box\nENV A=b\n")
+            .newer()
+            .flags(&["--build-arg", "BUILDKIT_SYNTAX=somebody/else:1"])
+            .shows("the syntax somebody/else:1 is not used"),
         says("checks warn and fail nothing", "FROM box as b\nENV A=b\n").shows("FromAsCasing"),
         says("check=error=true makes warnings fail", "# check=error=true\nFROM box as b\n")
             .newer()
@@ -96,6 +138,32 @@ pub fn directives() -> Vec<Sentence> {
         )
         .newer()
         .history(&["(no layer) ENV A=b"]),
+        says("check is given once", "# check=skip=all\n# check=error=true\nFROM box\n")
+            .newer()
+            .fails("only one check parser directive can be used"),
+        says(
+            "names of checks have their case",
+            "# check=skip=fromascasing;error=true\nFROM box as b\n",
+        )
+        .newer()
+        .fails("FromAsCasing"),
+        says(
+            "check=skip takes several, with commas",
+            "# check=skip=FromAsCasing,StageNameCasing;error=true\nFROM box as B\nENV A=b\n",
+        )
+        .newer()
+        .history(&["(no layer) ENV A=b"]),
+        says(
+            "check=skip skips no others",
+            "# check=skip=StageNameCasing;error=true\nFROM box as B\n",
+        )
+        .newer()
+        .fails("FromAsCasing"),
+        says("check=error=false only warns", "# check=error=false\nFROM box as b\nENV A=b\n")
+            .shows("FromAsCasing"),
+        says("an option that check has not is refused", "# check=nope=x\nFROM box\n")
+            .newer()
+            .fails("nope"),
         says("check=skip=all skips all", "# check=error=true;skip=all\nFROM box as b\nENV A=b\n")
             .newer()
             .history(&["(no layer) ENV A=b"]),
@@ -104,7 +172,7 @@ pub fn directives() -> Vec<Sentence> {
 
 /// "Environment replacement".
 pub fn replacement() -> Vec<Sentence> {
-    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let path = PATH;
     vec![
         says("$name and ${name} are the same", "FROM scratch\nENV A=x\nENV B=$A C=${A}_y\nCOPY a /\n")
             .with("a", "")
@@ -134,6 +202,20 @@ pub fn replacement() -> Vec<Sentence> {
             "Env",
             json!([path, "S=foobarbaz", "A=arbaz", "B=az", "C=foobar", "D=foo", "E=fooforbaz", "F=fooforfoz"]),
         ),
+        says(
+            "a backslash takes a ? or a * in a pattern as it is",
+            "FROM scratch\nCOPY a /\nENV S=a*b?c\nENV A=${S#a\\*} B=${S%\\?c} C=${S/\\*/-} D=${S//\\?/-}\n",
+        )
+        .newer()
+        .with("a", "")
+        .default("Env", json!([path, "S=a*b?c", "A=b?c", "B=a*b", "C=a-b?c", "D=a*b-c"])),
+        says(
+            "patterns and what replaces them may hold variables",
+            "FROM scratch\nCOPY a /\nENV S=foobar P=foo R=new\nENV A=${S#$P} B=${S/${P}/$R} C=${U-$S} D=${S+$P}\n",
+        )
+        .newer()
+        .with("a", "")
+        .default("Env", json!([path, "S=foobar", "P=foo", "R=new", "A=bar", "B=newbar", "C=foobar", "D=foo"])),
         says("a word may hold variables", "FROM scratch\nCOPY a /\nENV S=s\nENV A=${U:-x$S}\n")
             .with("a", "")
             .default("Env", json!([path, "S=s", "A=xs"])),
@@ -254,6 +336,26 @@ pub fn heredocs() -> Vec<Sentence> {
         .file("script.sh", "echo \"hello ${FOO}\"\n"),
         says("<<- takes leading tabs away", "FROM scratch\nCOPY <<-EOT /x\n\t\ta\n\t b\n  c\n\tEOT\n")
             .file("x", "a\n b\n  c\n"),
+        says("a command reads a heredoc wherever it stands", "FROM box\nRUN cat <<EOT > /x\n# no comment\nRUN false\nEOT\n")
+            .file("x", "# no comment\nRUN false\n"),
+        says("variables of a script are the shell's", "FROM box\nARG A=1\nRUN <<EOT\nB=2\necho $A$B > /x\nEOT\n")
+            .file("x", "12\n"),
+        says("quotes around any part of the word count", "FROM scratch\nARG FOO=bar\nCOPY <<E\"O\"T /x\n$FOO\nEOT\n")
+            .file("x", "$FOO\n"),
+        says("a heredoc lands below the working directory", "FROM scratch\nWORKDIR /w\nCOPY <<EOF a/b\nx\nEOF\n")
+            .file("w/a/b", "x\n"),
+        says("a heredoc stands beside files", "FROM scratch\nCOPY a <<b /d/\nof the heredoc\nb\n")
+            .with("a", "of the context")
+            .file("d/a", "of the context")
+            .file("d/b", "of the heredoc\n"),
+        says("a heredoc has an owner and a mode", "FROM scratch\nCOPY --chown=5:6 --chmod=700 <<EOF /x\nEOF\n")
+            .holds("x", "700 5:6 \"\""),
+        says(
+            "a script of a heredoc runs",
+            "FROM box\nARG FOO=bar\nCOPY <<-EOT /script.sh\n\techo \"hello ${FOO}\"\nEOT\nENTRYPOINT sh /script.sh\n",
+        )
+        .runs(&[], "hello bar\n"),
+        says("a heredoc without an end is refused", "FROM box\nRUN <<EOT\ntrue\n").fails("EOT"),
     ];
     all.into_iter().map(Sentence::newer).collect()
 }

@@ -61,6 +61,19 @@ pub fn run() -> Vec<Sentence> {
     ]
 }
 
+/// Two stages, `a` and `b`, that do the same side by side; what each leaves at its name is the result.
+fn two(mounts: &str, command: &str) -> String {
+    let stage = |me: &str, other: &str| {
+        let command = command.replace("ME", me).replace("OTHER", other);
+        format!("FROM box AS {me}\nRUN {mounts} {command}\n")
+    };
+    format!(
+        "{}{}FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n",
+        stage("a", "b"),
+        stage("b", "a")
+    )
+}
+
 /// "RUN --mount".
 pub fn mounts() -> Vec<Sentence> {
     vec![
@@ -104,6 +117,9 @@ pub fn mounts() -> Vec<Sentence> {
         )
         .file("x", "there\n")
         .lacks("c/there"),
+        says("a cache is kept from build to build", "FROM box\nRUN --mount=type=cache,id=kept,target=/c ls /c > /x\n")
+            .after("FROM box\nRUN --mount=type=cache,id=kept,target=/c touch /c/there\n")
+            .file("x", "there\n"),
         says(
             "a cache is known by its ID, which is its target",
             "FROM box\nRUN --mount=type=cache,target=/k touch /k/there\nRUN --mount=type=cache,target=/o,id=/k ls /o > /x\nRUN --mount=type=cache,target=/p ls /p > /y\n",
@@ -116,6 +132,19 @@ pub fn mounts() -> Vec<Sentence> {
             "a private cache is alone",
             "FROM box\nRUN --mount=type=cache,target=/c,id=p,sharing=private --mount=type=cache,target=/d,id=q,sharing=locked touch /c/a /d/b && ls /c /d > /x\n",
         ),
+        // Each writer waits until the other one is there, in the shared cache; so there is one, too.
+        says("a private cache with two writers is two, a shared one is one", &two(
+            "--mount=type=cache,id=h,target=/h --mount=type=cache,id=two,target=/c,sharing=private",
+            "touch /c/ME /h/ME && timeout 60 sh -c 'until test -e /h/OTHER; do usleep 10000; done' && ls /c > /ME",
+        ))
+            .file("a", "a\n")
+            .file("b", "b\n"),
+        says("a locked cache has one writer at a time", &two(
+            "--mount=type=cache,id=locked,target=/c,sharing=locked",
+            "test ! -e /c/busy && touch /c/busy && usleep 300000 && rm /c/busy && touch /ME",
+        ))
+            .file("a", "")
+            .file("b", ""),
         says(
             "a cache starts from another stage",
             "FROM box AS one\nRUN mkdir -p /s/d && touch /s/d/a\nFROM box\nRUN --mount=type=cache,target=/c,from=one,source=/s/d,id=from ls /c > /x\n",
@@ -164,6 +193,9 @@ pub fn mounts() -> Vec<Sentence> {
         .flags(&["--secret", "id=s,src=s.txt"])
         .file("x", "tell\n")
         .file("y", "telltell\n"),
+        says("a secret is a variable of whoever builds", "FROM box\nRUN --mount=type=secret,id=PATH,env=P test -n \"$P\" -a ! -e /run/secrets/PATH\n")
+            .newer()
+            .flags(&["--secret", "id=PATH"]),
         says("a secret that is not given is left out", "FROM box\nRUN --mount=type=secret,id=s test ! -e /run/secrets/s\n"),
         says("a secret that is required must be given", "FROM box\nRUN --mount=type=secret,id=s,required=true true\n")
             .fails("s: not found"),

@@ -1,41 +1,27 @@
-//! One sentence of the reference: files that show it, what must come of them, and how all of a chapter are built and compared.
-//! Acts: builds by our daemon and by the BuildKit inside Debian's dockerd, side by side.
+//! One sentence of the reference: files that show it, and what must come of them. Pure.
 
-use crate::image::{self, Image};
-use integration_tests::peer_docker::PeerDocker;
-use integration_tests::{Daemon, Done, run, run_with_input};
-use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// The time of everything in a context.
-const CONTEXT_TIME: u64 = 1_600_000_000;
-
-/// What is put into a context.
-enum Item {
-    File(Vec<u8>, u32),
-    Directory(u32),
-    Link(String),
-}
+use crate::context::{CONTEXT_TIME, Item};
+use serde_json::Value;
 
 /// What must be seen.
-enum Want {
+pub enum Want {
     Default(&'static str, Value),
     Holds(&'static str, String),
+    Is(&'static str, String),
     Lacks(&'static str),
     History(Vec<String>),
     Author(&'static str),
     Runs(Vec<&'static str>, &'static str),
     Says(&'static str),
+    Silent(&'static str),
     Layers(usize),
     Time(&'static str, u64),
+    Created(&'static str),
+    Member(&'static str, bool),
 }
 
 /// What the peer does with it.
-enum Peer {
+pub enum Peer {
     /// The same: it is compared.
     Same,
     /// The same but for these paths, or keys of the configuration, or `history`; with the reason.
@@ -46,14 +32,14 @@ enum Peer {
 
 /// A sentence.
 pub struct Sentence {
-    name: &'static str,
-    file: String,
-    before: Vec<String>,
-    context: Vec<(&'static str, Item)>,
-    flags: Vec<&'static str>,
-    wants: Vec<Want>,
-    fails: Option<&'static str>,
-    peer: Peer,
+    pub name: &'static str,
+    pub file: String,
+    pub before: Vec<String>,
+    pub context: Vec<(&'static str, Item)>,
+    pub flags: Vec<&'static str>,
+    pub wants: Vec<Want>,
+    pub fails: Option<&'static str>,
+    pub peer: Peer,
 }
 
 /// A sentence, and a Dockerfile that shows it. `box` is an image with busybox.
@@ -100,6 +86,18 @@ impl Sentence {
         self
     }
 
+    /// An extended attribute of what was put there before.
+    pub fn attribute(mut self, path: &'static str, name: &'static str, value: &[u8]) -> Sentence {
+        self.context.push((path, Item::Attribute(name, value.to_vec())));
+        self
+    }
+
+    /// A program or a library of the machine, as a file of the context.
+    pub fn host(mut self, path: &'static str, at: &std::path::Path) -> Sentence {
+        self.context.push((path, Item::Host(at.to_owned())));
+        self
+    }
+
     /// Flags of the build.
     pub fn flags(mut self, flags: &[&'static str]) -> Sentence {
         self.flags.extend(flags);
@@ -119,6 +117,11 @@ impl Sentence {
     /// A file of the result: `644 0:0 "text"`; all that is said must be there, in order from the start.
     pub fn holds(self, path: &'static str, node: &str) -> Sentence {
         self.want(Want::Holds(path, node.to_owned()))
+    }
+
+    /// A file of the result, as in [`Sentence::holds`], and nothing beyond what is said: no further attribute.
+    pub fn is(self, path: &'static str, node: &str) -> Sentence {
+        self.want(Want::Is(path, node.to_owned()))
     }
 
     /// A file with mode 644 of root.
@@ -151,9 +154,24 @@ impl Sentence {
         self.want(Want::Says(text))
     }
 
+    /// What the build does not show.
+    pub fn silent(self, text: &'static str) -> Sentence {
+        self.want(Want::Silent(text))
+    }
+
     /// How many layers there are above the base.
     pub fn layers(self, count: usize) -> Sentence {
         self.want(Want::Layers(count))
+    }
+
+    /// Whether the configuration document has this member beside what containers get.
+    pub fn member(self, name: &'static str, is_there: bool) -> Sentence {
+        self.want(Want::Member(name, is_there))
+    }
+
+    /// When the image and its last instruction were made.
+    pub fn created(self, when: &'static str) -> Sentence {
+        self.want(Want::Created(when))
     }
 
     /// The time of a file.
@@ -188,324 +206,4 @@ impl Sentence {
         self.peer = Peer::But(parts.to_vec());
         self
     }
-
-    fn write(&self, dir: &Path, file: &str) {
-        let time = UNIX_EPOCH + Duration::from_secs(CONTEXT_TIME);
-        let stamp = |path: &Path| {
-            std::fs::File::open(path).expect("a file").set_modified(time).expect("a time");
-        };
-        std::fs::create_dir_all(dir).expect("a directory");
-        for (path, item) in &self.context {
-            let path = dir.join(path);
-            std::fs::create_dir_all(path.parent().expect("below")).expect("a directory");
-            let mode = match item {
-                Item::File(content, mode) => {
-                    std::fs::write(&path, content).expect("a file");
-                    Some(mode)
-                }
-                Item::Directory(mode) => {
-                    std::fs::create_dir_all(&path).expect("a directory");
-                    Some(mode)
-                }
-                Item::Link(target) => {
-                    // What an earlier build of the sentence has put there.
-                    std::fs::remove_file(&path).ok();
-                    std::os::unix::fs::symlink(target, &path).expect("a link");
-                    None
-                }
-            };
-            if let Some(mode) = mode {
-                let permissions = std::fs::Permissions::from_mode(*mode);
-                std::fs::set_permissions(&path, permissions).expect("a mode");
-                stamp(&path);
-            }
-        }
-        std::fs::write(dir.join("Dockerfile"), file).expect("a file");
-        for (path, _) in self.context.iter().rev() {
-            for above in Path::new(path).ancestors().skip(1) {
-                stamp(&dir.join(above));
-            }
-        }
-    }
-
-    /// Builds it with what comes before; answers the last build.
-    fn build(&self, dir: &Path, tag: &str, build: &dyn Fn(&[&str], &Path) -> Done) -> Done {
-        let mut before = String::from("box");
-        for (number, file) in self.before.iter().enumerate() {
-            self.write(dir, &file.replace("BEFORE", &before));
-            before = format!("{tag}-{number}");
-            let done = build(&["-t", &before], dir);
-            if done.code != 0 {
-                return done;
-            }
-        }
-        self.write(dir, &self.file.replace("BEFORE", &before));
-        let mut words = vec!["-t", tag];
-        words.extend(&self.flags);
-        build(&words, dir)
-    }
-}
-
-/// What came of a chapter at one builder.
-struct Built {
-    done: Vec<Done>,
-    images: BTreeMap<String, Image>,
-}
-
-fn tag(number: usize) -> String {
-    format!("s{number}")
-}
-
-/// Builds every sentence of a chapter and compares what came of them. All that is not as promised is told at the end.
-#[track_caller]
-pub fn check(sentences: &[Sentence]) {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() - 600;
-    let daemon = Daemon::start().with_busybox("box");
-    let ours = dirs(daemon.dir(), "ours");
-    let theirs = dirs(daemon.dir(), "theirs");
-    let (ours, theirs) = std::thread::scope(|scope| {
-        let compared = sentences.iter().any(|sentence| !matches!(sentence.peer, Peer::None));
-        let theirs = scope.spawn(move || compared.then(|| by_docker(sentences, &theirs, since)));
-        (by_us(&daemon, sentences, &ours, since), theirs.join().expect("the peer"))
-    });
-    let mut report = String::new();
-    let mut names = BTreeSet::new();
-    for (number, sentence) in sentences.iter().enumerate() {
-        assert!(names.insert(sentence.name), "`{}` is there twice", sentence.name);
-        let mut bad = shortfalls(&daemon, sentence, number, &ours);
-        if let Some(theirs) = &theirs {
-            bad.extend(differences(sentence, number, &ours, theirs));
-        }
-        if !bad.is_empty() {
-            let _ok = writeln!(
-                report,
-                "== {}\n{}\n   {}",
-                sentence.name,
-                sentence.file,
-                bad.join("\n   ")
-            );
-        }
-    }
-    assert!(report.is_empty(), "{report}");
-}
-
-fn dirs(below: &Path, name: &str) -> PathBuf {
-    below.join(name)
-}
-
-fn by_us(daemon: &Daemon, sentences: &[Sentence], place: &Path, since: u64) -> Built {
-    let build = |words: &[&str], dir: &Path| {
-        let mut command = daemon.command(&["build", "--network", "none", "--progress", "plain"]);
-        command.args(words).arg(".").current_dir(dir);
-        run(command.env("XDG_CACHE_HOME", place.join("cache")))
-    };
-    let done: Vec<Done> = sentences
-        .iter()
-        .enumerate()
-        .map(|(number, sentence)| {
-            let tag = tag(number);
-            sentence.build(&place.join(&tag), &tag, &build)
-        })
-        .collect();
-    let archive = place.join("all.tar");
-    let images = saved(&done, |tags| {
-        let mut command = daemon.command(&["save", "-o"]);
-        command.arg(&archive).args(tags);
-        run(&mut command).ok();
-        image::read(&std::fs::read(&archive).expect("an archive"), since)
-    });
-    Built { done, images }
-}
-
-fn by_docker(sentences: &[Sentence], place: &Path, since: u64) -> Built {
-    let docker = PeerDocker::apart();
-    let mut import = docker.command(&["import", "-c", "CMD [\"sh\"]", "-", "box"]);
-    run_with_input(&mut import, &integration_tests::image::busybox_tar()).ok();
-    let build = |words: &[&str], dir: &Path| {
-        let words = [&["--network", "none"], words].concat();
-        run(&mut docker.build(dir, &words))
-    };
-    let done: Vec<Done> = sentences
-        .iter()
-        .enumerate()
-        .map(|(number, sentence)| {
-            let tag = tag(number);
-            match sentence.peer {
-                Peer::None => Done { code: -1, stdout: String::new(), stderr: String::new() },
-                Peer::Same | Peer::But(_) => sentence.build(&place.join(&tag), &tag, &build),
-            }
-        })
-        .collect();
-    let archive = place.join("all.tar");
-    let images = saved(&done, |tags| {
-        let mut command = docker.command(&["save", "-o"]);
-        command.arg(&archive).args(tags);
-        run(&mut command).ok();
-        image::read(&std::fs::read(&archive).expect("an archive"), since)
-    });
-    Built { done, images }
-}
-
-/// The images of builds that succeeded.
-fn saved(
-    done: &[Done],
-    save: impl FnOnce(&[String]) -> BTreeMap<String, Image>,
-) -> BTreeMap<String, Image> {
-    let good = done.iter().enumerate().filter(|(_, done)| done.code == 0);
-    let tags: Vec<String> = good.map(|(number, _)| tag(number)).collect();
-    if tags.is_empty() { BTreeMap::new() } else { save(&tags) }
-}
-
-fn image_of(built: &Built, number: usize) -> Option<&Image> {
-    built.images.get(&format!("{}:latest", tag(number)))
-}
-
-/// What of a sentence is not so in our image.
-fn shortfalls(daemon: &Daemon, sentence: &Sentence, number: usize, ours: &Built) -> Vec<String> {
-    let done = &ours.done[number];
-    let said = format!("{}{}", done.stdout, done.stderr);
-    match (sentence.fails, done.code) {
-        (Some(text), code) => {
-            let good = code != 0 && said.contains(text);
-            return if good {
-                Vec::new()
-            } else {
-                vec![format!("should fail with `{text}`: {done:?}")]
-            };
-        }
-        (None, 0) => {}
-        (None, _) => return vec![format!("is not built: {said}")],
-    }
-    let Some(image) = image_of(ours, number) else { return vec!["was not saved".to_owned()] };
-    let defaults = image::defaults(image);
-    let mut bad = Vec::new();
-    let mut expect = |what: &str, found: String, wanted: String| {
-        if found != wanted {
-            bad.push(format!("{what}: {found}, should be {wanted}"));
-        }
-    };
-    for want in &sentence.wants {
-        match want {
-            Want::Default(key, value) => {
-                let found = defaults.get(*key).cloned().unwrap_or(json!(null));
-                expect(key, found.to_string(), value.to_string());
-            }
-            Want::Holds(path, node) => {
-                let found = image.tree.get(*path).map_or("nothing".to_owned(), ToString::to_string);
-                let part: String = found.chars().take(node.chars().count()).collect();
-                expect(path, if part == *node { part } else { found }, node.clone());
-            }
-            Want::Lacks(path) => {
-                let found = image.tree.get(*path).map_or("nothing".to_owned(), ToString::to_string);
-                expect(path, found, "nothing".to_owned());
-            }
-            Want::History(lines) => {
-                let all = image::history(image);
-                let last = &all[all.len().saturating_sub(lines.len())..];
-                expect("history", format!("{last:?}"), format!("{lines:?}"));
-            }
-            Want::Author(name) => {
-                expect("author", image.config["author"].to_string(), json!(name).to_string());
-            }
-            Want::Runs(args, output) => {
-                let tag = tag(number);
-                let mut words = vec!["run", "--rm", "--network", "none", &tag];
-                words.extend(args);
-                let done = daemon.naru(&words);
-                expect(
-                    "a container says",
-                    format!("{}{}", done.stdout, done.stderr),
-                    (*output).to_owned(),
-                );
-            }
-            Want::Says(text) => {
-                let found = if said.contains(text) { *text } else { &said };
-                expect("the build says", found.to_owned(), (*text).to_owned());
-            }
-            Want::Layers(count) => {
-                let base = usize::from(image.tree.contains_key("bin/busybox"));
-                expect("layers", (image.layers - base).to_string(), count.to_string());
-            }
-            Want::Time(path, seconds) => {
-                let found = image.tree.get(*path).and_then(image::Node::modified);
-                expect(path, format!("time {found:?}"), format!("time {:?}", Some(*seconds)));
-            }
-        }
-    }
-    bad
-}
-
-/// What is otherwise in the peer's image.
-fn differences(sentence: &Sentence, number: usize, ours: &Built, theirs: &Built) -> Vec<String> {
-    let left_out: &[&str] = match &sentence.peer {
-        Peer::None => return Vec::new(),
-        Peer::Same => &[],
-        Peer::But(parts) => parts,
-    };
-    let done = &theirs.done[number];
-    match (sentence.fails, done.code) {
-        (Some(_), 0) if !left_out.contains(&"fails") => {
-            return vec!["the peer builds what fails here".to_owned()];
-        }
-        (Some(_), _) => return Vec::new(),
-        (None, 0) => {}
-        (None, _) if left_out.contains(&"fails") => return Vec::new(),
-        (None, _) => {
-            return vec![format!("the peer does not build it: {}{}", done.stdout, done.stderr)];
-        }
-    }
-    let (Some(our), Some(their)) = (image_of(ours, number), image_of(theirs, number)) else {
-        return Vec::new();
-    };
-    let mut bad = Vec::new();
-    let mut compare = |what: &str, our: Option<String>, their: Option<String>| {
-        let skipped = left_out.iter().any(|part| {
-            *part == what || what.strip_prefix(part).is_some_and(|rest| rest.starts_with('/'))
-        });
-        if our != their && !skipped {
-            let shown = |text: Option<String>| text.unwrap_or_else(|| "nothing".to_owned());
-            bad.push(format!("{what}: {}; docker has {}", shown(our), shown(their)));
-        }
-    };
-    let (mine, yours) = (image::defaults(our), image::defaults(their));
-    for key in mine.keys().chain(yours.keys()).collect::<BTreeSet<_>>() {
-        let text = |map: &serde_json::Map<String, Value>| map.get(key).map(Value::to_string);
-        compare(key, text(&mine), text(&yours));
-    }
-    // The base was imported by each in its own words. The peer wrote into the history of ARG, COPY and ADD less than later
-    // BuildKits do: the value given, and flags.
-    let own = |image: &Image| {
-        let from_box = usize::from(image.tree.contains_key("bin/busybox"));
-        let lines = image::history(image).into_iter().skip(from_box);
-        let lines: Vec<String> = lines
-            .map(|line| match line.split_once('=') {
-                Some((start, _)) if start.starts_with("(no layer) ARG ") => start.to_owned(),
-                _ if line.starts_with("COPY ") || line.starts_with("ADD ") => {
-                    let words = line.split(' ').filter(|word| !word.starts_with("--ch"));
-                    words.collect::<Vec<_>>().join(" ")
-                }
-                _ => line,
-            })
-            .collect();
-        format!("{lines:#?}")
-    };
-    compare("history", Some(own(our)), Some(own(their)));
-    compare("layers", Some(our.layers.to_string()), Some(their.layers.to_string()));
-    let has_mounts = sentence.file.contains("--mount");
-    for path in our.tree.keys().chain(their.tree.keys()).collect::<BTreeSet<_>>() {
-        let (mine, yours) = (our.tree.get(path), their.tree.get(path));
-        let is_same = match (mine, yours) {
-            // Its layers say nothing of the root.
-            _ if path.is_empty() => true,
-            // It leaves the places of mounts behind; later BuildKits do not.
-            (None, Some(yours)) => has_mounts && yours.is_place_of_mount(),
-            (Some(mine), Some(yours)) => mine.is_like(yours),
-            _ => false,
-        };
-        if !is_same {
-            let text = |node: &image::Node| format!("{node} at {:?}", node.modified());
-            compare(path, mine.map(text), yours.map(text));
-        }
-    }
-    bad
 }

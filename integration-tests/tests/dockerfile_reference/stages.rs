@@ -28,6 +28,13 @@ pub fn from() -> Vec<Sentence> {
         says("the tag is latest unless it is said", "FROM box:latest AS a\nFROM box\nENV A=b\n")
             .history(&["(no layer) ENV A=b"]),
         says("a tag that is not there is an error", "FROM localhost:1/box:nope\n").fails("nope"),
+        says(
+            "a digest that is not there is an error",
+            "FROM localhost:1/box@sha256:0000000000000000000000000000000000000000000000000000000000000000\n",
+        )
+        .fails("sha256:0000"),
+        says("an ARG may be the platform", "ARG P=$BUILDPLATFORM\nFROM --platform=$P box\nENV A=b\n")
+            .history(&["(no layer) ENV A=b"]),
         says("the platform may be the host's", "FROM --platform=$BUILDPLATFORM box\nRUN echo x > /x\n")
             .file("x", "x\n"),
         says("the platform must be one", "FROM --platform=a/b/c/d/e box\n").fails("a/b/c/d/e"),
@@ -113,6 +120,20 @@ pub fn arg() -> Vec<Sentence> {
             .file("x", "http://u:p@h n\n")
             .default("Env", json!([PATH]))
             .history(&["RUN /bin/sh -c echo $HTTP_PROXY $no_proxy > /x # buildkit"]),
+        says(
+            "every proxy's variable is predefined",
+            "FROM box\nRUN env | grep -i _proxy | sort > /x\n",
+        )
+        .newer()
+        .flags(&["--build-arg", "HTTP_PROXY=1", "--build-arg", "http_proxy=2", "--build-arg", "HTTPS_PROXY=3"])
+        .flags(&["--build-arg", "https_proxy=4", "--build-arg", "FTP_PROXY=5", "--build-arg", "ftp_proxy=6"])
+        .flags(&["--build-arg", "NO_PROXY=7", "--build-arg", "no_proxy=8", "--build-arg", "ALL_PROXY=9"])
+        .flags(&["--build-arg", "all_proxy=10"])
+        .file(
+            "x",
+            "ALL_PROXY=9\nFTP_PROXY=5\nHTTPS_PROXY=3\nHTTP_PROXY=1\nNO_PROXY=7\nall_proxy=10\nftp_proxy=6\nhttp_proxy=2\nhttps_proxy=4\nno_proxy=8\n",
+        )
+        .history(&["RUN /bin/sh -c env | grep -i _proxy | sort > /x # buildkit"]),
         says("a proxy with ARG is in the history", "FROM box\nARG HTTP_PROXY\nRUN echo $HTTP_PROXY > /x\n")
             .flags(&["--build-arg", "HTTP_PROXY=http://h"])
             .file("x", "http://h\n")
@@ -130,6 +151,26 @@ pub fn arg() -> Vec<Sentence> {
             "FROM box\nARG TARGETPLATFORM\nARG TARGETOS\nARG TARGETARCH\nARG TARGETVARIANT\nARG BUILDPLATFORM\nARG BUILDOS\nARG BUILDARCH\nARG BUILDVARIANT\n\
              RUN test -n \"$TARGETPLATFORM\" -a \"$BUILDOS\" = linux && env | grep -E '^(TARGET|BUILD)' | sort > /x\n",
         ),
+        says(
+            "the target is what the build asks for",
+            "FROM scratch\nARG TARGETPLATFORM\nARG TARGETOS TARGETARCH\nARG TARGETVARIANT\nENV P=$TARGETPLATFORM\nCOPY a /$TARGETOS-$TARGETARCH-$TARGETVARIANT\n",
+        )
+        .newer()
+        .with("a", "a")
+        .flags(&["--platform", "linux/arm/v7"])
+        .file("linux-arm-v7", "a")
+        .default("architecture", json!("arm"))
+        .default("Env", json!([PATH, "P=linux/arm/v7"])),
+        says("an ARG inside may have another default than the platform", "FROM box\nARG TARGETARCH=mine\nRUN echo $TARGETARCH > /x\n")
+            .file("x", "mine\n"),
+        says("SOURCE_DATE_EPOCH is the time of the image", "FROM box\nENV A=b\n")
+            .newer()
+            .flags(&["--build-arg", "SOURCE_DATE_EPOCH=1500000000"])
+            .created("2017-07-14T02:40:00Z"),
+        says("SOURCE_DATE_EPOCH is a number", "FROM box\n")
+            .newer()
+            .flags(&["--build-arg", "SOURCE_DATE_EPOCH=today"])
+            .fails("SOURCE_DATE_EPOCH"),
         says("SOURCE_DATE_EPOCH is the time of what is made", "FROM box\nRUN echo x > /x\n")
             .newer()
             .flags(&["--build-arg", "SOURCE_DATE_EPOCH=1500000000"])
@@ -139,6 +180,15 @@ pub fn arg() -> Vec<Sentence> {
             .newer()
             .flags(&["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=mine"])
             .file("x", "mine\n"),
+        says("BUILDKIT_INLINE_CACHE puts what the cache knows into the image", "FROM box\nRUN echo x > /x\n")
+            .flags(&["--build-arg", "BUILDKIT_INLINE_CACHE=1"])
+            .member("naru.buildcache.v1", true),
+        says("without BUILDKIT_INLINE_CACHE it stays outside", "FROM box\nRUN echo x > /x\n").member("naru.buildcache.v1", false),
+        says("arguments of other builders are said to change nothing", "FROM box\nENV A=b\n")
+            .newer()
+            .flags(&["--build-arg", "BUILDKIT_BUILD_NAME=n", "--build-arg", "BUILDKIT_MULTI_PLATFORM=1"])
+            .shows("the build argument BUILDKIT_BUILD_NAME changes nothing here")
+            .shows("the build argument BUILDKIT_MULTI_PLATFORM changes nothing here"),
         says(
             "BUILDKIT_CACHE_MOUNT_NS keeps caches apart",
             "FROM box\nRUN --mount=type=cache,id=ns,target=/c ls /c > /x\n",
@@ -186,6 +236,13 @@ pub fn onbuild() -> Vec<Sentence> {
             .newer()
             .after("FROM box\nONBUILD COPY --from=localhost:1/nope /app /app\n")
             .fails("nope"),
+        says("a trigger copies and mounts from a context of the build that runs it", "FROM BEFORE\n")
+            .newer()
+            .after("FROM box\nONBUILD COPY --from=conf f /f\nONBUILD RUN --mount=from=conf,target=/c cp /c/f /g\n")
+            .with("own/f", "f")
+            .flags(&["--build-context", "conf=own"])
+            .file("f", "f")
+            .file("g", "f"),
         says("ONBUILD ONBUILD is not allowed", "FROM box\nONBUILD ONBUILD RUN true\n").fails("ONBUILD"),
         says("ONBUILD FROM is not allowed", "FROM box\nONBUILD FROM box\n").fails("FROM isn't allowed"),
         says("ONBUILD MAINTAINER is not allowed", "FROM box\nONBUILD MAINTAINER me\n")

@@ -30,7 +30,7 @@ pub struct Node {
     pub mode: u32,
     /// When it was changed.
     pub modified: FileTime,
-    /// Extended attributes.
+    /// Extended attributes, as they came: they are not copied into images, but docker's histories tell of some.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -40,6 +40,9 @@ pub struct Node {
 pub struct Tree {
     pub(crate) entries: BTreeMap<Vec<u8>, Node>,
 }
+
+/// The attribute that holds the capabilities of a program.
+pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
 impl Tree {
     /// Adds an entry, with directories above it that are not there yet.
@@ -124,6 +127,15 @@ impl Tree {
                 return Some((name, node));
             }
         })
+    }
+
+    /// Files that had the capabilities of a program where they come from.
+    pub fn capable(&self) -> impl Iterator<Item = &[u8]> {
+        let is_capable = |node: &Node| node.attributes.iter().any(|(name, _)| name == CAPABILITY);
+        self.entries
+            .iter()
+            .filter(move |(_, node)| is_capable(node))
+            .map(|(path, _)| path.as_slice())
     }
 
     /// Where a path leads when every link is followed inside the context, and what is there. The root has no node; a path that

@@ -1,4 +1,5 @@
-//! Acts: the digest of what is copied: paths, kinds, modes, owners, attributes, link targets and contents; no times.
+//! Acts: the digest of what is copied: paths, kinds, modes, owners, attributes, link targets and contents; no times. Attributes of
+//! a context are not copied, so they do not count.
 
 use super::Piece;
 use super::put::{Excluded, read_failed};
@@ -97,7 +98,7 @@ fn of_node(key: &mut KeyMaker, node: &Node) {
         Content::File { digest, .. } => key.text("file").text(&digest.hex()),
         Content::Link(target) => key.text("link").bytes(target),
     };
-    attributes(key, &node.attributes);
+    attributes(key, &[]);
 }
 
 fn attributes(key: &mut KeyMaker, attributes: &[(Vec<u8>, Vec<u8>)]) {

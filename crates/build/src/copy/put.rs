@@ -243,15 +243,15 @@ impl<'a> Putting<'a> {
         (dir, name): (&OwnedFd, &[u8]),
     ) -> io::Result<bool> {
         let View::Context(context) = self.view else { return Ok(false) };
-        let Some(Node { content: Content::File { digest, .. }, mode: own, modified, attributes }) =
+        let Some(Node { content: Content::File { digest, .. }, mode: own, modified, .. }) =
             context.tree.get(from)
         else {
             return Ok(false);
         };
-        // Two names of one file in one layer would be two names of one file in the image.
-        if owner != (0, 0) || mode != *own || !attributes.is_empty() {
+        if owner != (0, 0) || mode != *own {
             return Ok(false);
         }
+        // Two names of one file in one layer would be two names of one file in the image.
         if !self.linked.insert((*digest, mode)) {
             return Ok(false);
         }
@@ -287,11 +287,11 @@ impl<'a> Putting<'a> {
         }
     }
 
+    /// The extended attributes that a copy gets. Those of a context stay behind, as they do with every builder of docker's:
+    /// an image is not to depend on what somebody's file manager notes beside a file.
     fn attributes(&self, from: &[u8]) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         match self.view {
-            View::Context(context) => {
-                Ok(context.tree.get(from).map(|node| node.attributes.clone()).unwrap_or_default())
-            }
+            View::Context(_) => Ok(Vec::new()),
             View::Root(root) => {
                 let held = open_in_root(root.as_fd(), os(from), OFlags::PATH | OFlags::NOFOLLOW)?;
                 let file = pinned::reopen(&held, OFlags::RDONLY | OFlags::NONBLOCK)?;

@@ -4,7 +4,7 @@
 use super::Piece;
 use super::put::read_failed;
 use super::view::{Sort, View};
-use crate::context::{BuildContext, Content};
+use crate::context::{BuildContext, CAPABILITY, Content};
 use naru_errdefs::Fault;
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs::File;
@@ -67,7 +67,7 @@ fn sum(context: &BuildContext, path: &[u8], with_kind: bool) -> io::Result<Strin
     for part in [b"linkname", link, b"unamegnamedevmajor0devminor0"] {
         digester.update(part);
     }
-    for (name, value) in &node.attributes {
+    for (name, value) in node.attributes.iter().filter(|(name, _)| name == CAPABILITY) {
         digester.update(name);
         digester.update(value);
     }

@@ -31,12 +31,26 @@ pub(crate) async fn commit(
     options: &BuildOptions,
     address: &Address,
 ) -> Result<Tip, Fault> {
-    if let Some(oid) = address.reference.as_deref().and_then(Oid::parse) {
-        return Ok(Tip { commit: oid, object: oid, name: String::new() });
+    let tip = match address.reference.as_deref().and_then(Oid::parse) {
+        Some(oid) => Tip { commit: oid, object: oid, name: String::new() },
+        None => {
+            let agent = Agent::open(inner, options, address)?;
+            let request = request(options, address, (address, &agent));
+            inner.sources.commit(request).await.map_err(|fault| about(address, fault))?
+        }
+    };
+    if let Some(wanted) = &address.commit {
+        matches(wanted, tip.commit).map_err(|fault| about(address, fault))?;
     }
-    let agent = Agent::open(inner, options, address)?;
-    let request = request(options, address, (address, &agent));
-    inner.sources.commit(request).await.map_err(|fault| about(address, fault))
+    Ok(tip)
+}
+
+/// Pure: whether a commit is the one whose hash begins like this.
+pub(crate) fn matches(wanted: &str, commit: Oid) -> Result<(), Fault> {
+    if commit.to_string().starts_with(&wanted.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!("expected checksum to match {wanted}, got {commit}")))
 }
 
 /// What is wanted of a repository.
@@ -251,10 +265,14 @@ async fn one(
         let seconds = naru_git::commit_time(&mut pack, module.tip.commit)?;
         let modified = FileTime { seconds, nanoseconds: 0 };
         let (at, commit) = (module.at.clone(), module.tip.commit);
-        let mut sink = Sink { files: &files, tree, at, modified, modules: Vec::new() };
+        let mut sink =
+            Sink { files: &files, tree, at, modified, modules: Vec::new(), elsewhere: None };
         let directory = module.address.directory.clone();
         check_out(&mut pack, commit, &directory, &mut sink, &cancelled)?;
-        let Sink { tree, modules, .. } = sink;
+        let Sink { tree, modules, elsewhere, .. } = sink;
+        if let Some((path, commit, rest)) = elsewhere {
+            return Ok((tree, vec![lies_in(&mut pack, module, (path, commit), rest)?]));
+        }
         let (more, list) = if modules.is_empty() {
             Default::default()
         } else {
@@ -268,7 +286,8 @@ async fn one(
             worktree: (!module.at.is_empty()).then(|| way(&at, &module.at)),
         };
         let link = format!("gitdir: {}\n", way(&module.at, &at));
-        let mut sink = Sink { files: &files, tree, at, modified, modules: Vec::new() };
+        let mut sink =
+            Sink { files: &files, tree, at, modified, modules: Vec::new(), elsewhere: None };
         let room = room(&files)?;
         naru_git::git_directory(&mut pack, &kept, room, &mut sink, &cancelled)?;
         if kept.worktree.is_some() {
@@ -320,6 +339,23 @@ fn named(
     Ok((found, names))
 }
 
+/// The directory that is meant, as that of the submodule in which it lies: it goes where the repository's would.
+fn lies_in(
+    pack: &mut Pack,
+    module: Module,
+    (path, commit): (String, Oid),
+    rest: String,
+) -> Result<Module, Fault> {
+    let at = module.at.clone();
+    let mut whole = module;
+    whole.address.directory.clear();
+    let (mut found, _) = named(pack, &whole, vec![(path.into_bytes(), commit)])?;
+    let mut inner = found.pop().ok_or_else(|| Fault::internal("a submodule was lost"))?;
+    inner.at = at;
+    inner.address.directory = rest;
+    Ok(inner)
+}
+
 /// Puts what a commit has into a tree, and contents where those of contexts are.
 struct Sink<'a> {
     files: &'a Files,
@@ -329,6 +365,8 @@ struct Sink<'a> {
     modified: FileTime,
     /// Submodules, by their paths in this repository.
     modules: Vec<(Vec<u8>, Oid)>,
+    /// The submodule in which the directory lies that is meant, and what is meant of it.
+    elsewhere: Option<(String, Oid, String)>,
 }
 
 const fn mode(is_executable: bool) -> u32 {
@@ -381,6 +419,11 @@ impl Checkout for Sink<'_> {
     fn submodule(&mut self, path: &[u8], commit: Oid) -> Result<(), Fault> {
         self.directory(path)?;
         self.modules.push((path.to_vec(), commit));
+        Ok(())
+    }
+
+    fn elsewhere(&mut self, path: &str, commit: Oid, rest: &str) -> Result<(), Fault> {
+        self.elsewhere = Some((path.to_owned(), commit, rest.to_owned()));
         Ok(())
     }
 }

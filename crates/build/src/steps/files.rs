@@ -72,7 +72,7 @@ pub(super) async fn copy(
     stage: &mut Stage,
     asked: &Asked<'_>,
 ) -> Result<(), BuildFailure> {
-    let (sources, destination, chown, (chmod, mode), excludes, inline, checksum) = {
+    let (sources, destination, chown, (chmod, mode), (left_out, excludes), inline, checksum) = {
         let words = Words::new(step, &stage.scope);
         let sources: Result<Vec<_>, _> =
             asked.files.sources.iter().map(|source| words.word(source)).collect();
@@ -87,10 +87,11 @@ pub(super) async fn copy(
         let mode = mode.map_err(|message| located(step, &message))?;
         let list: Result<Vec<_>, _> =
             asked.files.exclude.iter().map(|pattern| words.word(pattern)).collect();
-        let excludes = crate::ignore::excludes(&list?).map_err(|text| located(step, &text))?;
+        let left_out: Vec<String> = list?;
+        let excludes = crate::ignore::excludes(&left_out).map_err(|text| located(step, &text))?;
         let inline = inline(&words, &asked.files.inline)?;
         let checksum = asked.checksum.map(|text| words.word(text)).transpose()?;
-        (sources?, destination, chown, (chmod, mode), excludes, inline, checksum)
+        (sources?, destination, chown, (chmod, mode), (left_out, excludes), inline, checksum)
     };
     let asked = &Asked { checksum: checksum.as_deref().filter(|text| !text.is_empty()), ..*asked };
     let sources: Vec<String> = sources.into_iter().filter(|source| !source.is_empty()).collect();
@@ -104,6 +105,12 @@ pub(super) async fn copy(
     let to = absolute(&stage.config.config.working_dir, &destination);
     let link = asked.files.link;
     let parent = if link { None } else { stage.chain };
+    // A layer of its own does not stand on what is below, but for the names of users there.
+    let is_name =
+        |text: &String| text.contains(|letter: char| !letter.is_ascii_digit() && letter != ':');
+    let by_name = link && chown.as_ref().is_some_and(is_name);
+    let below = stage.chain.filter(|_| by_name).map(|chain| chain.to_string());
+    let owner: Vec<&String> = chown.iter().chain(&below).collect();
 
     let created_by = wording::files(
         (asked.keyword, asked.parents),
@@ -112,7 +119,7 @@ pub(super) async fn copy(
         (&sources, &destination),
     );
     let mut key = KeyMaker::new("COPY by origin", parent);
-    key.text(&to).list(&sources).list(&chown).list(&asked.files.exclude);
+    key.text(&to).list(&sources).list(&owner).list(&left_out);
     key.text(&format!("{mode:?} {} {link} {}", asked.parents, compression(step)));
     let origin = origin_key(step, asked, key).await?;
     if let Some(key) = origin.as_ref().filter(|_| !step.no_cache)
@@ -164,11 +171,15 @@ pub(super) async fn copy(
         })
         .await?;
     let mut key = KeyMaker::new(asked.keyword, parent);
-    key.text(&to).text(&content).list(&chown);
+    key.text(&to).text(&content).list(&owner);
     key.text(&format!("{mode:?} {parents} {link}"));
     for (number, item) in (0u64..).zip(&items) {
         if let Item::Later(later) = item {
             key.number(number).text(&later.key());
+            if !left_out.is_empty() {
+                // Of what is not here yet, nobody has seen what is left out.
+                key.list(&left_out);
+            }
         }
     }
     key.text(&compression(step));
@@ -492,6 +503,9 @@ fn explain(step: &Step<'_>, asked: &Asked<'_>, source: &str, fault: Fault) -> Fa
             "the rule `{rule}` of the ignore file leaves it out; add `!{}` after it",
             source.trim_start_matches('/')
         )),
+        None if shared.context.tree.is_empty() => fault.with_hint(
+            "a Dockerfile alone has no files: give it a directory, as in `naru build -f - DIRECTORY`, or copy from a stage or an image with `--from`",
+        ),
         None => fault.with_hint("paths are looked up in the build context; check the path and where the build was started"),
     }
 }

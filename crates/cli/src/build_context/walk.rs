@@ -14,6 +14,9 @@ const MOST: usize = 500_000;
 /// No directory is followed further down.
 const DEEPEST: usize = 256;
 
+/// The attribute that holds the capabilities of a program.
+const CAPABILITY: &[u8] = b"security.capability";
+
 /// What becomes of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -40,7 +43,7 @@ pub struct Found {
     pub modified: i64,
     /// What shows that it is still the same.
     pub stamp: Stamp,
-    /// Its extended attributes that images keep.
+    /// Its extended attributes that docker's client sends, too: the capabilities of a program.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -182,22 +185,14 @@ pub(super) fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
-/// What images keep of them: what users set, and the capabilities of programs.
+/// What docker's client sends of them. No builder gives them to an image; others are nobody's business but the user's.
 fn attributes(
     dir: &impl std::os::fd::AsFd,
     name: &std::ffi::OsStr,
 ) -> std::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut kept = Vec::new();
-    for attribute in xattr::list_at(dir, name).unwrap_or_default() {
-        if attribute.starts_with(b"user.") && !attribute.starts_with(b"user.overlay.")
-            || attribute == b"security.capability"
-        {
-            let value = xattr::get_at(dir, name, &attribute)?;
-            kept.push((attribute, value));
-        }
-    }
-    kept.sort();
-    Ok(kept)
+    let all = xattr::list_at(dir, name).unwrap_or_default();
+    let kept = all.into_iter().filter(|attribute| attribute == CAPABILITY);
+    kept.map(|attribute| Ok((attribute.clone(), xattr::get_at(dir, name, &attribute)?))).collect()
 }
 
 /// Pure: whether a path is made of plain names only.

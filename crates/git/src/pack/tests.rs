@@ -128,6 +128,10 @@ impl Checkout for Listed {
         self.lines.push(format!("160000 commit {commit}\t{}", String::from_utf8_lossy(path)));
         Ok(())
     }
+
+    fn elsewhere(&mut self, path: &str, _: Oid, rest: &str) -> Result<(), Fault> {
+        Err(Fault::invalid(format!("`{rest}` of `{path}`")))
+    }
 }
 
 fn files_of(pack: &mut Pack, commit: Oid, directory: &str) -> Result<Vec<String>, Fault> {

@@ -72,6 +72,10 @@ impl Checkout for Names {
     fn submodule(&mut self, _: &[u8], _: Oid) -> Result<(), Fault> {
         Ok(())
     }
+
+    fn elsewhere(&mut self, path: &str, _: Oid, rest: &str) -> Result<(), Fault> {
+        Err(Fault::invalid(format!("`{rest}` of `{path}`")))
+    }
 }
 
 fn writer() -> PackWriter {

@@ -127,12 +127,8 @@ async fn repository(
         shared.warn("", text, step.statement.span.start).await;
     }
     let tip = git::commit(&shared.inner, &shared.options, &address).await?;
-    let commit = tip.commit;
-    if let Some(wanted) = asked.checksum
-        && !commit.to_string().starts_with(&wanted.to_ascii_lowercase())
-    {
-        let text = format!("expected checksum to match {wanted}, got {commit}");
-        return Err(located(step, &text).into());
+    if let Some(wanted) = asked.checksum {
+        git::matches(wanted, tip.commit).map_err(|fault| located(step, fault.message()))?;
     }
     Ok(Later::Git { address, tip, keeps })
 }

@@ -19,8 +19,10 @@ impl Dockerd {
         std::fs::create_dir_all(&dir).expect("a directory");
         let log = std::fs::File::create(dir.join("log")).expect("a log");
         let path = |name: &str| dir.join(name).to_str().expect("a path in UTF-8").to_owned();
-        let child = Command::new("dockerd")
-            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "-p", &path("pid")])
+        // With mounts of its own: it leaves one on its data behind.
+        let child = Command::new("unshare")
+            .args(["--mount", "dockerd", "--data-root", &path("data")])
+            .args(["--exec-root", &path("exec"), "-p", &path("pid")])
             .args(["-H", &format!("unix://{}", path("sock")), "--storage-driver", "overlay2"])
             .args([
                 "--bridge",

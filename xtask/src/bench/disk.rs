@@ -11,7 +11,7 @@ use std::process::Command;
 /// Set for the program that runs on the disk.
 const INSIDE: &str = "NARU_BENCH_DISK";
 /// How large it can grow.
-const SIZE: u64 = 24 << 30;
+const SIZE: u64 = 32 << 30;
 
 /// Runs this program again on a disk of its own, with the same arguments. `false` when it is there already, and the caller should go on.
 ///

@@ -42,11 +42,11 @@ enum Load {
 const SIZES: [Size; 3] = [
     Size { name: "1 KB", bytes: 1_000, gets: 20_000, puts: 3_000 },
     Size { name: "1 MB", bytes: 1_000_000, gets: 4_000, puts: 400 },
-    Size { name: "100 MB", bytes: 100_000_000, gets: 64, puts: 8 },
+    Size { name: "100 MB", bytes: 100_000_000, gets: 64, puts: 4 },
 ];
 
-/// How often a GET is measured, both servers in turn: the median counts, so that a moment in which the machine was busy with
-/// something else is not taken for one of them. What is put stays on the disk and is measured once.
+/// How often a row is measured, both servers in turn: the median counts, so that a moment in which the machine was busy with
+/// something else is not taken for one of them.
 const ROUNDS: usize = 3;
 
 /// Measures everything, or the blobs of which a row's name has one of these words, and returns the rows of the table.
@@ -185,17 +185,17 @@ fn blobs(
     let puts = what == Load::Put;
     let name = name(size, clients, what);
     shell::say(&name);
-    let count = if puts { size.puts.max(clients.min(16)) } else { size.gets };
+    let count = if puts { size.puts.max(clients.min(12)) } else { size.gets };
     // No blob is put twice: the number of clients and the size are part of it.
-    let made = if puts { count } else { 1 };
+    let made = if puts { count * ROUNDS } else { 1 };
     let seed = (clients as u128) << 64 | (size.bytes as u128) << 96 | (what as u128) << 62;
     let list: Vec<Blob<'_>> =
         (0..made).map(|number| blob(body, size.bytes, seed + number as u128)).collect();
-    let measure = |name: &str, address: &str, target: &str| -> Result<f64, String> {
+    let measure = |name: &str, address: &str, target: &str, round: usize| -> Result<f64, String> {
         let copies = what == Load::Read;
         let rate = load(address, clients, copies, count, limit, &|connection, number| {
             if puts {
-                return put(connection, list.get(number).ok_or("no blob")?);
+                return put(connection, list.get(round * count + number).ok_or("no blob")?);
             }
             let got = connection.ask("GET", target, BYTES, &[], false)?;
             if got.length != size.bytes as u64 {
@@ -210,15 +210,15 @@ fn blobs(
     let target = format!("/v2/bench/box/blobs/{}", first.digest);
     let (mut ours, mut theirs, mut floor) = (Vec::new(), Vec::new(), Vec::new());
     let whole = format!("/{}", size.bytes);
-    for round in 0..if puts { 1 } else { ROUNDS } {
+    for round in 0..ROUNDS {
         for (server, rates) in servers.iter().zip([&mut ours, &mut theirs]) {
             if !puts && round == 0 {
                 put(&mut Connection::open(&server.address)?, first)?;
             }
-            rates.push(measure(server.name, &server.address, &target)?);
+            rates.push(measure(server.name, &server.address, &target, round)?);
         }
         if !puts && size.bytes > 1_000_000 {
-            floor.push(measure("bare sendfile", bare, &whole)?);
+            floor.push(measure("bare sendfile", bare, &whole, round)?);
         }
     }
     let (ours, theirs) = (median(&mut ours), median(&mut theirs));

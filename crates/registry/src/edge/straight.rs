@@ -4,14 +4,18 @@
 //! can send the page cache's own pages. So whoever makes a body of a mapped file says so here, and a write of a piece of it
 //! becomes `sendfile`. What is written stays the same, byte for byte; nothing above or below has to know.
 //!
-//! Only where several are on their way at once: then processors are what is short. With little waiting in the kernel, 8 and 64
-//! readers on loopback got 10 to 30 in a hundred more than by copies; with the kernel's own megabytes waiting they got less. A
-//! single reader gets copied bytes half as fast again as sent ones: the copy runs beside its reading.
+//! Not always: a copy runs beside the reading of somebody on the same machine, and what it copied is still in the processor's
+//! caches, so a single reader there gets copied bytes half as fast again as sent ones. So
+//!
+//! - where several files are on their way at once, processors are what is short, and they are sent; with little waiting in the
+//!   kernel, 8 and 64 readers on loopback got 10 to 30 in a hundred more than by copies, and with megabytes waiting less;
+//! - a single one is copied, until its reader has kept up with that for a while: then copying is what holds it up, and it is sent
+//!   as long as the reader keeps up.
 
 use bytes::Bytes;
 use naru_kernel::mapped::MappedFile;
 use naru_kernel::splice::file_to_socket;
-use naru_kernel::tcp::limit_unsent;
+use naru_kernel::tcp::{limit_unsent, on_the_way};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -24,6 +28,11 @@ use tokio::net::TcpStream;
 /// How many bytes wait in the kernel for the network at most while files are sent: what is given to it is sent at once, so its
 /// pages are still in the processor's caches when a reader on this machine copies them.
 const UNSENT: u32 = 16 << 10;
+/// A reader that is sent to keeps up while fewer bytes than these are on the way to it, one that gets copies while it is half.
+const BEHIND: u32 = 1 << 20;
+/// For how many writes in a row a single reader keeps up before it is sent to instead of copied. One that copies on the same machine
+/// was behind at one in eight.
+const KEEPS_UP: u32 = 64;
 /// Shorter pieces are copied: that costs less than a call for themselves.
 const SHORT: usize = 16 << 10;
 
@@ -68,9 +77,9 @@ impl Mappings {
         Bytes::from_owner(Known { mapped, mappings: self.clone() })
     }
 
-    /// The part of a file that these bytes are and are to be sent from. They are borrowed from its mapping, so it is there still.
+    /// The part of a file that these bytes are. They are borrowed from its mapping, so it is there still.
     fn part(&self, bytes: &[u8]) -> Option<Part> {
-        if bytes.len() < SHORT || self.traffic.0.load(Ordering::Relaxed) < 2 {
+        if bytes.len() < SHORT {
             return None;
         }
         let at = bytes.as_ptr().addr();
@@ -82,6 +91,11 @@ impl Mappings {
         })?;
         let offset = (at - mapping.start) as u64;
         Some(Part { file: Arc::clone(&mapping.file), offset, length: bytes.len() })
+    }
+
+    /// Whether other files are on their way besides one.
+    fn are_several(&self) -> bool {
+        self.traffic.0.load(Ordering::Relaxed) > 1
     }
 
     fn list(&self) -> std::sync::MutexGuard<'_, Vec<Mapping>> {
@@ -116,19 +130,30 @@ pub(super) struct Straight {
     mappings: Mappings,
     /// Whether the connection takes only what is about to be sent.
     tight: bool,
+    /// For how many writes in a row the reader kept up.
+    kept_up: u32,
 }
 
 impl Straight {
     pub(super) fn new(stream: TcpStream, mappings: Mappings) -> Straight {
-        Straight { stream, mappings, tight: false }
+        Straight { stream, mappings, tight: false, kept_up: 0 }
     }
 
-    fn tighten(&mut self, tight: bool) {
-        if self.tight != tight {
-            self.tight = tight;
+    /// Whether what comes next is sent from its file, and not copied.
+    fn is_sent(&mut self) -> bool {
+        let several = self.mappings.are_several();
+        if self.tight != several {
+            self.tight = several;
             // Only for speed: without it everything is sent as well.
-            limit_unsent(&self.stream, if tight { UNSENT } else { 0 }).ok();
+            limit_unsent(&self.stream, if several { UNSENT } else { 0 }).ok();
         }
+        if several {
+            return true;
+        }
+        let bound = if self.kept_up > KEEPS_UP { BEHIND } else { BEHIND / 2 };
+        let keeps_up = on_the_way(&self.stream).is_ok_and(|waits| waits < bound);
+        self.kept_up = if keeps_up { self.kept_up.saturating_add(1) } else { 0 };
+        self.kept_up > KEEPS_UP
     }
 
     fn send(&self, context: &mut Context<'_>, part: &Part) -> Poll<io::Result<usize>> {
@@ -163,11 +188,9 @@ impl AsyncWrite for Straight {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let part = self.mappings.part(bytes);
-        self.tighten(part.is_some());
-        match part {
-            Some(part) => self.send(context, &part),
-            None => Pin::new(&mut self.stream).poll_write(context, bytes),
+        match self.mappings.part(bytes) {
+            Some(part) if self.is_sent() => self.send(context, &part),
+            _ => Pin::new(&mut self.stream).poll_write(context, bytes),
         }
     }
 
@@ -180,15 +203,14 @@ impl AsyncWrite for Straight {
             .iter()
             .enumerate()
             .find_map(|(at, slice)| Some((at, self.mappings.part(slice)?)));
-        self.tighten(first.is_some());
         match first {
-            Some((0, part)) => self.send(context, &part),
             // What comes before it goes first.
-            Some((at, _)) => {
+            Some((at, _)) if at > 0 => {
                 let before = slices.get(..at).unwrap_or_default();
                 Pin::new(&mut self.stream).poll_write_vectored(context, before)
             }
-            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+            Some((_, part)) if self.is_sent() => self.send(context, &part),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -225,6 +247,7 @@ mod tests {
         let mappings = Mappings::new(Traffic::default());
         let first = mappings.bytes(mapped(&vec![1; 5 * SHORT]));
         let second = mappings.bytes(mapped(&vec![2; 3 * SHORT]));
+        assert!(mappings.are_several());
         let part = mappings.part(&second.slice(SHORT + 1..2 * SHORT + 1)).unwrap();
         assert_eq!((part.offset, part.length), (SHORT as u64 + 1, SHORT));
         let part = mappings.part(&first).unwrap();
@@ -236,7 +259,7 @@ mod tests {
         assert!(mappings.part(&rest).is_some(), "a piece of it is still there");
         drop(rest);
         assert_eq!(mappings.list().len(), 1);
-        assert!(mappings.part(&second).is_none(), "a single one is copied");
+        assert!(!mappings.are_several());
         drop(second);
         assert!(mappings.list().is_empty());
     }
@@ -288,6 +311,12 @@ mod tests {
             });
         }
         readers.join_all().await;
+        // A single one that keeps up is copied to at first, and later sent to.
+        let mut stream = TcpStream::connect(served.address()).await.unwrap();
+        for _ in 0..12 {
+            stream.write_all(format!("{target}\r\n").as_bytes()).await.unwrap();
+            assert!(bodies(&mut stream, 1).await[0] == bytes);
+        }
         served.end().await;
     }
 }

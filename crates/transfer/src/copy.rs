@@ -13,6 +13,7 @@ mod fetch;
 mod gather;
 mod keep;
 
+use crate::full::{give_back, is_disk_full};
 use crate::progress::{Progress, Pushed};
 use crate::push::{Delivery, Plan, Supply, deliver};
 use crate::remote::{Credentials, Registries, Repository, Teller, Writer};
@@ -22,7 +23,7 @@ use gather::Gathered;
 use naru_errdefs::Fault;
 use naru_oci::{Descriptor, Digest, ImageId, Platform, Reference, media_type};
 use naru_store::Store;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::time::Duration;
 
 /// An image at a registry, and who we are there.
@@ -231,18 +232,8 @@ impl Copying {
         }
         let Copying { store, gathered, plan, .. } = self;
         drop(gathered);
-        let given_back = tokio::task::spawn_blocking(move || {
-            for blob in &plan.blobs {
-                store.content.forget(&blob.digest)?;
-            }
-            store.collect()
-        });
-        match given_back.await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot give back what a copy brought"),
-            Err(error) => tracing::warn!(%error, "cannot give back what a copy brought"),
-        }
-        fault.with_hint("make room on the disk (`naru system prune`) and copy again")
+        let blobs = plan.blobs.iter().map(|blob| blob.digest).collect();
+        give_back(fault, store, blobs, "copy", |_, _| {}).await
     }
 
     fn tell(&self, reference: &str) {
@@ -263,20 +254,6 @@ impl Copying {
             Err(error) => Err(Fault::internal("the collection ended early").with_source(error)),
         }
     }
-}
-
-/// Whether something failed since our own disk is full; a registry whose disk is full says so in other words.
-fn is_disk_full(fault: &Fault) -> bool {
-    let mut cause = fault.cause();
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            && matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The tag and what it means now, for people and for programs.

@@ -21,6 +21,7 @@ mod documents;
 mod early;
 mod error;
 mod fetch;
+mod full;
 mod hello;
 mod import;
 mod layout;

@@ -12,13 +12,14 @@ mod resolve;
 
 use crate::early::Unpacked;
 use crate::error::LoadError;
+use crate::full::{give_back, is_disk_full};
 use crate::layout::Wanted;
 use crate::progress::Progress;
 use crate::push::remember_blobs;
 use crate::record::{LEASE, prepare, publish};
-use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller, refusal};
+use crate::remote::{PullRequest, PulledImage, Registries, Repository, Teller};
 use layer::LayerWork;
-use naru_errdefs::{Fault, Kind};
+use naru_errdefs::Fault;
 use naru_oci::{
     ChainId, Config, Descriptor, Digest, ImageId, Platform, Reference, chain_ids, media_type,
 };
@@ -139,30 +140,14 @@ impl Pull<'_> {
                 }
                 Ok(pulled)
             }
-            Err(fault) if is_disk_full(&fault) => Err(self.give_back(fault, layers).await),
+            Err(fault) if is_disk_full(&fault) => {
+                let release = |store: &Store, layers: &[Digest]| {
+                    layers.iter().for_each(|layer| layer::release(store, layer));
+                };
+                Err(give_back(fault, self.store.clone(), layers, "pull", release).await)
+            }
             Err(fault) => Err(fault),
         }
-    }
-
-    /// A disk that is full is not to be filled with halves of layers: what came of them goes.
-    async fn give_back(&self, fault: Fault, layers: Vec<Digest>) -> Fault {
-        let store = self.store.clone();
-        let collected = tokio::task::spawn_blocking(move || {
-            // Files first: that a lease ends has to be written on the same disk.
-            for layer in &layers {
-                store.content.forget(layer)?;
-            }
-            for layer in &layers {
-                layer::release(&store, layer);
-            }
-            store.collect()
-        });
-        match collected.await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot give back what a pull brought"),
-            Err(error) => tracing::warn!(%error, "cannot give back what a pull brought"),
-        }
-        fault.with_hint("make room on the disk (`naru system prune`) and pull again")
     }
 
     /// The image, when the name already means it here, whole and for the platform that is asked for.
@@ -382,11 +367,6 @@ impl Pull<'_> {
         tracing::debug!(image = %done.id, os = config.os, "pulled");
         Ok(done)
     }
-}
-
-/// Whether something failed since our own disk is full, and not since a registry has exhausted resources.
-fn is_disk_full(fault: &Fault) -> bool {
-    fault.kind() == Kind::ResourceExhausted && !refusal::is_refusal(fault)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod stand_in;
 
 use super::*;
 use crate::remote::{Credentials, Patience, RegistriesConfig, login};
+use naru_errdefs::Kind;
 use naru_test_support::{Item, TinyImage};
 use stand_in::{Heard, React, Shelf, StandIn};
 use std::sync::Mutex;

@@ -11,7 +11,6 @@
 mod receive;
 mod tree;
 
-pub(crate) use tree::CAPABILITY;
 pub use tree::{Content, Node, Tree};
 
 use crate::directories::{make, remove};

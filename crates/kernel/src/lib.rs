@@ -39,6 +39,7 @@ pub mod reap;
 pub mod rlimit;
 pub mod signal;
 pub mod socket;
+mod sockopt;
 pub mod sparse;
 pub mod splice;
 pub mod tcp;

@@ -1,5 +1,6 @@
 //! Acts: what `std` does not set on a TCP connection.
 
+use crate::sockopt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -7,18 +8,8 @@ use std::os::fd::{AsFd, AsRawFd};
 /// With it the connection takes more only when the network is about to need it: what is written is still in the processor's
 /// caches when it is sent, and slow readers hold no megabytes here.
 pub fn limit_unsent(connection: impl AsFd, bytes: u32) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<u32>()).map_err(io::Error::other)?;
-    // SAFETY: the option's value is a `u32` of the given length, which the kernel reads before the call returns.
-    let result = unsafe {
-        libc::setsockopt(
-            connection.as_fd().as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_NOTSENT_LOWAT,
-            (&raw const bytes).cast(),
-            length,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let value = i32::try_from(bytes).unwrap_or(i32::MAX);
+    sockopt::set(connection.as_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, value)
 }
 
 /// How many bytes were given to a connection and not taken by the other end yet (`SIOCOUTQ`, tcp(7)).

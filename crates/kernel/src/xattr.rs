@@ -9,6 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// The attribute that holds the capabilities of a program (capabilities(7)).
+pub const CAPABILITY: &[u8] = b"security.capability";
+
 /// The names of an open file's attributes, sorted; none when the file system has no attributes.
 pub fn list(fd: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     let fd = fd.as_fd();

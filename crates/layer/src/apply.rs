@@ -265,7 +265,7 @@ impl Layer<'_> {
                 Ok(()) => {}
                 // What decides over privileges must not be lost in silence.
                 Err(source)
-                    if attribute != b"security.capability"
+                    if attribute != naru_kernel::xattr::CAPABILITY
                         && naru_kernel::xattr::is_unsupported(&source) =>
                 {
                     self.note(|| {

@@ -2,6 +2,7 @@
 
 use crate::way::{Way, joined, parts};
 use naru_kernel::times::FileTime;
+use naru_kernel::xattr::CAPABILITY;
 use naru_oci::Digest;
 use std::collections::BTreeMap;
 
@@ -40,9 +41,6 @@ pub struct Node {
 pub struct Tree {
     pub(crate) entries: BTreeMap<Vec<u8>, Node>,
 }
-
-/// The attribute that holds the capabilities of a program.
-pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
 impl Tree {
     /// Adds an entry, with directories above it that are not there yet.

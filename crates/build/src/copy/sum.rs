@@ -4,8 +4,9 @@
 use super::Piece;
 use super::put::read_failed;
 use super::view::{Sort, View};
-use crate::context::{BuildContext, CAPABILITY, Content};
+use crate::context::{BuildContext, Content};
 use naru_errdefs::Fault;
+use naru_kernel::xattr::CAPABILITY;
 use naru_oci::{Algorithm, Digest, Digester};
 use std::fs::File;
 use std::io;

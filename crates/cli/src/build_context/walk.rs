@@ -14,9 +14,6 @@ const MOST: usize = 500_000;
 /// No directory is followed further down.
 const DEEPEST: usize = 256;
 
-/// The attribute that holds the capabilities of a program.
-const CAPABILITY: &[u8] = b"security.capability";
-
 /// What becomes of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -191,7 +188,7 @@ fn attributes(
     name: &std::ffi::OsStr,
 ) -> std::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let all = xattr::list_at(dir, name).unwrap_or_default();
-    let kept = all.into_iter().filter(|attribute| attribute == CAPABILITY);
+    let kept = all.into_iter().filter(|attribute| attribute == xattr::CAPABILITY);
     kept.map(|attribute| Ok((attribute.clone(), xattr::get_at(dir, name, &attribute)?))).collect()
 }
 

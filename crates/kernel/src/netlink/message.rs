@@ -4,7 +4,7 @@
 use super::{HEADER, flags};
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 const NESTED: u16 = 0x8000;
 const KIND_MASK: u16 = 0x3fff;
@@ -212,18 +212,7 @@ pub(super) fn join_group(socket: BorrowedFd<'_>, group: u32) -> io::Result<()> {
 }
 
 fn set_option(socket: BorrowedFd<'_>, option: i32, value: i32) -> io::Result<()> {
-    let size = libc::socklen_t::try_from(size_of::<i32>()).map_err(io::Error::other)?;
-    // SAFETY: the value is an `int` that lives through the call, and its size is given.
-    let done = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_NETLINK,
-            option,
-            (&raw const value).cast(),
-            size,
-        )
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    crate::sockopt::set(socket, libc::SOL_NETLINK, option, value)
 }
 
 #[cfg(test)]

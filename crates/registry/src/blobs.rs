@@ -3,7 +3,6 @@
 //! Acts. A blob is readable through a repository only if it is a member of it. Its bytes go from the page cache to the socket:
 //! what is mapped is sent from its file; over TLS it is read through a buffer.
 
-use crate::access::Peer;
 use crate::answer::Answer;
 use crate::edge::Mappings;
 use crate::problem::{Code, Problem};
@@ -127,15 +126,11 @@ fn part(
         }
         return Ok(Body::from(bytes));
     }
-    if call.parts.extensions.get::<Peer>().is_some_and(|peer| peer.tls) {
+    let Some(mappings) = call.parts.extensions.get::<Mappings>() else {
         let file = service.content.open(digest).map_err(failed)?;
         return Ok(buffered(file, first, length));
-    }
-    let mapped = service.content.map(digest).map_err(failed)?;
-    let mapped = match call.parts.extensions.get::<Mappings>() {
-        Some(mappings) => mappings.bytes(mapped),
-        None => Bytes::from_owner(mapped),
     };
+    let mapped = mappings.bytes(service.content.map(digest).map_err(failed)?);
     let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
     let mut rest = mapped.slice(bound(first)..bound(first + length));
     if rest.len() as u64 != length {

@@ -9,7 +9,7 @@ use crate::problem::{Code, Problem};
 use crate::query::Query;
 use crate::route::{Astray, Route};
 use crate::upkeep::{Relied, seconds_now};
-use crate::watch::{Done, GONE, Quota, Watch};
+use crate::watch::{Claim, Done, GONE, News, Quota, Watch};
 use crate::{blobs, cached, lists, manifests, uploads};
 use axum::body::Body;
 use axum::extract::Request;
@@ -43,7 +43,7 @@ pub(crate) struct Service {
     gate: Gate,
     cache: Option<Cache>,
     watches: Vec<Arc<dyn Watch>>,
-    pub(crate) quota: Option<Arc<dyn Quota>>,
+    quota: Option<Arc<dyn Quota>>,
     pub(crate) relied: Option<Arc<Relied>>,
 }
 
@@ -243,6 +243,12 @@ impl Service {
             Some(relied) => relied.tell(repository, digest, seconds_now(), look),
             None => look(),
         }
+    }
+
+    /// Claims of the quota that a repository takes something in, in place of what the claim holds already.
+    pub(crate) fn claim(&self, name: &str, news: &News, claim: &mut Claim) -> Result<(), Problem> {
+        let Some(quota) = &self.quota else { return Ok(()) };
+        quota.claim(name, news, claim).map_err(|why| Problem::new(Code::Denied, why))
     }
 
     async fn run(

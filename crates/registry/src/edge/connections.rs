@@ -3,7 +3,7 @@
 use super::Edge;
 use super::patient::Patient;
 use super::sent::SentBody;
-use super::straight::{Mappings, Straight, Traffic};
+use super::straight::{Mappings, Straight};
 use crate::Registry;
 use crate::access::tls::certificate_user;
 use crate::access::{LARGEST_TOKEN_BODY, Peer};
@@ -69,10 +69,10 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) {
-    let traffic = Traffic::default();
+    let mappings = Mappings::default();
     accept(listener, options, shutdown, move |stream, address, stopping| {
         let (edge, protocol) = (edge.clone(), protocol.clone());
-        let from = (address, Mappings::new(traffic.clone()));
+        let from = (address, mappings.clone());
         async move { greet(stream, from, edge, protocol, options, stopping).await }
     })
     .await;
@@ -176,14 +176,14 @@ async fn greet(
     let peer = Peer::plain(address.ip().to_canonical());
     let Some(tls) = edge.tls.clone() else {
         let stream = Straight::new(stream, mappings.clone());
-        registry(stream, (peer, mappings), edge, protocol, (options, stopping)).await;
+        registry(stream, (peer, Some(mappings)), edge, protocol, (options, stopping)).await;
         return;
     };
     match tls.accept(stream).await {
         Ok(stream) => {
             let user = certificate_user(&stream);
             let peer = Peer { certificate_user: user, tls: true, ..peer };
-            registry(stream, (peer, mappings), edge, protocol, (options, stopping)).await;
+            registry(stream, (peer, None), edge, protocol, (options, stopping)).await;
         }
         Err(error) => tracing::debug!(%error, peer = %peer.address, "no TLS connection"),
     }
@@ -191,7 +191,7 @@ async fn greet(
 
 async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
     stream: S,
-    (peer, mappings): (Peer, Mappings),
+    (peer, mappings): (Peer, Option<Mappings>),
     edge: Edge,
     protocol: Registry,
     (options, stopping): (ServeOptions, watch::Receiver<bool>),
@@ -217,7 +217,9 @@ async fn registry<S: AsyncRead + AsyncWrite + Unpin + Send>(
             if !edge.is_own(request.uri().path()) {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(peer);
-                request.extensions_mut().insert(mappings);
+                if let Some(mappings) = mappings {
+                    request.extensions_mut().insert(mappings);
+                }
                 request.extensions_mut().insert(Silence(options.silence));
                 return protocol.answer(request).await;
             }

@@ -16,11 +16,11 @@ use bytes::Bytes;
 use naru_kernel::mapped::MappedFile;
 use naru_kernel::splice::file_to_socket;
 use naru_kernel::tcp::{limit_unsent, on_the_way};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -36,22 +36,14 @@ const KEEPS_UP: u32 = 64;
 /// Shorter pieces are copied: that costs less than a call for themselves.
 const SHORT: usize = 16 << 10;
 
-/// How many mapped files are on their way through all connections of a listener. A cheap clone.
+/// The mapped files whose bytes are on their way through a listener's connections, by where they begin in memory. A cheap clone;
+/// requests carry it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Traffic(Arc<AtomicUsize>);
+pub(crate) struct Mappings(Arc<Mutex<BTreeMap<usize, Mapping>>>);
 
-/// The mapped files whose bytes are on their way through one connection. A cheap clone; requests carry it.
-#[derive(Debug, Clone)]
-pub(crate) struct Mappings {
-    list: Arc<Mutex<Vec<Mapping>>>,
-    traffic: Traffic,
-}
-
-/// A file and where it begins in memory.
 #[derive(Debug)]
 struct Mapping {
     file: Arc<File>,
-    start: usize,
     length: usize,
 }
 
@@ -61,19 +53,16 @@ struct Part {
     file: Arc<File>,
     offset: u64,
     length: usize,
+    /// Whether other files are on their way besides this one.
+    among_others: bool,
 }
 
 impl Mappings {
-    pub(super) fn new(traffic: Traffic) -> Mappings {
-        Mappings { list: Arc::default(), traffic }
-    }
-
-    /// A mapped file's bytes, known as such to the connection until the last of them is gone.
+    /// A mapped file's bytes, known as such until the last of them is gone.
     pub(crate) fn bytes(&self, mapped: MappedFile) -> Bytes {
         let memory = mapped.as_ref();
         let (start, length) = (memory.as_ptr().addr(), memory.len());
-        self.traffic.0.fetch_add(1, Ordering::Relaxed);
-        self.list().push(Mapping { file: Arc::clone(mapped.file()), start, length });
+        self.list().insert(start, Mapping { file: Arc::clone(mapped.file()), length });
         Bytes::from_owner(Known { mapped, mappings: self.clone() })
     }
 
@@ -84,22 +73,19 @@ impl Mappings {
         }
         let at = bytes.as_ptr().addr();
         let list = self.list();
-        let mapping = list.iter().find(|mapping| {
-            at.checked_sub(mapping.start).is_some_and(|offset| {
-                mapping.length.checked_sub(offset).is_some_and(|left| left >= bytes.len())
-            })
-        })?;
-        let offset = (at - mapping.start) as u64;
-        Some(Part { file: Arc::clone(&mapping.file), offset, length: bytes.len() })
+        let (start, mapping) = list.range(..=at).next_back()?;
+        let offset = at - start;
+        let is_within = mapping.length.checked_sub(offset).is_some_and(|left| left >= bytes.len());
+        is_within.then(|| Part {
+            file: Arc::clone(&mapping.file),
+            offset: offset as u64,
+            length: bytes.len(),
+            among_others: list.len() > 1,
+        })
     }
 
-    /// Whether other files are on their way besides one.
-    fn are_several(&self) -> bool {
-        self.traffic.0.load(Ordering::Relaxed) > 1
-    }
-
-    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Mapping>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, BTreeMap<usize, Mapping>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,10 +103,8 @@ impl AsRef<[u8]> for Known {
 
 impl Drop for Known {
     fn drop(&mut self) {
-        let start = self.mapped.as_ref().as_ptr().addr();
         // Before it is unmapped: nothing else can lie there as long as it is on the list.
-        self.mappings.list().retain(|mapping| mapping.start != start);
-        self.mappings.traffic.0.fetch_sub(1, Ordering::Relaxed);
+        self.mappings.list().remove(&self.mapped.as_ref().as_ptr().addr());
     }
 }
 
@@ -139,15 +123,14 @@ impl Straight {
         Straight { stream, mappings, tight: false, kept_up: 0 }
     }
 
-    /// Whether what comes next is sent from its file, and not copied.
-    fn is_sent(&mut self) -> bool {
-        let several = self.mappings.are_several();
-        if self.tight != several {
-            self.tight = several;
+    /// Whether a part is sent from its file, and not copied.
+    fn is_sent(&mut self, part: &Part) -> bool {
+        if self.tight != part.among_others {
+            self.tight = part.among_others;
             // Only for speed: without it everything is sent as well.
-            limit_unsent(&self.stream, if several { UNSENT } else { 0 }).ok();
+            limit_unsent(&self.stream, if self.tight { UNSENT } else { 0 }).ok();
         }
-        if several {
+        if part.among_others {
             return true;
         }
         let bound = if self.kept_up > KEEPS_UP { BEHIND } else { BEHIND / 2 };
@@ -189,7 +172,7 @@ impl AsyncWrite for Straight {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.mappings.part(bytes) {
-            Some(part) if self.is_sent() => self.send(context, &part),
+            Some(part) if self.is_sent(&part) => self.send(context, &part),
             _ => Pin::new(&mut self.stream).poll_write(context, bytes),
         }
     }
@@ -209,7 +192,7 @@ impl AsyncWrite for Straight {
                 let before = slices.get(..at).unwrap_or_default();
                 Pin::new(&mut self.stream).poll_write_vectored(context, before)
             }
-            Some((_, part)) if self.is_sent() => self.send(context, &part),
+            Some((_, part)) if self.is_sent(&part) => self.send(context, &part),
             _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
         }
     }
@@ -244,11 +227,11 @@ mod tests {
 
     #[test]
     fn pieces_are_found_in_their_file_as_long_as_they_are_there() {
-        let mappings = Mappings::new(Traffic::default());
+        let mappings = Mappings::default();
         let first = mappings.bytes(mapped(&vec![1; 5 * SHORT]));
         let second = mappings.bytes(mapped(&vec![2; 3 * SHORT]));
-        assert!(mappings.are_several());
         let part = mappings.part(&second.slice(SHORT + 1..2 * SHORT + 1)).unwrap();
+        assert!(part.among_others);
         assert_eq!((part.offset, part.length), (SHORT as u64 + 1, SHORT));
         let part = mappings.part(&first).unwrap();
         assert_eq!((part.offset, part.length), (0, 5 * SHORT));
@@ -259,7 +242,7 @@ mod tests {
         assert!(mappings.part(&rest).is_some(), "a piece of it is still there");
         drop(rest);
         assert_eq!(mappings.list().len(), 1);
-        assert!(!mappings.are_several());
+        assert!(!mappings.part(&second).unwrap().among_others);
         drop(second);
         assert!(mappings.list().is_empty());
     }

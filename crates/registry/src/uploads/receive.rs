@@ -92,10 +92,8 @@ impl<'a> Bounds<'a> {
 
     /// Claims so many bytes altogether, unless it is a blob that the repository has.
     pub(super) fn claim(&mut self, size: u64) -> Result<(), Box<Problem>> {
-        let Some(quota) = &self.service.quota else { return Ok(()) };
         self.news.more.bytes = size;
-        let claimed = quota.claim(self.name, &self.news, &mut self.claim);
-        claimed.map_err(|why| Box::new(Problem::new(Code::Denied, why)))
+        Ok(self.service.claim(self.name, &self.news, &mut self.claim)?)
     }
 
     /// How long a session may become, before the quota is asked again, that is to be so long now.

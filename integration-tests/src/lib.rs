@@ -13,6 +13,7 @@ pub mod own_registry;
 pub mod peer_docker;
 pub mod peer_registry;
 pub mod place;
+pub mod plain_registry;
 pub mod pty;
 pub mod python;
 pub mod run;
@@ -20,5 +21,6 @@ pub mod scene;
 
 pub use daemon::Daemon;
 pub use place::{context, room};
+pub use plain_registry::PlainRegistry;
 pub use run::{Done, binary, naru, run, run_with_input, until};
 pub use scene::Scene;

@@ -1,16 +1,12 @@
 //! `_catalog` in pages for somebody who may read only some repositories. Acts: a registry of its own beside nobody.
 
-use integration_tests::{binary, run};
-use std::io::{BufRead, BufReader};
+use integration_tests::{PlainRegistry, binary, run};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-struct Registry {
-    child: Child,
-    address: String,
-}
+struct Registry(PlainRegistry);
 
 impl Registry {
     #[track_caller]
@@ -31,30 +27,16 @@ impl Registry {
                 { "repositories": ["**"], "users": ["bob"], "actions": ["pull"] },
             ] },
         });
-        std::fs::write(dir.join("config.json"), config.to_string()).expect("a file");
-        let mut child = Command::new(binary())
-            .args(["registry", "serve", "--config"])
-            .arg(dir.join("config.json"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the built binary");
-        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let address = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            let rest = line.split_once("registry: listening address=")?.1;
-            Some(rest.split_whitespace().next()?.to_owned())
-        });
-        // Whatever else it says is taken off its hands.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Registry { child, address: address.expect("it says where it listens") }
+        let file = dir.join("config.json");
+        std::fs::write(&file, config.to_string()).expect("a file");
+        Registry(PlainRegistry::start(&["--config".as_ref(), file.as_ref()]))
     }
 
     /// Everything that is answered: head and body.
     fn ask(&self, user: &str, words: &[&str], path: &str) -> String {
         let mut curl = Command::new("curl");
         curl.args(["-sS", "-i", "-u", &format!("{user}:secret")]).args(words);
-        run(curl.arg(format!("http://{}{path}", self.address))).ok().stdout
+        run(curl.arg(format!("http://{}{path}", self.0.address))).ok().stdout
     }
 
     /// The repositories of one page, and where the next one is.
@@ -91,13 +73,6 @@ impl Registry {
             next = then;
         }
         all
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -139,9 +114,9 @@ fn pages_of_the_catalog_tell_of_nothing_that_one_may_not_read() {
     std::fs::create_dir(&config).expect("a directory");
     // alice:secret
     let auth =
-        format!(r#"{{"auths": {{"{}": {{"auth": "YWxpY2U6c2VjcmV0"}}}}}}"#, registry.address);
+        format!(r#"{{"auths": {{"{}": {{"auth": "YWxpY2U6c2VjcmV0"}}}}}}"#, registry.0.address);
     std::fs::write(config.join("config.json"), auth).expect("a file");
     let mut ls = Command::new(binary());
-    ls.env("DOCKER_CONFIG", &config).args(["registry", "ls", "-q", &registry.address]);
+    ls.env("DOCKER_CONFIG", &config).args(["registry", "ls", "-q", &registry.0.address]);
     assert_eq!(run(&mut ls).ok().stdout, format!("{}\n", hers.join("\n")));
 }

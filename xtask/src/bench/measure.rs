@@ -29,6 +29,12 @@ impl Times {
     }
 }
 
+/// Pure: the middle one of figures.
+pub fn middle(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// A command to be timed, made anew each round.
 pub type Make<'a> = Box<dyn Fn() -> Command + 'a>;
 

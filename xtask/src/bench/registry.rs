@@ -6,6 +6,7 @@ mod server;
 
 pub use server::Server;
 
+use super::measure::middle;
 use super::report::Row;
 use crate::shell;
 use http::Connection;
@@ -221,11 +222,11 @@ fn blobs(
             floor.push(measure("bare sendfile", bare, &whole, round)?);
         }
     }
-    let (ours, theirs) = (median(&mut ours), median(&mut theirs));
+    let (ours, theirs) = (middle(ours), middle(theirs));
     let bar = if puts { 1.5 } else { 2.0 };
     let mut row = row(name, ours, theirs, bar);
     if !floor.is_empty() {
-        let bare = median(&mut floor);
+        let bare = middle(floor);
         row.peers.push_str(&format!(", bare sendfile {bare:.0} (×{:.2})", ours / bare));
         shell::say(&format!("  {}", row.peers));
     }
@@ -241,11 +242,6 @@ fn name(size: &Size, clients: usize, what: Load) -> String {
     };
     let unit = if size.bytes > 1000 { "MB/s" } else { "a second" };
     format!("blob {verb}, {}, {clients} clients{how} ({unit})", size.name)
-}
-
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }
 
 /// A row of rates.

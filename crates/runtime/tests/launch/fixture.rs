@@ -73,6 +73,13 @@ impl Fixture {
         self.dir.path().join("upper")
     }
 
+    /// What a volatile overlay leaves in its work directory, so that it is not mounted again by mistake.
+    pub(crate) fn incompat(&self) -> PathBuf {
+        ["work", "work", "incompat"]
+            .iter()
+            .fold(self.dir.path().to_owned(), |at, name| at.join(name))
+    }
+
     /// Changes the spec at a JSON pointer.
     pub(crate) fn set(mut self, pointer: &str, value: Value) -> Fixture {
         let (parent, name) = pointer.rsplit_once('/').unwrap();

@@ -12,7 +12,7 @@ fn a_launch_takes_milliseconds() {
     let (mut starts, mut wholes) = (Vec::new(), Vec::new());
     let plan = fixture.plan().unwrap();
     for _ in 0..40 {
-        drop(std::fs::remove_dir_all(fixture.dir.path().join("work/work/incompat")));
+        drop(std::fs::remove_dir_all(fixture.incompat()));
         let (stdio, outputs) = pipes();
         let begin = Instant::now();
         let mut launching = naru_runtime::launch(&plan, Some(stdio)).unwrap();

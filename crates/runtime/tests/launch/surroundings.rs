@@ -223,7 +223,7 @@ fn a_user_namespace_maps_users() {
         .retain(|mount| mount["destination"] != "/sys/fs/cgroup");
     assert_eq!(fixture.stdout(), "0\n 0 100000 65536\n0\n1:3\nbox\n");
     assert_eq!(std::fs::metadata(fixture.upper().join("x")).unwrap().uid(), 100_000);
-    drop(std::fs::remove_dir_all(fixture.dir.path().join("work/work/incompat")));
+    drop(std::fs::remove_dir_all(fixture.incompat()));
     let mut running =
         fixture.set("/process/args", json!(["/bin/sh", "-c", "echo ready; sleep 100"])).start();
     running.wait_for_line("ready");

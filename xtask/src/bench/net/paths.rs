@@ -2,6 +2,7 @@
 
 use super::machine::HERE;
 use super::{IMAGE, NETWORK, Row, Subject};
+use crate::bench::measure::middle;
 use crate::shell;
 use std::process::{Child, Command, Stdio};
 
@@ -184,12 +185,6 @@ fn row(subjects: &[Subject<'_>], way: Way, measure: &Measure) -> Result<Row, Str
         bar: "not behind docker (within a tenth)".to_owned(),
         met: Some(docker >= 0.9),
     })
-}
-
-/// Pure: the middle one.
-fn middle(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Pure: a number with the digits that mean something.

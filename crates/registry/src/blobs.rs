@@ -16,15 +16,12 @@ use http::header::{ACCEPT_RANGES, CONTENT_RANGE, ETAG, IF_NONE_MATCH, IF_RANGE, 
 use naru_oci::Digest;
 use naru_store::{Batch, MemberKind, Store, StoreError};
 use serde_json::json;
-use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 /// Shorter ones are read: mapping costs more than copying them.
 const SHORT: u64 = 128 << 10;
-/// Pieces in which a mapped blob is handed on.
-const PIECE: usize = 1 << 20;
 /// Pieces in which a blob is read.
 const BUFFER: usize = 256 << 10;
 /// How often a removal is begun anew because the blob changed meanwhile.
@@ -132,16 +129,12 @@ fn part(
     };
     let mapped = mappings.bytes(service.content.map(digest).map_err(failed)?);
     let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
-    let mut rest = mapped.slice(bound(first)..bound(first + length));
+    let rest = mapped.slice(bound(first)..bound(first + length));
     if rest.len() as u64 != length {
         tracing::error!(%digest, "the file of a blob is shorter than its record says");
         return Err(Box::new(Problem::new(Code::Unknown, "the blob cannot be read")));
     }
-    let pieces = std::iter::from_fn(move || {
-        let piece = rest.split_to(rest.len().min(PIECE));
-        (!piece.is_empty()).then_some(Ok::<_, Infallible>(piece))
-    });
-    Ok(Body::from_stream(stream::iter(pieces)))
+    Ok(Body::from(rest))
 }
 
 /// A part that is read piece by piece. Over TLS our own code touches the bytes, and a page of a mapping that the disk cannot give

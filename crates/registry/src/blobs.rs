@@ -129,12 +129,12 @@ fn part(
     };
     let mapped = mappings.bytes(service.content.map(digest).map_err(failed)?);
     let bound = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(mapped.len());
-    let rest = mapped.slice(bound(first)..bound(first + length));
-    if rest.len() as u64 != length {
+    let bytes = mapped.slice(bound(first)..bound(first + length));
+    if bytes.len() as u64 != length {
         tracing::error!(%digest, "the file of a blob is shorter than its record says");
         return Err(Box::new(Problem::new(Code::Unknown, "the blob cannot be read")));
     }
-    Ok(Body::from(rest))
+    Ok(Body::from(bytes))
 }
 
 /// A part that is read piece by piece. Over TLS our own code touches the bytes, and a page of a mapping that the disk cannot give

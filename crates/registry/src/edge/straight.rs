@@ -30,7 +30,7 @@ use tokio::net::TcpStream;
 /// How many bytes wait in the kernel for the network at most while files are sent: what is given to it is sent at once, so its
 /// pages are still in the processor's caches when a reader on this machine copies them.
 const UNSENT: u32 = 16 << 10;
-/// Shorter pieces are copied: that costs less than a call for themselves.
+/// Shorter parts are copied: that costs less than a call for themselves.
 const SHORT: usize = 16 << 10;
 /// The most that is sent at once: what `sendfile` moves in one go, which is 16 pages or parts of pages, and here both ends are
 /// parts.
